@@ -1,0 +1,35 @@
+# The study's workflow. `snakemake --cores all` makes the default design,
+# `snakemake --cores all --config design=NAME_OR_FILE` another one.
+import sys
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+from study.design import chunks, load
+from study.recovery import recover
+
+recover()
+
+design = load(config.get("design", "default"), **{k: config[k] for k in ("chunk",) if k in config})
+OUT = f"results/{design.name}"
+
+
+report: "study/report/front.rst"
+
+
+include: "study/rules/fit.smk"
+include: "study/rules/present.smk"
+
+
+localrules:
+    all,
+
+
+rule all:
+    default_target: True
+    input:
+        rules.simulate_all.input,
+        rules.tables.output,
+        rules.figures.output,
+        rules.provenance.output,

@@ -1,0 +1,323 @@
+"""MAP and NUTS on the marginalised mixture in PyMC.
+
+The model itself is in posterior.py, which imports PyMC; it is imported inside the methods, so
+that nothing loads PyMC that does not sample. Results come out in data units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from models.likelihood import moments
+from models.mixture import Floats, Mixture, draws_by_mean
+from models.model import MixtureModel
+from models.priors import Prior
+from models.problem import Data, Solution, Trace
+from models.uncertainty import certify
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from models.posterior import Posterior
+
+Likelihood = Literal["kernel", "pymc"]
+
+# L-BFGS-B stops at a gradient of GRADIENT nats; Newton steps, where needed, go on to a Newton
+# decrement of DECREMENT, in standard errors.
+GRADIENT = 1e-6
+DECREMENT = 1e-7
+
+# Of Vehtari, Gelman, Simpson, Carpenter and Buerkner (2021), section 4.
+MAX_RHAT = 1.01
+MIN_ESS = 400
+
+# Spread of the chains' starting points, in standardised unconstrained coordinates.
+JITTER = 0.1
+
+# nutpie's statistics that are kept, under their names in the ArviZ schema.
+_STATISTICS = {
+    "diverging": "diverging",
+    "n_steps": "n_steps",
+    "depth": "tree_depth",
+    "maxdepth_reached": "reached_max_treedepth",
+    "energy": "energy",
+    "energy_error": "energy_error",
+    "logp": "lp",
+    "mean_tree_accept": "acceptance_rate",
+    "step_size_bar": "step_size",
+}
+
+
+def map_estimate(
+    data: Data,
+    model: MixtureModel,
+    start: Mixture,
+    rng: np.random.Generator,
+    *,
+    trace: bool = False,
+    prior: Prior | None = None,
+    likelihood: Likelihood = "kernel",
+    max_iter: int = 1000,
+) -> Solution:
+    """The posterior mode on the constrained scale: PyMC's density by L-BFGS-B, then Newton.
+
+    Without Jacobian, so that flat priors give the MLE. Converged: the Newton decrement of the
+    log posterior is at most DECREMENT standard errors; Newton steps are taken only where
+    L-BFGS-B, whose differences of the log posterior end at rounding, stops short of that.
+    prior: default Prior.default(data). Raises Collapse when a component falls onto a point.
+    """
+    _check_count("max_iter", max_iter, 1)
+    posterior = _posterior(data, model, prior, likelihood)
+    if model.n_free == 0:
+        return Solution(start, True, "nothing to estimate", 0, {})
+    from models.posterior import compiled_density, timed
+
+    (density, pymc_model), seconds = timed(compiled_density, posterior.structure)
+    for name, value in posterior.shared.items():
+        pymc_model[name].set_value(value)
+
+    def objective(point: Floats) -> tuple[float, Floats]:
+        logp, gradient = density(point)
+        return -float(logp), -gradient
+
+    path = [start]
+
+    def visit(xk: Floats) -> None:
+        path.append(data.check(posterior.mixture(xk), model))
+
+    found = minimize(
+        objective,
+        posterior.point(start),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=posterior.bounds(),
+        callback=visit,
+        options={"maxiter": max_iter, "maxfun": 50 * max_iter, "ftol": 1e-14, "gtol": GRADIENT},
+    )
+    polished, gradient, curvature, decrement = _newton(posterior, path[-1])
+    path += polished
+    return Solution(
+        path[-1],
+        decrement <= DECREMENT,
+        f"{found.message}; {len(polished)} Newton steps, decrement {decrement:.2g}",
+        found.nit + len(polished),
+        {"gradients": found.nfev, "second_moments": len(polished) + 1},
+        _trace(path, data) if trace else None,
+        objective_score=gradient,
+        objective_information=curvature,
+        compile_seconds=seconds,
+    )
+
+
+def _newton(
+    posterior: Posterior, mixture: Mixture, max_steps: int = 10
+) -> tuple[list[Mixture], Floats, Floats, float]:
+    """Newton steps while they lower a decrement above DECREMENT; score, information, decrement.
+
+    Only from within a standard error of a mode, where they cannot leave its basin.
+    """
+    steps: list[Mixture] = []
+    gradient, curvature = posterior.derivatives(mixture)
+    decrement = _decrement(gradient, curvature)
+    while DECREMENT < decrement < 1.0 and len(steps) < max_steps:
+        eta = posterior.model.pack(mixture) + np.linalg.solve(curvature, gradient)
+        mixture = posterior.model.unpack(eta)
+        closer = posterior.derivatives(mixture)
+        if not _decrement(*closer) < decrement:
+            break
+        gradient, curvature = closer
+        decrement = _decrement(gradient, curvature)
+        steps.append(posterior.data.check(mixture, posterior.model))
+    return steps, gradient, curvature, decrement
+
+
+def _decrement(gradient: Floats, curvature: Floats) -> float:
+    certificate = certify(gradient, curvature)
+    return certificate.distance if certificate.positive_definite else np.inf
+
+
+def nuts(
+    data: Data,
+    model: MixtureModel,
+    start: Mixture,
+    rng: np.random.Generator,
+    *,
+    trace: bool = False,
+    prior: Prior | None = None,
+    likelihood: Likelihood = "kernel",
+    draws: int = 1000,
+    tune: int = 1000,
+    chains: int = 4,
+    cores: int = 1,
+    target_accept: float = 0.9,
+) -> Solution:
+    """Posterior means and sds by NUTS under the exchangeable prior, relabelled by the means.
+
+    Each chain starts near `start` with its components in a random order. Each draw's components
+    are put in the order of its means by one permutation, unless known parameters tell them
+    apart. Converged: over these relabelled parameters rank-normalised split R-hat below
+    MAX_RHAT and bulk ESS above MIN_ESS, and no divergence after warm-up. The draws depend on
+    rng alone, not on cores. Solution.draws: a DataTree with `posterior` (weights, means, sds by
+    chain, draw and component; data units; labels as sampled) and `sample_stats` (`lp` is of the
+    standardised data, Jacobian in). prior: default Prior.default(data).
+    """
+    posterior = _posterior(data, model, prior, likelihood)
+    return _sample(posterior, start, rng, draws, tune, chains, cores, target_accept)
+
+
+def nuts_ordered(
+    data: Data,
+    model: MixtureModel,
+    start: Mixture,
+    rng: np.random.Generator,
+    *,
+    trace: bool = False,
+    prior: Prior | None = None,
+    likelihood: Likelihood = "kernel",
+    draws: int = 1000,
+    tune: int = 1000,
+    chains: int = 4,
+    cores: int = 1,
+    target_accept: float = 0.9,
+) -> Solution:
+    """As `nuts`, under the prior restricted to ascending means; one component: `nuts` itself.
+
+    Raises ValueError where known parameters already tell the components apart.
+    """
+    if model.k > 1 and not model.exchangeable:
+        known = "means" if model.means is not None else "unequal sds"
+        raise ValueError(
+            f"model: has known {known}, which tell its components apart without an order; use nuts"
+        )
+    posterior = _posterior(data, model, prior, likelihood, ordered=model.k > 1)
+    return _sample(posterior, start, rng, draws, tune, chains, cores, target_accept)
+
+
+def _sample(
+    posterior: Posterior,
+    start: Mixture,
+    rng: np.random.Generator,
+    draws: int,
+    tune: int,
+    chains: int,
+    cores: int,
+    target_accept: float,
+) -> Solution:
+    _check_count("draws", draws, 4)
+    for name, value in (("tune", tune), ("chains", chains), ("cores", cores)):
+        _check_count(name, value, 1)
+    if not 0.0 < target_accept < 1.0:
+        raise ValueError(f"target_accept: {target_accept!r} is not between 0 and 1; try 0.9")
+    if posterior.model.n_free == 0:
+        return Solution(start, True, "nothing to estimate", 0, {}, se=np.zeros((3, start.k)))
+    import nutpie
+
+    from models.posterior import compiled_sampler, timed
+
+    sampler, seconds = timed(compiled_sampler, posterior.structure)
+    tree = nutpie.sample(
+        sampler.with_data(posterior.shared, starting_points(posterior, start)),
+        draws=draws,
+        tune=tune,
+        chains=chains,
+        cores=cores,
+        target_accept=target_accept,
+        seed=int(rng.integers(2**63)),
+        progress_bar=False,
+    )
+    stats = tree["sample_stats"]
+    sampled = np.stack(posterior.parameters(tree["posterior"]["point"].to_numpy()), axis=2)
+    ordered = draws_by_mean(sampled) if posterior.model.exchangeable else sampled
+    converged, message = diagnose(ordered, stats["diverging"].to_numpy())
+    steps = stats["n_steps"].sum() + tree["warmup_sample_stats"]["n_steps"].sum()
+    return Solution(
+        Mixture(*ordered.mean(axis=(0, 1))),
+        converged,
+        message,
+        tune + draws,
+        {"gradients": int(steps), "draws": chains * draws},
+        se=ordered.std(axis=(0, 1), ddof=1),
+        draws=_draws(sampled, stats),
+        compile_seconds=seconds,
+    )
+
+
+def starting_points(posterior: Posterior, start: Mixture) -> Callable[[int], Floats]:
+    """A chain's starting point (d,) by its seed: `start`, components permuted, and jitter."""
+
+    def point(seed: int) -> Floats:
+        rng = np.random.default_rng(seed)
+        mixture = start
+        if posterior.ordered:
+            mixture = start.by_mean()
+        elif posterior.model.exchangeable:
+            mixture = start.permuted(rng.permutation(start.k))
+        centre = posterior.point(mixture)
+        return centre + JITTER * rng.standard_normal(centre.size)
+
+    return point
+
+
+def diagnose(parameters: Floats, diverging: NDArray[np.bool_]) -> tuple[bool, str]:
+    """Whether the chains converged, and the numbers that say so.
+
+    parameters: (chains, draws, 3, K), relabelled; those that do not vary are left out.
+    diverging: (chains, draws).
+    """
+    from arviz_stats.base import array_stats
+
+    flat = parameters.reshape(*parameters.shape[:2], -1)
+    varying = flat[:, :, np.ptp(flat, axis=(0, 1)) > 0]
+    rhat = float(np.max(array_stats.rhat(varying, chain_axis=0, draw_axis=1)))
+    ess = float(np.min(array_stats.ess(varying, chain_axis=0, draw_axis=1)))
+    divergences = int(diverging.sum())
+    converged = rhat < MAX_RHAT and ess > MIN_ESS and divergences == 0
+    return converged, f"R-hat {rhat:.4f}, bulk ESS {ess:.0f}, {divergences} divergences"
+
+
+def _draws(sampled: Floats, stats: Any) -> xr.DataTree:
+    import xarray as xr
+
+    dims = ("chain", "draw", "component")
+    arrays = (sampled[:, :, row] for row in range(3))
+    named = zip(("weights", "means", "sds"), arrays, strict=True)
+    coords = {name: np.arange(n) for name, n in zip(dims, sampled[:, :, 0].shape, strict=True)}
+    kept = {new: (dims[:2], stats[old].to_numpy()) for old, new in _STATISTICS.items()}
+    return xr.DataTree.from_dict(
+        {
+            "posterior": xr.Dataset({name: (dims, v) for name, v in named}, coords),
+            "sample_stats": xr.Dataset(kept, {name: coords[name] for name in dims[:2]}),
+        }
+    )
+
+
+def _posterior(
+    data: Data,
+    model: MixtureModel,
+    prior: Prior | None,
+    likelihood: Likelihood,
+    ordered: bool = False,
+) -> Posterior:
+    from models.posterior import Posterior
+
+    if likelihood not in ("kernel", "pymc"):
+        raise ValueError(f"likelihood: {likelihood!r} is neither 'kernel' nor 'pymc'")
+    if prior is not None and not isinstance(prior, Prior):
+        raise ValueError(f"prior: {prior!r} is not a Prior; give one, or None for the default")
+    chosen = Prior.default(data) if prior is None else prior
+    return Posterior(data, model, chosen, ordered, likelihood)
+
+
+def _check_count(name: str, value: int, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(f"{name}: {value!r} is not a whole number of at least {least}")
+
+
+def _trace(path: list[Mixture], data: Data) -> Trace:
+    logliks = [moments(mixture, data.x, data.counts).loglik for mixture in path]
+    return Trace(np.array(logliks), np.stack([mixture.as_rows() for mixture in path]))

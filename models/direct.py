@@ -1,0 +1,152 @@
+"""scipy.optimize on the observed log-likelihood, in unconstrained, unit-free coordinates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+
+from models.likelihood import information, moments, score, second_moments
+from models.mixture import Floats, Mixture
+from models.model import MixtureModel
+from models.problem import Data, Solution, Trace, unit_free
+
+
+class Objective:
+    """Minus the mean log-likelihood as scipy wants it: value, gradient, Hessian, and counts.
+
+    Coordinates are theta of `unit_free`. A component below the data's sd floor raises Collapse.
+    """
+
+    def __init__(self, data: Data, model: MixtureModel) -> None:
+        self.data, self.model = data, model
+        self.shift, self.scale = unit_free(data, model)
+        self.evaluations = {"moments": 0, "second_moments": 0}
+
+    def theta(self, mixture: Mixture) -> Floats:
+        """(p,): the unit-free coordinates of a mixture."""
+        return (self.model.pack(mixture) - self.shift) / self.scale
+
+    def mixture(self, theta: Floats) -> Mixture:
+        """The mixture at theta, components in the model's order."""
+        with np.errstate(over="ignore"):
+            mixture = self.model.unpack(self.shift + self.scale * theta)
+        return self.data.check(mixture, self.model)
+
+    def value(self, theta: Floats) -> float:
+        """Minus the log-likelihood of an observation, on average; inf off the float range."""
+        return self._evaluate(theta)[0]
+
+    def value_and_gradient(self, theta: Floats) -> tuple[float, Floats]:
+        """The value and its gradient (p,) from one pass."""
+        return self._evaluate(theta)
+
+    def _evaluate(self, theta: Floats) -> tuple[float, Floats]:
+        mixture = self.mixture(theta)
+        if not np.all(np.isfinite(mixture.as_rows())):
+            return np.inf, np.zeros_like(theta)
+        self.evaluations["moments"] += 1
+        sums = moments(mixture, self.data.x, self.data.counts)
+        gradient = self.model.selection.T @ score(mixture, sums.t)
+        return -sums.loglik / self.data.n, -self.scale * gradient / self.data.n
+
+    def hessian(self, theta: Floats) -> Floats:
+        """(p, p): the Hessian of the value."""
+        mixture = self.mixture(theta)
+        self.evaluations["second_moments"] += 1
+        observed = information(mixture, second_moments(mixture, self.data.x, self.data.counts))
+        if not np.all(np.isfinite(observed)):
+            raise FloatingPointError("the observed information is not finite")
+        s = self.model.selection
+        return np.outer(self.scale, self.scale) * (s.T @ observed @ s) / self.data.n
+
+
+def _run(
+    data: Data,
+    model: MixtureModel,
+    start: Mixture,
+    *,
+    trace: bool,
+    derivatives: int,
+    **settings: Any,
+) -> Solution:
+    objective = Objective(data, model)
+    path = [objective.theta(start)]
+    if model.n_free == 0:
+        return Solution(start, True, "nothing to estimate", 0, objective.evaluations)
+    result = minimize(
+        objective.value_and_gradient if derivatives else objective.value,
+        path[0],
+        jac=derivatives > 0,
+        hess=objective.hessian if derivatives == 2 else None,
+        callback=lambda theta: path.append(np.array(theta)) if trace else None,
+        **settings,
+    )
+    evaluations = dict(objective.evaluations)
+    message = result.message.decode() if isinstance(result.message, bytes) else result.message
+    return Solution(
+        objective.mixture(result.x),
+        bool(result.success),
+        str(message),
+        int(result.nit),
+        evaluations,
+        _trace(objective, path) if trace else None,
+    )
+
+
+def _trace(objective: Objective, path: list[Floats]) -> Trace:
+    return Trace(
+        np.array([-objective.value(theta) * objective.data.n for theta in path]),
+        np.stack([objective.mixture(theta).as_rows() for theta in path]),
+    )
+
+
+def lbfgs(
+    data: Data,
+    model: MixtureModel,
+    start: Mixture,
+    rng: np.random.Generator,
+    *,
+    trace: bool = False,
+    gtol: float = 1e-9,
+    max_iter: int = 1000,
+) -> Solution:
+    """L-BFGS-B with the closed-form score; gtol bounds the gradient of the mean log-likelihood."""
+    options = {"gtol": gtol, "ftol": 0.0, "maxiter": max_iter, "maxfun": 10 * max_iter}
+    return _run(data, model, start, trace=trace, derivatives=1, method="L-BFGS-B", options=options)
+
+
+def newton(
+    data: Data,
+    model: MixtureModel,
+    start: Mixture,
+    rng: np.random.Generator,
+    *,
+    trace: bool = False,
+    gtol: float = 1e-9,
+    max_iter: int = 500,
+) -> Solution:
+    """Trust-region Newton (nearly exact subproblem) with the closed-form score and Hessian."""
+    options = {"gtol": gtol, "maxiter": max_iter}
+    return _run(
+        data, model, start, trace=trace, derivatives=2, method="trust-exact", options=options
+    )
+
+
+def nelder_mead(
+    data: Data,
+    model: MixtureModel,
+    start: Mixture,
+    rng: np.random.Generator,
+    *,
+    trace: bool = False,
+    xatol: float = 1e-8,
+    fatol: float = 1e-13,
+    max_iter: int = 10_000,
+) -> Solution:
+    """The simplex method, without derivatives."""
+    options = {"xatol": xatol, "fatol": fatol, "maxiter": max_iter, "maxfev": max_iter}
+    return _run(
+        data, model, start, trace=trace, derivatives=0, method="Nelder-Mead", options=options
+    )

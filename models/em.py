@@ -1,0 +1,189 @@
+"""EM by hand: the E step, the M step, the loop; and SQUAREM, which accelerates any such map.
+
+The EM map is a pure function from a Mixture to a Mixture. It monotonically raises the
+log-likelihood, and with all parameters free it keeps the data's first two moments at every step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from models.likelihood import Moments, moments
+from models.mixture import Floats, Mixture
+from models.model import MixtureModel
+from models.problem import Data, Solution, Trace, unit_free
+
+
+def e_step(mixture: Mixture, data: Data) -> Moments:
+    """Log-likelihood at the mixture and the responsibility moments N, sum t z, sum t z^2."""
+    return moments(mixture, data.x, data.counts)
+
+
+def m_step(mixture: Mixture, expected: Moments, model: MixtureModel) -> Mixture:
+    """The maximiser of the expected complete-data log-likelihood over the model's free parameters.
+
+    `expected` was taken at `mixture`: its moments are about those means, in units of those sds,
+    which keeps the update of the sds free of cancellation. Dempster, Laird and Rubin (1977),
+    section 4.3. A component without any responsibility keeps its mean and sd.
+    """
+    n, s1, s2 = expected.t.T
+    share = np.where(n > 0, n, 1.0)
+    shift = s1 / share if model.means is None else np.zeros(model.k)
+    squares = np.maximum(s2 - 2.0 * shift * s1 + shift * shift * n, 0.0)
+    means = mixture.means + mixture.sds * shift
+    if model.sds is not None:
+        sds = mixture.sds.copy()
+    elif model.equal_sds:
+        pooled = np.sqrt((mixture.sds**2 * squares).sum() / n.sum())
+        sds = np.full(model.k, pooled)
+    else:
+        sds = mixture.sds * np.where(n > 0, np.sqrt(squares / share), 1.0)
+    return Mixture.trusted(n / n.sum(), means, sds)
+
+
+def step_length(before: Mixture, after: Mixture) -> float:
+    """Largest move of a parameter: weights as they are, means and log sds in units of the sd."""
+    return float(
+        max(
+            np.abs(after.weights - before.weights).max(),
+            (np.abs(after.means - before.means) / after.sds).max(),
+            np.abs(after.sds / before.sds - 1.0).max(),
+        )
+    )
+
+
+def em(
+    data: Data,
+    model: MixtureModel,
+    start: Mixture,
+    rng: np.random.Generator,
+    *,
+    trace: bool = False,
+    tol: float = 1e-9,
+    max_iter: int = 10_000,
+) -> Solution:
+    """Repeat E and M steps until no parameter moves by more than tol (`step_length`).
+
+    The stop is on the parameters: EM's steps shrink by a factor r, so the distance left is the
+    last step times r/(1 - r), while a stop on the log-likelihood ends much too early. Raises
+    Collapse when a component falls onto a point.
+    """
+    mixture, moved, iterations = start, np.inf, 0
+    path: list[tuple[float, Mixture]] = []
+    while moved > tol and iterations < max_iter:
+        expected = e_step(mixture, data)
+        if trace:
+            path.append((expected.loglik, mixture))
+        before, mixture = mixture, data.check(m_step(mixture, expected, model), model)
+        moved = step_length(before, mixture)
+        iterations += 1
+    return Solution(
+        mixture,
+        moved <= tol,
+        f"parameters moved by {moved:.2g} in the last step",
+        iterations,
+        {"moments": iterations},
+        _trace(path, mixture, data) if trace else None,
+    )
+
+
+def squarem(
+    step: Callable[[Floats], tuple[float, Floats]],
+    theta: Floats,
+    *,
+    tol: float,
+    max_iter: int,
+    on_cycle: Callable[[Floats, float], None] = lambda theta, value: None,
+) -> tuple[Floats, int, float]:
+    """SqS3 of Varadhan and Roland (2008) around any fixed-point map: (theta, cycles, last step).
+
+    step(theta) gives the objective at theta (to be maximised; -inf where theta is not allowed)
+    and the next theta. A cycle takes two steps, extrapolates through them by alpha = |r|/|v|,
+    clipped to [1, stepmax], and steps once more from there. Where the objective is then worse it
+    falls back to the second step and shrinks stepmax by 4; stepmax grows by 4 when it is hit.
+    Ends when no entry moves by more than tol in a cycle's first step.
+    """
+    stepmax = 4.0
+    value, first = step(theta)
+    cycle = 0
+    for cycle in range(1, max_iter + 1):
+        on_cycle(theta, value)
+        r = first - theta
+        moved = float(np.abs(r).max())
+        if moved <= tol:
+            return first, cycle, moved
+        _, second = step(first)
+        v = second - first - r
+        norm_v = float(np.linalg.norm(v))
+        alpha = min(max(float(np.linalg.norm(r)) / max(norm_v, 1e-300), 1.0), stepmax)
+        reached, leap = step(theta + 2.0 * alpha * r + alpha * alpha * v)
+        ahead, after_leap = step(leap) if np.isfinite(reached) else (-np.inf, leap)
+        if ahead >= value:
+            theta, value, first = leap, ahead, after_leap
+            stepmax *= 4.0 if alpha == stepmax else 1.0
+        else:
+            theta = second
+            value, first = step(second)
+            stepmax = max(stepmax / 4.0, 1.0)
+    return theta, cycle, moved
+
+
+def em_squarem(
+    data: Data,
+    model: MixtureModel,
+    start: Mixture,
+    rng: np.random.Generator,
+    *,
+    trace: bool = False,
+    tol: float = 1e-9,
+    max_iter: int = 10_000,
+) -> Solution:
+    """The EM map accelerated by SQUAREM, in unconstrained coordinates free of the data's units.
+
+    tol bounds the largest entry of an EM step in those coordinates; max_iter counts cycles of
+    three EM maps.
+    """
+    shift, scale = unit_free(data, model)
+    lowest = 0.5 * data.sd_floor
+    passes = 0
+    path: list[tuple[float, Mixture]] = []
+
+    def mixture_at(theta: Floats) -> Mixture:
+        return model.unpack(shift + scale * theta)
+
+    def step(theta: Floats) -> tuple[float, Floats]:
+        nonlocal passes
+        with np.errstate(over="ignore", invalid="ignore"):
+            mixture = mixture_at(theta)
+        if not np.all(np.isfinite(mixture.as_rows())) or data.collapsed(mixture, model):
+            return -np.inf, theta
+        passes += 1
+        expected = e_step(mixture, data)
+        after = m_step(mixture, expected, model)
+        # A collapsed sd is kept above zero, so that theta is finite; the next step refuses it.
+        finite = Mixture.trusted(after.weights, after.means, np.maximum(after.sds, lowest))
+        return expected.loglik, (model.pack(finite) - shift) / scale
+
+    def on_cycle(theta: Floats, value: float) -> None:
+        mixture = data.check(mixture_at(theta), model)
+        if trace:
+            path.append((value, mixture))
+
+    theta = (model.pack(start) - shift) / scale
+    theta, cycles, moved = squarem(step, theta, tol=tol, max_iter=max_iter, on_cycle=on_cycle)
+    mixture = data.check(mixture_at(theta), model)
+    return Solution(
+        mixture,
+        moved <= tol,
+        f"an EM step moved the parameters by {moved:.2g}",
+        cycles,
+        {"moments": passes},
+        _trace(path, mixture, data) if trace else None,
+    )
+
+
+def _trace(path: list[tuple[float, Mixture]], end: Mixture, data: Data) -> Trace:
+    path = [*path, (e_step(end, data).loglik, end)]
+    return Trace(np.array([loglik for loglik, _ in path]), np.stack([m.as_rows() for _, m in path]))

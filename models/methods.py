@@ -1,0 +1,322 @@
+"""METHODS, fit() and the Fit record: the one way in to every method.
+
+A method is a module-level function (data, model, start, rng, *, trace, **options) -> Solution;
+adding one is that function and a line in METHODS.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+from threadpoolctl import ThreadpoolController
+
+from models import bayes, direct, em
+from models.likelihood import SecondMoments, compile_passes, second_moments
+from models.mixture import Floats, Mixture, draws_by_mean
+from models.model import MixtureModel
+from models.problem import Collapse, Data, Solution, Trace
+from models.starts import shared_start
+from models.uncertainty import (
+    Certificate,
+    certify,
+    score_and_information,
+    standard_errors,
+    wald_interval,
+)
+
+Status = Literal["ok", "not-converged", "singular", "failed"]
+Engine = Literal["numeric", "pymc"]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method's function, its label in figures, and what it needs and finds.
+
+    engine: "numeric" needs NumPy, SciPy and the kernel; "pymc" needs PyMC. kind: what its
+    estimate is: the maximum of the likelihood, the posterior mode, or the posterior mean.
+    """
+
+    function: Callable[..., Solution]
+    label: str
+    engine: Engine = "numeric"
+    kind: Literal["likelihood", "posterior mode", "posterior"] = "likelihood"
+
+
+METHODS: dict[str, Method] = {
+    "em": Method(em.em, "EM"),
+    "em-squarem": Method(em.em_squarem, "SQUAREM"),
+    "lbfgs": Method(direct.lbfgs, "L-BFGS-B"),
+    "newton": Method(direct.newton, "Newton"),
+    "nelder-mead": Method(direct.nelder_mead, "Nelder-Mead"),
+    "map": Method(bayes.map_estimate, "MAP", "pymc", "posterior mode"),
+    "nuts": Method(bayes.nuts, "NUTS", "pymc", "posterior"),
+    "nuts-ordered": Method(bayes.nuts_ordered, "NUTS ordered", "pymc", "posterior"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """One fit of one data set by one method; components in the order of their means.
+
+    mixture: the estimate (posterior mean for NUTS), None if the method failed. loglik: of the
+    data at it, in nats, all constants in. status: ok (converged by the method's own word or by
+    the certificate), not-converged, singular (a component collapsed onto a point) or failed;
+    message says more. converged: the method's own word. certificate: of the optimum of its
+    objective (None for samplers). n_iter, evaluations: what it took, by kind; "start" counts the
+    passes behind the shared start. seconds: the method alone; start_seconds: the shared start;
+    compile_seconds: imports and compilation. se: (3, K) standard errors of weights, means, sds
+    (posterior sds for NUTS, 0 where known, NaN where there are none). trace, draws: if kept.
+    """
+
+    method: str
+    model: MixtureModel
+    n: float
+    mixture: Mixture | None
+    loglik: float
+    status: Status
+    message: str
+    converged: bool
+    certificate: Certificate | None
+    n_iter: int
+    evaluations: Mapping[str, int]
+    seconds: float
+    start_seconds: float
+    compile_seconds: float
+    se: Floats
+    start: Mixture
+    trace: Trace | None = field(default=None, repr=False)
+    draws: Any = field(default=None, repr=False)
+
+    def interval(self, level: float = 0.95) -> tuple[Floats, Floats]:
+        """Lower and upper ends, each (3, K), of intervals for weights, means and sds.
+
+        Wald on the logit, identity and log scale; for NUTS equal-tailed quantiles of the draws
+        relabelled by mean.
+        """
+        if not 0 < level < 1:
+            raise ValueError(f"level: {level!r} is not a probability; give one between 0 and 1")
+        if self.mixture is None:
+            return np.full((3, self.model.k), np.nan), np.full((3, self.model.k), np.nan)
+        if self.draws is not None:
+            ends = [0.5 - 0.5 * level, 0.5 + 0.5 * level]
+            lower, upper = np.quantile(self.ordered_draws, ends, axis=(0, 1))
+            return lower, upper
+        return wald_interval(self.mixture, self.se, level)
+
+    @cached_property
+    def ordered_draws(self) -> Floats:
+        """(chains, draws, 3, K): the posterior draws with the components of `mixture`.
+
+        Relabelled by mean draw by draw, or, where known parameters tell the components apart, as
+        a whole. ValueError if the method keeps no draws.
+        """
+        if self.draws is None:
+            raise ValueError(f"draws: {self.method} keeps none; fit with nuts or nuts-ordered")
+        posterior = self.draws["posterior"]
+        raw = np.stack([posterior[name].values for name in ("weights", "means", "sds")], axis=-2)
+        if self.model.exchangeable:
+            return draws_by_mean(raw)
+        return raw[..., np.argsort(raw[..., 1, :].mean(axis=(0, 1)), kind="stable")]
+
+
+def fit(
+    method: str,
+    x: ArrayLike,
+    model: MixtureModel | None = None,
+    *,
+    counts: ArrayLike | None = None,
+    start: Mixture | None = None,
+    rng: np.random.Generator | int | None = None,
+    **options: Any,
+) -> Fit:
+    """Fit a mixture to x (n,) by one of METHODS.
+
+    model: default MixtureModel(), two components with everything free. counts (n,): observation
+    weights, default ones. start: default the shared start of starts.py. rng: a Generator or a
+    seed, default 0. options: the method's own (see its function), such as trace=True.
+
+    Raises ValueError for bad input, naming the argument. What goes wrong in the fit itself is in
+    the Fit's status and message.
+    """
+    model = MixtureModel() if model is None else model
+    if method not in METHODS:
+        raise ValueError(f"method: unknown {method!r}; choose from {', '.join(METHODS)}")
+    if not isinstance(model, MixtureModel):
+        raise ValueError(f"model: {model!r} is not a MixtureModel")
+    data = as_data(x, counts, model)
+    run = METHODS[method].function
+    _check_options(method, run, options)
+    generator = np.random.default_rng(0 if rng is None else rng)
+    compile_seconds = compile_passes() + load_engine(METHODS[method].engine)
+
+    begin = time.perf_counter()
+    passes = 0
+    if start is None:
+        shared = shared_start(data, model, generator)
+        first, passes = shared.mixture, shared.passes
+    else:
+        if not isinstance(start, Mixture):
+            raise ValueError(f"start: {start!r} is not a Mixture")
+        first = model.admit(start)
+    start_seconds = time.perf_counter() - begin
+
+    begin = time.perf_counter()
+    status: Status | None = None
+    try:
+        with _one_thread().limit(limits=1, user_api="blas"):
+            solution = run(data, model, first, generator, **options)
+    except Collapse as collapse:
+        status = "singular"
+        solution = Solution(collapse.mixture, False, str(collapse), 0, {})
+    except (ArithmeticError, np.linalg.LinAlgError, RuntimeError) as error:
+        status = "failed"
+        solution = Solution(first, False, f"{type(error).__name__}: {error}", 0, {})
+    elapsed = time.perf_counter() - begin
+    return _record(
+        method,
+        data,
+        model,
+        first,
+        solution,
+        status,
+        seconds=elapsed - solution.compile_seconds,
+        start_seconds=start_seconds,
+        compile_seconds=compile_seconds + solution.compile_seconds,
+        start_passes=passes,
+    )
+
+
+def load_engine(engine: Engine) -> float:
+    """Import what the engine needs; the seconds it took, next to nothing the second time."""
+    begin = time.perf_counter()
+    for module in ("models.posterior", "arviz_stats") if engine == "pymc" else ():
+        importlib.import_module(module)
+    return time.perf_counter() - begin
+
+
+@cache
+def _one_thread() -> ThreadpoolController:
+    # BLAS on vectors of five numbers loses tenths of a second a fit to threads that wait.
+    return ThreadpoolController()
+
+
+def as_data(x: ArrayLike, counts: ArrayLike | None, model: MixtureModel) -> Data:
+    """x and counts checked against what the model needs; ValueError names what is wrong."""
+    values = _finite_vector("x", x)
+    weights = np.ones(values.size) if counts is None else _finite_vector("counts", counts)
+    if weights.size != values.size:
+        raise ValueError(f"counts: has {weights.size} values, x has {values.size}; give one each")
+    if np.any(weights < 0):
+        raise ValueError(f"counts: {weights.min():g} is negative; counts must be at least 0")
+    if counts is not None and np.any(weights == 0):
+        values, weights = values[weights > 0], weights[weights > 0]
+    if values.size == 0:
+        raise ValueError("x: has no observations")
+    total = weights.sum()
+    if total < model.k:
+        raise ValueError(f"x: {total:g} observations; {model.k} components need at least {model.k}")
+    if model.sds is None and values.min() == values.max():
+        raise ValueError(
+            f"x: all observations are {values[0]:g}; standard deviations need at least two values"
+        )
+    return Data(np.ascontiguousarray(values), np.ascontiguousarray(weights))
+
+
+def _finite_vector(name: str, value: ArrayLike) -> Floats:
+    try:
+        array = np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name}: is not a list of numbers") from None
+    if array.ndim != 1:
+        raise ValueError(f"{name}: has shape {array.shape}; give one dimension")
+    bad = np.flatnonzero(~np.isfinite(array))
+    if bad.size:
+        raise ValueError(
+            f"{name}: {bad.size} of {array.size} values are not finite, the first is "
+            f"{array[bad[0]]} at position {bad[0]}; remove or replace them"
+        )
+    return array
+
+
+def _check_options(method: str, run: Callable[..., Solution], options: dict[str, Any]) -> None:
+    known = [
+        name
+        for name, parameter in inspect.signature(run).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    ]
+    for name in options:
+        if name not in known:
+            raise ValueError(f"{name}: no option of {method}; it takes {', '.join(known)}")
+
+
+def _record(
+    method: str,
+    data: Data,
+    model: MixtureModel,
+    start: Mixture,
+    solution: Solution,
+    status: Status | None,
+    *,
+    seconds: float,
+    start_seconds: float,
+    compile_seconds: float,
+    start_passes: int,
+) -> Fit:
+    mixture, failed = solution.mixture, status == "failed"
+    loglik, certificate = np.nan, None
+    se = np.full((3, model.k), np.nan)
+    if not failed:
+        second = second_moments(mixture, data.x, data.counts)
+        loglik = second.loglik
+        gradient, curvature = _objective(mixture, model, solution, second)
+        if METHODS[method].kind != "posterior":
+            certificate = certify(gradient, curvature)
+        if solution.se is not None:
+            se = solution.se
+        elif status is None:
+            se = standard_errors(mixture, model, curvature)
+    if status is None:
+        good = solution.converged or (certificate is not None and certificate.certified)
+        status = "ok" if good else "not-converged"
+    order = mixture.order()
+    trace = solution.trace
+    if trace is not None:
+        trace = Trace(trace.loglik, trace.parameters[:, :, order])
+    evaluations = {**solution.evaluations, "start": start_passes}
+    return Fit(
+        method=method,
+        model=model,
+        n=data.n,
+        mixture=None if failed else mixture.permuted(order),
+        loglik=float(loglik),
+        status=status,
+        message=solution.message,
+        converged=solution.converged,
+        certificate=certificate,
+        n_iter=solution.n_iter,
+        evaluations=MappingProxyType(evaluations),
+        seconds=seconds,
+        start_seconds=start_seconds,
+        compile_seconds=compile_seconds,
+        se=se[:, order],
+        start=start.by_mean(),
+        trace=trace,
+        draws=solution.draws,
+    )
+
+
+def _objective(
+    mixture: Mixture, model: MixtureModel, solution: Solution, second: SecondMoments
+) -> tuple[Floats, Floats]:
+    if solution.objective_score is None or solution.objective_information is None:
+        return score_and_information(mixture, model, second)
+    return solution.objective_score, solution.objective_information

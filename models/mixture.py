@@ -1,0 +1,155 @@
+"""Mixture: the parameters of a univariate Gaussian mixture as a value.
+
+Densities, responsibilities, sampling and permutation live here; nothing here knows how the
+parameters were found, or which of them were free.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+type Floats = NDArray[np.float64]
+
+LOG_2PI = float(np.log(2.0 * np.pi))
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """Weights, means and sds of K normal components, each an array (K,), read-only.
+
+    Raises ValueError if the shapes differ, a weight is negative, the weights do not sum to one
+    (to 1e-8; what is left of that is divided out), or an sd is not positive.
+    """
+
+    weights: Floats
+    means: Floats
+    sds: Floats
+
+    def __init__(self, weights: ArrayLike, means: ArrayLike, sds: ArrayLike) -> None:
+        arrays = {"weights": weights, "means": means, "sds": sds}
+        values = {name: _vector(name, value) for name, value in arrays.items()}
+        k = values["weights"].size
+        for name, value in values.items():
+            if value.size != k:
+                raise ValueError(
+                    f"{name}: has {value.size} values, weights has {k}; give one per component"
+                )
+        w, sd = values["weights"], values["sds"]
+        if np.any(w < 0):
+            raise ValueError(f"weights: {w.min():g} is negative; weights must be at least 0")
+        if abs(w.sum() - 1.0) > 1e-8:
+            raise ValueError(f"weights: sum to {w.sum():.10g}; they must sum to 1")
+        if np.any(sd <= 0):
+            raise ValueError(f"sds: {sd.min():g} is not positive; standard deviations must be > 0")
+        self._set(w / w.sum(), values["means"], sd)
+
+    @classmethod
+    def trusted(cls, weights: Floats, means: Floats, sds: Floats) -> Mixture:
+        """The same value without the checks, for the inner loops of the algorithms."""
+        mixture = object.__new__(cls)
+        mixture._set(weights, means, sds)
+        return mixture
+
+    def _set(self, weights: Floats, means: Floats, sds: Floats) -> None:
+        for name, value in (("weights", weights), ("means", means), ("sds", sds)):
+            value.flags.writeable = False
+            object.__setattr__(self, name, value)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Mixture):
+            return NotImplemented
+        return self.k == other.k and bool(
+            np.array_equal(self.weights, other.weights)
+            and np.array_equal(self.means, other.means)
+            and np.array_equal(self.sds, other.sds)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        rows = (np.array2string(v, precision=6, separator=", ") for v in self.as_rows())
+        return "Mixture(weights={}, means={}, sds={})".format(*rows)
+
+    @property
+    def k(self) -> int:
+        """Number of components."""
+        return self.weights.size
+
+    def as_rows(self) -> Floats:
+        """(3, K): weights, means, sds."""
+        return np.stack([self.weights, self.means, self.sds])
+
+    def order(self) -> NDArray[np.intp]:
+        """(K,): the components sorted by mean, ties by sd, then by weight."""
+        return np.lexsort((self.weights, self.sds, self.means))
+
+    def permuted(self, order: ArrayLike) -> Mixture:
+        """The same density with the components in another order; order is a permutation (K,)."""
+        index = np.asarray(order)
+        if not np.array_equal(np.sort(index), np.arange(self.k)):
+            raise ValueError(f"order: {index.tolist()} is not a permutation of 0 to {self.k - 1}")
+        return Mixture.trusted(self.weights[index], self.means[index], self.sds[index])
+
+    def by_mean(self) -> Mixture:
+        """The same density with the components in the order of their means."""
+        return self.permuted(self.order())
+
+    def log_joint(self, x: ArrayLike) -> Floats:
+        """(n, K): log w_k + log N(x_i; mu_k, sd_k)."""
+        z = (np.asarray(x, dtype=float)[:, None] - self.means) / self.sds
+        with np.errstate(divide="ignore"):
+            log_weights = np.log(self.weights)
+        return log_weights - np.log(self.sds) - 0.5 * z * z - 0.5 * LOG_2PI
+
+    def log_density(self, x: ArrayLike) -> Floats:
+        """(n,): log of the mixture density."""
+        return np.logaddexp.reduce(self.log_joint(x), axis=1)
+
+    def density(self, x: ArrayLike) -> Floats:
+        """(n,): the mixture density."""
+        return np.exp(self.log_density(x))
+
+    def responsibilities(self, x: ArrayLike) -> Floats:
+        """(n, K): posterior probability of each component for each observation."""
+        joint = self.log_joint(x)
+        share = np.exp(joint - joint.max(axis=1, keepdims=True))
+        return share / share.sum(axis=1, keepdims=True)
+
+    @property
+    def mean(self) -> float:
+        """Mean of the mixture."""
+        return float(self.weights @ self.means)
+
+    @property
+    def variance(self) -> float:
+        """Variance of the mixture."""
+        return float(self.weights @ (self.sds**2 + (self.means - self.mean) ** 2))
+
+    def sample(self, n: int, rng: np.random.Generator) -> tuple[Floats, NDArray[np.intp]]:
+        """n draws (n,) and the component (n,) that each came from."""
+        labels = np.searchsorted(np.cumsum(self.weights)[:-1], rng.random(n), side="right")
+        return self.means[labels] + self.sds[labels] * rng.standard_normal(n), labels
+
+
+def draws_by_mean(draws: Floats) -> Floats:
+    """Draws (..., 3, K) of (weights, means, sds), each with its components ordered by mean.
+
+    One permutation a draw moves all three rows together.
+    """
+    order = np.argsort(draws[..., 1, :], axis=-1, kind="stable")
+    return np.take_along_axis(draws, order[..., None, :], axis=-1)
+
+
+def _vector(name: str, value: ArrayLike) -> Floats:
+    try:
+        array = np.array(value, dtype=float)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name}: {value!r} is not a list of numbers") from None
+    if array.ndim != 1 or array.size == 0:
+        raise ValueError(f"{name}: has shape {array.shape}; give a list of K >= 1 numbers")
+    if not np.all(np.isfinite(array)):
+        raise ValueError(f"{name}: {array.tolist()} has a value that is not finite")
+    return array

@@ -1,0 +1,135 @@
+"""MixtureModel: which parameters of a mixture are estimated, and their unconstrained vector.
+
+The full vector of a K-component mixture is u = (log w_k/w_K for k < K, means, log sds), 3K - 1
+numbers. A model is an affine map u = u0 + S eta onto it: known parameters sit in u0, a common
+sd is a column of S with K ones. Scores and information follow by S' g and S' J S.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from models.mixture import Floats, Mixture
+
+
+@dataclass(frozen=True, init=False, eq=False)
+class MixtureModel:
+    """K normal components; means or sds that are given are known and not estimated.
+
+    k: number of components, at least 1. means, sds: known values (K,), or None to estimate them.
+    equal_sds: one common sd, estimated. Raises ValueError, which names the argument.
+    `selection` is S, (3K - 1, n_free), of the module's text.
+    """
+
+    k: int
+    means: Floats | None
+    sds: Floats | None
+    equal_sds: bool
+    selection: Floats = field(repr=False)
+
+    def __init__(
+        self,
+        k: int = 2,
+        means: ArrayLike | None = None,
+        sds: ArrayLike | None = None,
+        equal_sds: bool = False,
+    ) -> None:
+        if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+            raise ValueError(f"k: {k!r} is not a number of components; give a whole number >= 1")
+        known_means = _known("means", means, k)
+        known_sds = _known("sds", sds, k)
+        if known_sds is not None and np.any(known_sds <= 0):
+            raise ValueError(f"sds: {known_sds.min():g} is not positive; known sds must be > 0")
+        if known_sds is not None and equal_sds:
+            raise ValueError("equal_sds: True with known sds; give one or the other")
+        columns = [np.eye(3 * k - 1, k - 1)]
+        if known_means is None:
+            columns.append(np.eye(3 * k - 1, k, k=-(k - 1)))
+        if known_sds is None:
+            sd_columns = np.eye(3 * k - 1, k, k=-(2 * k - 1))
+            columns.append(sd_columns.sum(axis=1, keepdims=True) if equal_sds else sd_columns)
+        values = {
+            "k": int(k),
+            "means": known_means,
+            "sds": known_sds,
+            "equal_sds": bool(equal_sds),
+            "selection": np.hstack(columns),
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def n_free(self) -> int:
+        """Length of the unconstrained vector eta."""
+        return self.selection.shape[1]
+
+    @property
+    def exchangeable(self) -> bool:
+        """Whether permuting the components leaves the likelihood as it is."""
+        return self.means is None and (self.sds is None or bool(np.all(self.sds == self.sds[0])))
+
+    def admit(self, mixture: Mixture) -> Mixture:
+        """The mixture with the known parameters put in and, if called for, a pooled sd."""
+        if mixture.k != self.k:
+            raise ValueError(f"start: has {mixture.k} components; the model has {self.k}")
+        sds = mixture.sds if self.sds is None else self.sds
+        if self.equal_sds:
+            sds = np.full(self.k, np.sqrt(mixture.weights @ mixture.sds**2))
+        means = mixture.means if self.means is None else self.means
+        return Mixture.trusted(mixture.weights.copy(), means.copy(), sds.copy())
+
+    def pack(self, mixture: Mixture) -> Floats:
+        """(n_free,): the free parameters, unconstrained. A weight of zero is packed as 1e-300."""
+        weights = np.maximum(mixture.weights, 1e-300)
+        full = np.concatenate(
+            [np.log(weights[:-1] / weights[-1]), mixture.means, np.log(mixture.sds)]
+        )
+        return (self.selection.T @ full) / self.selection.sum(axis=0)
+
+    def unpack(self, eta: Floats) -> Mixture:
+        """The mixture at eta (n_free,)."""
+        k = self.k
+        full = self.selection @ eta
+        logits = np.append(full[: k - 1], 0.0)
+        weights = np.exp(logits - logits.max())
+        means = full[k - 1 : 2 * k - 1] if self.means is None else self.means.copy()
+        sds = np.exp(full[2 * k - 1 :]) if self.sds is None else self.sds.copy()
+        return Mixture.trusted(weights / weights.sum(), means, sds)
+
+    def natural_jacobian(self, mixture: Mixture) -> Floats:
+        """(3K, n_free): derivatives of (weights, means, sds) by eta; zero rows where known."""
+        k = self.k
+        w = mixture.weights
+        jacobian = np.zeros((3 * k, 3 * k - 1))
+        jacobian[:k, : k - 1] = (np.diag(w) - np.outer(w, w))[:, :-1]
+        jacobian[k : 2 * k, k - 1 : 2 * k - 1] = np.eye(k)
+        jacobian[2 * k :, 2 * k - 1 :] = np.diag(mixture.sds)
+        return jacobian @ self.selection
+
+    def parameter_names(self) -> list[str]:
+        """Names of the entries of eta, such as 'logit w1', 'mean2', 'log sd'."""
+        k = self.k
+        weights = [f"log w{j}/w{k}" for j in range(1, k)]
+        means = [f"mean{j}" for j in range(1, k + 1)] if self.means is None else []
+        if self.sds is not None:
+            return weights + means
+        sds = ["log sd"] if self.equal_sds else [f"log sd{j}" for j in range(1, k + 1)]
+        return weights + means + sds
+
+
+def _known(name: str, value: ArrayLike | None, k: int) -> Floats | None:
+    if value is None:
+        return None
+    try:
+        array = np.array(value, dtype=float)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name}: {value!r} is not a list of {k} numbers") from None
+    if array.ndim == 0:
+        array = np.full(k, float(array))
+    if array.shape != (k,) or not np.all(np.isfinite(array)):
+        raise ValueError(f"{name}: {array.tolist()} must be {k} finite numbers, one per component")
+    array.flags.writeable = False
+    return array

@@ -1,0 +1,240 @@
+"""Prior distributions on the parameters of a mixture: values, densities and their derivatives.
+
+Each prior is stated on one constrained scale (weights, mean, variance or sd), and its log density
+is that scale's, without Jacobian: flat priors add nothing. The derivatives are by the
+unconstrained vector of a MixtureModel. No sampling, and no PyMC, lives here.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+import numpy as np
+
+from models.mixture import LOG_2PI, Floats, Mixture
+from models.model import MixtureModel
+from models.problem import Data
+
+
+class Terms(NamedTuple):
+    """log_density of each of m values, its score and information by the coordinate: (m,) each.
+
+    The coordinate of a mean is the mean; that of an sd, and of its variance, is log sd.
+    """
+
+    log_density: Floats
+    score: Floats
+    information: Floats
+
+
+@dataclass(frozen=True)
+class Flat:
+    """Density 1 on the weights, the means or the sds: improper on the last two."""
+
+    def terms(self, values: Floats) -> Terms:
+        """Zeros."""
+        return Terms(*np.zeros((3, values.size)))
+
+    def standardised(self, shift: float, scale: float) -> Flat:
+        """Itself."""
+        return self
+
+
+@dataclass(frozen=True)
+class Dirichlet:
+    """Symmetric Dirichlet(concentration) on the weights; concentration > 1 keeps them from 0."""
+
+    concentration: float = 1.0
+
+    def __post_init__(self) -> None:
+        _require(self, positive=("concentration",))
+
+
+@dataclass(frozen=True)
+class Normal:
+    """Each mean is Normal(mean, sd), in data units."""
+
+    mean: float
+    sd: float
+
+    def __post_init__(self) -> None:
+        _require(self, positive=("sd",))
+
+    def terms(self, means: Floats) -> Terms:
+        """At the means (m,)."""
+        z = (means - self.mean) / self.sd
+        log_density = -0.5 * z * z - math.log(self.sd) - 0.5 * LOG_2PI
+        return Terms(log_density, -z / self.sd, np.full(z.size, self.sd**-2.0))
+
+    def standardised(self, shift: float, scale: float) -> Normal:
+        """The same prior where the data are (x - shift)/scale."""
+        return Normal((self.mean - shift) / scale, self.sd / scale)
+
+
+@dataclass(frozen=True)
+class InverseGamma:
+    """Each variance is InverseGamma(shape, scale): density ~ v^(-shape - 1) exp(-scale/v)."""
+
+    shape: float
+    scale: float
+
+    def __post_init__(self) -> None:
+        _require(self, positive=("shape", "scale"))
+
+    def terms(self, sds: Floats) -> Terms:
+        """At the sds (m,): the density of the variance sd^2, its derivatives by log sd."""
+        pull = self.scale / sds**2
+        constant = self.shape * math.log(self.scale) - math.lgamma(self.shape)
+        log_density = constant - 2.0 * (self.shape + 1.0) * np.log(sds) - pull
+        return Terms(log_density, 2.0 * pull - 2.0 * (self.shape + 1.0), 4.0 * pull)
+
+    def standardised(self, shift: float, scale: float) -> InverseGamma:
+        """The same prior where the data are (x - shift)/scale."""
+        return InverseGamma(self.shape, self.scale / scale**2)
+
+
+@dataclass(frozen=True)
+class LogNormal:
+    """The log of each sd is Normal(mu, sigma)."""
+
+    mu: float
+    sigma: float
+
+    def __post_init__(self) -> None:
+        _require(self, positive=("sigma",))
+
+    def terms(self, sds: Floats) -> Terms:
+        """At the sds (m,): the density of the sd, its derivatives by log sd."""
+        log_sds = np.log(sds)
+        z = (log_sds - self.mu) / self.sigma
+        log_density = -log_sds - 0.5 * z * z - math.log(self.sigma) - 0.5 * LOG_2PI
+        return Terms(log_density, -1.0 - z / self.sigma, np.full(z.size, self.sigma**-2.0))
+
+    def standardised(self, shift: float, scale: float) -> LogNormal:
+        """The same prior where the data are (x - shift)/scale."""
+        return LogNormal(self.mu - math.log(scale), self.sigma)
+
+
+@dataclass(frozen=True)
+class HalfNormal:
+    """Each sd is the absolute value of Normal(0, scale). Leaves the likelihood unbounded."""
+
+    scale: float
+
+    def __post_init__(self) -> None:
+        _require(self, positive=("scale",))
+
+    def terms(self, sds: Floats) -> Terms:
+        """At the sds (m,): the density of the sd, its derivatives by log sd."""
+        squares = (sds / self.scale) ** 2
+        log_density = -0.5 * squares + math.log(2.0 / self.scale) - 0.5 * LOG_2PI
+        return Terms(log_density, -squares, 2.0 * squares)
+
+    def standardised(self, shift: float, scale: float) -> HalfNormal:
+        """The same prior where the data are (x - shift)/scale."""
+        return HalfNormal(self.scale / scale)
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Independent priors on the weights, on each unknown mean and on each unknown sd.
+
+    A common sd has one term; known parameters, and the weight of a single component, have none.
+    Raises ValueError where a prior does not suit its parameter.
+    """
+
+    weights: Dirichlet | Flat
+    means: Normal | Flat
+    sds: InverseGamma | LogNormal | HalfNormal | Flat
+
+    def __post_init__(self) -> None:
+        suited = {
+            "weights": (Dirichlet, Flat),
+            "means": (Normal, Flat),
+            "sds": (InverseGamma, LogNormal, HalfNormal, Flat),
+        }
+        for name, kinds in suited.items():
+            value = getattr(self, name)
+            if not isinstance(value, kinds):
+                choice = ", ".join(kind.__name__ for kind in kinds)
+                raise ValueError(f"{name}: {value!r} is not a prior for {name}; give {choice}")
+
+    @classmethod
+    def default(cls, data: Data) -> Prior:
+        """Weakly informative, on the scale of the data.
+
+        After Richardson and Green (1997): wide normal means, and variances InverseGamma(2, b),
+        which bound the posterior where an sd goes to 0; b = (sd/2)^2 puts the prior mean of a
+        variance at a quarter of the data's. Dirichlet(2), one pseudo-observation a component,
+        keeps the posterior mode off weights of 0, where a component's mean and sd mean nothing.
+        """
+        means, variances = Normal(data.mean, 2.0 * data.sd), InverseGamma(2.0, data.sd**2 / 4.0)
+        return cls(Dirichlet(2.0), means, variances)
+
+    @classmethod
+    def flat(cls) -> Prior:
+        """Density 1 everywhere, with which the MAP is the MLE."""
+        return cls(Flat(), Flat(), Flat())
+
+    def standardised(self, shift: float, scale: float) -> Prior:
+        """The same prior where the data are (x - shift)/scale."""
+        means, sds = self.means.standardised(shift, scale), self.sds.standardised(shift, scale)
+        return Prior(self.weights, means, sds)
+
+    def log_density(self, mixture: Mixture, model: MixtureModel) -> float:
+        """Log of the normalised prior density, in nats, each parameter on its prior's own scale."""
+        k, total = model.k, 0.0
+        if isinstance(self.weights, Dirichlet) and k > 1:
+            a = self.weights.concentration
+            total += math.lgamma(k * a) - k * math.lgamma(a)
+            if a != 1.0:
+                with np.errstate(divide="ignore"):
+                    total += (a - 1.0) * float(np.log(mixture.weights).sum())
+        if model.means is None:
+            total += float(self.means.terms(mixture.means).log_density.sum())
+        if model.sds is None:
+            total += float(self.sds.terms(_sds(mixture, model)).log_density.sum())
+        return total
+
+    def score(self, mixture: Mixture, model: MixtureModel) -> Floats:
+        """(n_free,): gradient of `log_density` by the model's unconstrained vector."""
+        k = model.k
+        full = np.zeros(3 * k - 1)
+        full[: k - 1] = self._excess * (1.0 - k * mixture.weights[:-1])
+        full[k - 1 : 2 * k - 1] = self.means.terms(mixture.means).score
+        sd_score = self.sds.terms(_sds(mixture, model)).score
+        full[2 * k - 1 :][: sd_score.size] = sd_score
+        return model.selection.T @ full
+
+    def information(self, mixture: Mixture, model: MixtureModel) -> Floats:
+        """(n_free, n_free): minus the Hessian of `log_density`, in the coordinates of `score`."""
+        k, w = model.k, mixture.weights
+        diagonal = np.zeros(3 * k - 1)
+        diagonal[k - 1 : 2 * k - 1] = self.means.terms(mixture.means).information
+        sd_information = self.sds.terms(_sds(mixture, model)).information
+        diagonal[2 * k - 1 :][: sd_information.size] = sd_information
+        full = np.diag(diagonal)
+        full[: k - 1, : k - 1] = self._excess * k * (np.diag(w) - np.outer(w, w))[:-1, :-1]
+        return model.selection.T @ full @ model.selection
+
+    @property
+    def _excess(self) -> float:
+        """Pseudo-observations that the weights' prior adds to each component."""
+        return self.weights.concentration - 1.0 if isinstance(self.weights, Dirichlet) else 0.0
+
+
+def _sds(mixture: Mixture, model: MixtureModel) -> Floats:
+    """The sds that have a prior of their own: the first alone where they are equal."""
+    return mixture.sds[:1] if model.equal_sds else mixture.sds
+
+
+def _require(prior: object, positive: tuple[str, ...]) -> None:
+    for field in fields(prior):  # type: ignore[arg-type]
+        value = getattr(prior, field.name)
+        where = f"{type(prior).__name__} {field.name}"
+        if not isinstance(value, int | float | np.number) or not math.isfinite(value):
+            raise ValueError(f"{where}: {value!r} is not a finite number; give one")
+        if field.name in positive and not value > 0:
+            raise ValueError(f"{where}: {value!r} is not positive; give a number > 0")

@@ -1,0 +1,125 @@
+"""What every method is given (Data) and what it gives back (Solution)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from models.mixture import Floats, Mixture
+from models.model import MixtureModel
+
+# A component whose sd falls below this share of the data's own scale sits on one point.
+COLLAPSE = 1e-6
+
+
+class Collapse(ArithmeticError):
+    """A component collapsed onto a point: the likelihood is unbounded there.
+
+    `mixture` is where it was given up, its sds raised to the floor that stopped it.
+    """
+
+    def __init__(self, mixture: Mixture, floor: float) -> None:
+        j = int(np.argmin(mixture.sds))
+        super().__init__(
+            f"component at {mixture.means[j]:.6g} collapsed: sd {mixture.sds[j]:.3g} is below "
+            f"{floor:.3g}, a millionth of the data's scale"
+        )
+        self.mixture = Mixture.trusted(
+            mixture.weights, mixture.means, np.maximum(mixture.sds, floor)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """x (n,) finite observations with counts (n,) > 0, both contiguous float64."""
+
+    x: Floats
+    counts: Floats
+
+    @cached_property
+    def n(self) -> float:
+        """Total count."""
+        return float(self.counts.sum())
+
+    @cached_property
+    def mean(self) -> float:
+        """Weighted mean."""
+        return float(self.counts @ self.x / self.n)
+
+    @cached_property
+    def sd(self) -> float:
+        """Weighted standard deviation (divisor n); 1, to serve as a unit, if all are equal."""
+        return float(np.sqrt(self.counts @ (self.x - self.mean) ** 2 / self.n)) or 1.0
+
+    @cached_property
+    def sd_floor(self) -> float:
+        """COLLAPSE times the smaller of the sd and the scaled interquartile range (if > 0)."""
+        spread = (self.quantiles([0.75])[0] - self.quantiles([0.25])[0]) / 1.349
+        return COLLAPSE * (min(self.sd, spread) if spread > 0 else self.sd)
+
+    @cached_property
+    def order(self) -> np.ndarray[Any, np.dtype[np.intp]]:
+        """Indices that sort x."""
+        return np.argsort(self.x, kind="stable")
+
+    def quantiles(self, levels: ArrayLike) -> Floats:
+        """Weighted quantiles: the smallest x whose cumulative share of the counts reaches each."""
+        share = np.cumsum(self.counts[self.order]) / self.n
+        index = np.searchsorted(share, np.asarray(levels) * (1 - 1e-12))
+        return self.x[self.order][np.minimum(index, self.x.size - 1)]
+
+    def collapsed(self, mixture: Mixture, model: MixtureModel) -> bool:
+        """Whether an sd that the model estimates lies below the floor (or is not a number)."""
+        return model.sds is None and not mixture.sds.min() > self.sd_floor
+
+    def check(self, mixture: Mixture, model: MixtureModel) -> Mixture:
+        """The mixture, or Collapse if it has collapsed."""
+        if self.collapsed(mixture, model):
+            raise Collapse(mixture, self.sd_floor)
+        return mixture
+
+
+def unit_free(data: Data, model: MixtureModel) -> tuple[Floats, Floats]:
+    """(shift, scale), each (n_free,): eta = shift + scale * theta makes theta free of units."""
+    k, s = model.k, model.selection
+    shift = np.concatenate([np.zeros(k - 1), np.full(k, data.mean), np.full(k, np.log(data.sd))])
+    scale = np.concatenate([np.ones(k - 1), np.full(k, data.sd), np.ones(k)])
+    return (s.T @ shift) / s.sum(axis=0), (s.T @ scale) / s.sum(axis=0)
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """The end of one method's run, components in the model's own order.
+
+    converged and message: the method's own word. evaluations: how often each kind of evaluation
+    was made; "moments" and "second_moments" are passes over the data. trace: if it was asked for.
+    se: standard errors (3, K) where the method has its own (posterior sds), else None.
+    draws: an ArviZ DataTree, for samplers. objective_score (p,) and objective_information (p, p):
+    of the method's objective at the solution, in the model's unconstrained coordinates, where the
+    objective is not the log-likelihood (a log posterior); None otherwise.
+    compile_seconds: how much of the running time went into compilation.
+    """
+
+    mixture: Mixture
+    converged: bool
+    message: str
+    n_iter: int
+    evaluations: dict[str, int]
+    trace: Trace | None = None
+    se: Floats | None = None
+    draws: Any = None
+    objective_score: Floats | None = None
+    objective_information: Floats | None = None
+    compile_seconds: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """By iteration, from the start: loglik (m,) and parameters (m, 3, K) in nats and data units."""
+
+    loglik: Floats
+    parameters: Floats = field(repr=False)

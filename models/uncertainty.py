@@ -1,0 +1,100 @@
+"""Certificate of an optimum, standard errors and intervals, from score and information."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit, logit, ndtri
+
+from models.likelihood import SecondMoments, information, score
+from models.mixture import Floats, Mixture
+from models.model import MixtureModel
+
+CERTIFIED_DISTANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """How far a point is from the stationary point that Newton's method would go to.
+
+    distance: Newton decrement sqrt(g'J^-1 g), the most that any linear combination of the
+    unconstrained parameters would still move, in standard errors. gap: half its square, the nats
+    still to gain. Both are NaN where J is not positive definite: no regular maximum there.
+    """
+
+    distance: float
+    gap: float
+    positive_definite: bool
+
+    @property
+    def certified(self) -> bool:
+        """Whether a regular maximum lies within 1e-4 standard errors."""
+        return self.positive_definite and self.distance <= CERTIFIED_DISTANCE
+
+
+def certify(gradient: Floats, curvature: Floats) -> Certificate:
+    """The certificate from the score (p,) and the observed information (p, p) at a point.
+
+    Positive definiteness is judged on the information scaled to a unit diagonal, so that the
+    data's units do not matter.
+    """
+    if gradient.size == 0:
+        return Certificate(0.0, 0.0, True)
+    inverse = _inverse(curvature)
+    if inverse is None:
+        return Certificate(np.nan, np.nan, False)
+    squared = max(float(gradient @ inverse @ gradient), 0.0)
+    return Certificate(squared**0.5, 0.5 * squared, True)
+
+
+def score_and_information(
+    mixture: Mixture, model: MixtureModel, second: SecondMoments
+) -> tuple[Floats, Floats]:
+    """Score (p,) and observed information (p, p) in the model's unconstrained coordinates."""
+    s = model.selection
+    return s.T @ score(mixture, second.t), s.T @ information(mixture, second) @ s
+
+
+def standard_errors(mixture: Mixture, model: MixtureModel, curvature: Floats) -> Floats:
+    """(3, K): standard errors of weights, means and sds by the delta method from J^-1.
+
+    Zero for known parameters; NaN everywhere where J is not positive definite.
+    """
+    if model.n_free == 0:
+        return np.zeros((3, model.k))
+    inverse = _inverse(curvature)
+    if inverse is None:
+        return np.full((3, model.k), np.nan)
+    jacobian = model.natural_jacobian(mixture)
+    variances = np.einsum("ij,jk,ik->i", jacobian, inverse, jacobian)
+    return np.sqrt(np.maximum(variances, 0.0)).reshape(3, model.k)
+
+
+def wald_interval(mixture: Mixture, se: Floats, level: float) -> tuple[Floats, Floats]:
+    """Lower and upper ends, each (3, K): Wald on the logit of a weight, a mean, a log sd.
+
+    The transformed scales keep weights in (0, 1) and sds positive. Known parameters get an
+    interval of length zero.
+    """
+    z = ndtri(0.5 + 0.5 * level)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        w, sd = mixture.weights, mixture.sds
+        spread_w = np.where(se[0] == 0, 0.0, z * se[0] / (w * (1.0 - w)))
+        spread_sd = z * se[2] / sd
+        lower = [expit(logit(w) - spread_w), mixture.means - z * se[1], sd * np.exp(-spread_sd)]
+        upper = [expit(logit(w) + spread_w), mixture.means + z * se[1], sd * np.exp(spread_sd)]
+    return np.stack(lower), np.stack(upper)
+
+
+def _inverse(curvature: Floats) -> Floats | None:
+    """J^-1, or None where J is not positive definite (to rounding, on a unit diagonal)."""
+    diagonal = np.diag(curvature)
+    if not np.all(np.isfinite(curvature)) or np.any(diagonal <= 0):
+        return None
+    scale = 1.0 / np.sqrt(diagonal)
+    values, vectors = np.linalg.eigh(curvature * np.outer(scale, scale))
+    if values[0] <= 1e-12:
+        return None
+    half = (vectors / np.sqrt(values)) * scale[:, None]
+    return half @ half.T

@@ -1,0 +1,1 @@
+"""The study: designs, simulation, fitting, measures, tables and figures around `models`."""

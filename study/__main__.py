@@ -1,0 +1,207 @@
+"""Command line: a subcommand for each step of the workflow, and `fit` and `replay` for people.
+
+Bad input is one line on stderr and exit code 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+# One thread a process: the workflow runs a process a core, and small BLAS calls only lose by more.
+for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a subcommand; the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (ValueError, OSError) as error:
+        print(f"study {options.command}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m study", description=__doc__)
+    steps = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    step = steps.add_parser("check", help="check a design and print what it holds")
+    step.add_argument("design")
+    step.set_defaults(run=_check)
+
+    step = steps.add_parser("simulate", help="write the first data set of a scenario as CSV")
+    step.add_argument("design")
+    step.add_argument("scenario")
+    step.add_argument("--out", type=Path, required=True)
+    step.set_defaults(run=_simulate)
+
+    step = steps.add_parser("chunk", help="fit one chunk: an engine's methods, some replicates")
+    step.add_argument("design")
+    step.add_argument("scenario")
+    step.add_argument("engine", choices=["numeric", "pymc"])
+    step.add_argument("first", type=int)
+    step.add_argument("last", type=int)
+    step.add_argument("--out", type=Path, required=True, help="folder; a file a kind of row")
+    step.set_defaults(run=_chunk)
+
+    step = steps.add_parser("gather", help="put the rows of all chunks together")
+    step.add_argument("design")
+    step.add_argument("--chunk", type=int, help="replicates in a job, if not the design's own")
+    step.add_argument("--fits", type=Path, required=True, help="folder of the chunks' folders")
+    step.add_argument("--out", type=Path, required=True)
+    step.set_defaults(run=_gather)
+
+    for what, run in (("tables", _tables), ("figures", _figures)):
+        step = steps.add_parser(what, help=f"make the {what}")
+        step.add_argument("design")
+        step.add_argument("--rows", type=Path, required=True, help="folder that gather wrote")
+        step.add_argument("--out", type=Path, required=True, help="folder")
+        step.set_defaults(run=run)
+
+    step = steps.add_parser("provenance", help="write design, versions, git revision and machine")
+    step.add_argument("design")
+    step.add_argument("--out", type=Path, required=True)
+    step.set_defaults(run=_provenance)
+
+    step = steps.add_parser("fit", help="fit a column of a CSV file and print a table")
+    step.add_argument("file", type=Path)
+    step.add_argument("--column", required=True)
+    step.add_argument("-k", type=int, default=2, help="number of components (default 2)")
+    step.add_argument("--equal-sds", action="store_true", help="one common sd")
+    step.add_argument("--methods", default="em,lbfgs,newton,map,nuts", help="comma-separated")
+    step.add_argument("--seed", type=int, default=0)
+    step.add_argument("--level", type=float, default=0.95, help="of the intervals")
+    step.set_defaults(run=_fit)
+
+    step = steps.add_parser("replay", help="repeat one fit of a study and print it with its trace")
+    step.add_argument("design")
+    step.add_argument("scenario")
+    step.add_argument("replicate", type=int)
+    step.add_argument("method")
+    step.set_defaults(run=_replay)
+    return parser
+
+
+def _check(options: argparse.Namespace) -> None:
+    from study.design import chunks, load
+
+    design = load(options.design)
+    fits = sum(sum(design.replicates_of(unit).values()) for unit in design.units())
+    print(
+        f"{design.name}: {len(design.all_scenarios())} scenarios, {len(design.data)} data sets, "
+        f"{fits} fits in {len(chunks(design))} jobs, digest {design.digest()}"
+    )
+
+
+def _simulate(options: argparse.Namespace) -> None:
+    import pandas as pd
+
+    from study.design import load
+    from study.simulate import data_set
+
+    design = load(options.design)
+    x = data_set(design, design.scenario(options.scenario), 0)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame({"x": x}).to_csv(options.out, index=False, lineterminator="\n")
+
+
+def _chunk(options: argparse.Namespace) -> None:
+    from study.design import Chunk, load
+    from study.fitting import fit_chunk, frames
+
+    design = load(options.design)
+    chunk = Chunk(options.scenario, options.engine, options.first, options.last)
+    rows = fit_chunk(design, chunk, lambda line: print(line, file=sys.stderr, flush=True))
+    options.out.mkdir(parents=True, exist_ok=True)
+    for kind, frame in frames(rows).items():
+        frame.to_parquet(options.out / f"{kind}.parquet", index=False)
+
+
+def _gather(options: argparse.Namespace) -> None:
+    from study.design import chunks, load
+    from study.fitting import SCHEMA, gather
+
+    design = load(options.design, **({"chunk": options.chunk} if options.chunk else {}))
+    options.out.mkdir(parents=True, exist_ok=True)
+    folders = [options.fits / c.scenario / c.engine / c.name for c in chunks(design)]
+    for kind in SCHEMA:
+        frame = gather(design, kind, [folder / f"{kind}.parquet" for folder in folders])
+        frame.to_parquet(options.out / f"{kind}.parquet", index=False)
+
+
+def _tables(options: argparse.Namespace) -> None:
+    from study.design import load
+    from study.tables import TABLES, read_results, write
+
+    options.out.mkdir(parents=True, exist_ok=True)
+    results = read_results(load(options.design), options.rows)
+    for table in TABLES:
+        write(table.build(results), table.caption, options.out / table.name)
+
+
+def _figures(options: argparse.Namespace) -> None:
+    from study.design import load
+    from study.figures import FIGURES, save
+    from study.tables import read_results
+
+    options.out.mkdir(parents=True, exist_ok=True)
+    results = read_results(load(options.design), options.rows)
+    for figure in FIGURES:
+        save(figure.draw(results), options.out / figure.name)
+
+
+def _provenance(options: argparse.Namespace) -> None:
+    import json
+
+    from study.design import load
+    from study.provenance import provenance
+
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    record = provenance(load(options.design))
+    options.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def _fit(options: argparse.Namespace) -> None:
+    from models import METHODS, MixtureModel, fit
+    from study.simulate import read_column
+    from study.terminal import fits_table
+
+    methods = [name.strip() for name in options.methods.split(",")]
+    for name in methods:
+        if name not in METHODS:
+            raise ValueError(f"--methods: unknown {name!r}; choose from {', '.join(METHODS)}")
+    x = read_column(options.file, options.column)
+    model = MixtureModel(options.k, equal_sds=options.equal_sds)
+    fits_table([fit(name, x, model, rng=options.seed) for name in methods], options.level)
+
+
+def _replay(options: argparse.Namespace) -> None:
+    from models import METHODS
+    from study.design import load
+    from study.fitting import fit_one, start_of
+    from study.simulate import data_set
+    from study.terminal import fits_table, trace_table
+
+    if options.method not in METHODS:
+        raise ValueError(f"method: unknown {options.method!r}; choose from {', '.join(METHODS)}")
+    design = load(options.design)
+    unit = design.scenario(options.scenario)
+    if options.replicate < 0:
+        raise ValueError(f"replicate: {options.replicate} is negative; the first is 0")
+    x = data_set(design, unit, options.replicate)
+    start = start_of(design, unit, x, options.replicate)
+    trace = METHODS[options.method].kind != "posterior"
+    result = fit_one(design, unit, x, start.mixture, options.replicate, options.method, trace=trace)
+    if result.trace is not None:
+        trace_table(result.trace)
+    fits_table([result], design.level)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,334 @@
+"""The typed, validated study design: what is simulated, what is fitted, how often.
+
+A design is a YAML file; `load` reads it and raises DesignError with one line that holds the path
+to the value, what was wrong and what would be right. Grids are expanded to scenarios here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from models import METHODS, Mixture, MixtureModel
+
+DESIGNS = Path(__file__).parent / "designs"
+ENGINES = ("numeric", "pymc")
+
+
+class DesignError(ValueError):
+    """A design that cannot be used; the text is one line."""
+
+
+def _method(name: str) -> str:
+    if name not in METHODS:
+        raise ValueError(f"unknown method {name!r}; choose from {', '.join(METHODS)}")
+    return name
+
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+MethodName = Annotated[str, AfterValidator(_method)]
+Replicates = dict[MethodName, Annotated[int, Field(ge=0)]]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelSpec(_Strict):
+    """The arguments of `models.MixtureModel`."""
+
+    k: PositiveInt = 2
+    means: list[float] | None = None
+    sds: list[PositiveFloat] | None = None
+    equal_sds: bool = False
+
+    @model_validator(mode="after")
+    def _builds(self) -> Self:
+        self.build()
+        return self
+
+    def build(self) -> MixtureModel:
+        """The model itself."""
+        return MixtureModel(self.k, self.means, self.sds, self.equal_sds)
+
+
+class Scenario(_Strict):
+    """One simulated setting: the true mixture, the sample size and the model fitted to it."""
+
+    name: Name
+    family: Literal["normal"] = "normal"
+    title: str = ""
+    weights: list[Annotated[float, Field(ge=0, le=1)]]
+    means: list[float]
+    sds: list[PositiveFloat]
+    n: PositiveInt
+    model: ModelSpec = ModelSpec()
+    replicates: Replicates | None = None
+    separation: float | None = None
+    weight: float | None = None
+    sd_ratio: float | None = None
+
+    @model_validator(mode="after")
+    def _mixture(self) -> Self:
+        truth = self.truth()
+        if truth.k != self.model.k:
+            raise ValueError(f"{truth.k} true components but model.k is {self.model.k}")
+        if self.n < self.model.k:
+            raise ValueError(f"n: {self.n} is fewer than the {self.model.k} components")
+        return self
+
+    def truth(self) -> Mixture:
+        """The true mixture, components in the order of their means."""
+        return Mixture(self.weights, self.means, self.sds).by_mean()
+
+
+class Grid(_Strict):
+    """Two-component scenarios in every combination, with a root-mean-square sd of one.
+
+    separation: |mean2 - mean1| over the root-mean-square sd; weight: of the first component;
+    sd_ratio: sd2/sd1; n: sample sizes.
+    """
+
+    name: Name
+    separation: list[Annotated[float, Field(ge=0)]]
+    weight: list[Annotated[float, Field(gt=0, lt=1)]]
+    sd_ratio: list[PositiveFloat]
+    n: list[PositiveInt]
+    replicates: Replicates | None = None
+
+    def scenarios(self) -> Iterator[Scenario]:
+        """One scenario for each combination, named like grid-d2-w0.5-r1-n500."""
+        for d, w, r, n in itertools.product(self.separation, self.weight, self.sd_ratio, self.n):
+            sd = (2.0 / (1.0 + r * r)) ** 0.5
+            yield Scenario(
+                name=f"{self.name}-d{d:g}-w{w:g}-r{r:g}-n{n}",
+                title=f"separation {d:g}, weight {w:g}, sd ratio {r:g}, n = {n}",
+                weights=[w, 1.0 - w],
+                means=[0.0, d],
+                sds=[sd, r * sd],
+                n=n,
+                replicates=self.replicates,
+                separation=d,
+                weight=w,
+                sd_ratio=r,
+            )
+
+
+class DataSet(_Strict):
+    """A real data set: a CSV file (relative to the design's own file) and a column of it."""
+
+    name: Name
+    title: str = ""
+    file: Path
+    column: str
+    divide_by: PositiveFloat = 1.0
+    unit: str = ""
+    source: str = ""
+    model: ModelSpec = ModelSpec()
+    methods: list[MethodName] | None = None
+
+
+class Design(_Strict):
+    """A whole study. replicates: how many data sets of a scenario each method fits.
+
+    seed: root of every random number. level: of the intervals. chunk: replicates in one job.
+    keep_draws: from how many replicates of a scenario the posterior draws are kept. options: by
+    method, passed on to it.
+    """
+
+    name: Name
+    title: str
+    description: str = ""
+    seed: Annotated[int, Field(ge=0)]
+    level: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    chunk: PositiveInt = 100
+    keep_draws: Annotated[int, Field(ge=0)] = 1
+    replicates: Replicates
+    options: dict[MethodName, dict[str, bool | int | float | str]] = {}
+    scenarios: list[Scenario] = []
+    grids: list[Grid] = []
+    data: list[DataSet] = []
+
+    @field_validator("options")
+    @classmethod
+    def _options(cls, options: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for method, chosen in options.items():
+            accepted = inspect.get_annotations(METHODS[method].function, eval_str=True)
+            parameters = inspect.signature(METHODS[method].function).parameters
+            for name, value in chosen.items():
+                if (
+                    name not in parameters
+                    or parameters[name].kind is not parameters[name].KEYWORD_ONLY
+                ):
+                    raise ValueError(f"{method}.{name}: no such option of {method}")
+                try:
+                    TypeAdapter(accepted[name]).validate_python(value)
+                except ValidationError:
+                    raise ValueError(f"{method}.{name}: {value!r} is not a valid value") from None
+        return options
+
+    @model_validator(mode="after")
+    def _names(self) -> Self:
+        names = self.unit_names()
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"the name {twice[0]!r} is used more than once; names must differ")
+        if not names:
+            raise ValueError("there is nothing to fit; give scenarios, grids or data")
+        return self
+
+    def all_scenarios(self) -> list[Scenario]:
+        """The scenarios, with those of the grids."""
+        return [*self.scenarios, *(s for grid in self.grids for s in grid.scenarios())]
+
+    def units(self) -> list[Scenario | DataSet]:
+        """All that is fitted: the scenarios, then the real data sets."""
+        return [*self.all_scenarios(), *self.data]
+
+    def unit_names(self) -> list[str]:
+        """Names of all scenarios and data sets, in order."""
+        return [unit.name for unit in self.units()]
+
+    def content(self, name: str, engine: str | None = None) -> str:
+        """Twelve hex digits that change with the scenario's data or, with an engine, its fits."""
+        unit = self.scenario(name)
+        parts: dict[str, Any] = {
+            "seed": self.seed,
+            "unit": unit.model_dump(mode="json", exclude={"title", "unit", "source", "file"}),
+        }
+        if engine is not None:
+            methods = [m for m in self.replicates_of(unit) if METHODS[m].engine == engine]
+            counts = self.replicates_of(unit)
+            parts["level"], parts["keep_draws"] = self.level, self.keep_draws
+            parts["methods"] = [(m, counts[m], self.options.get(m, {})) for m in methods]
+            parts["unit"].pop("replicates", None)
+        return _digest(parts)
+
+    def scenario(self, name: str) -> Scenario | DataSet:
+        """The scenario or real data set of that name; DesignError if there is none."""
+        for unit in self.units():
+            if unit.name == name:
+                return unit
+        raise DesignError(f"{self.name}: no scenario or data set is called {name!r}")
+
+    def replicates_of(self, unit: Scenario | DataSet) -> dict[str, int]:
+        """How many data sets of the unit each method fits; a real data set is one."""
+        if isinstance(unit, DataSet):
+            return dict.fromkeys(unit.methods or list(self.replicates), 1)
+        return dict(self.replicates if unit.replicates is None else unit.replicates)
+
+    def digest(self) -> str:
+        """Twelve hex digits that identify the design's content, chunks apart."""
+        return _digest(self.model_dump(mode="json", exclude={"chunk": True}))
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One job: the methods of one engine on replicates first to last - 1 of a scenario."""
+
+    scenario: str
+    engine: str
+    first: int
+    last: int
+
+    @property
+    def name(self) -> str:
+        """Such as 0-100."""
+        return f"{self.first}-{self.last}"
+
+
+def chunks(design: Design) -> list[Chunk]:
+    """Every job of the study, in the design's order."""
+    found = []
+    for unit in design.units():
+        for engine in ENGINES:
+            counts = [
+                count
+                for method, count in design.replicates_of(unit).items()
+                if METHODS[method].engine == engine
+            ]
+            total = max(counts, default=0)
+            found += [
+                Chunk(unit.name, engine, first, min(first + design.chunk, total))
+                for first in range(0, total, design.chunk)
+            ]
+    return found
+
+
+def find(name_or_path: str) -> Path:
+    """The file of a design that is given by name (in study/designs) or by path."""
+    named = DESIGNS / f"{name_or_path}.yaml"
+    if named.is_file():
+        return named
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    known = ", ".join(sorted(p.stem for p in DESIGNS.glob("*.yaml")))
+    raise DesignError(f"{name_or_path}: no such design; give a YAML file or one of {known}")
+
+
+def load(name_or_path: str, **changes: Any) -> Design:
+    """The design of a name or a file, with top-level values replaced by `changes`."""
+    path = find(name_or_path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DesignError(f"{path.name}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise DesignError(f"{path.name}: is {type(content).__name__}; a design is a mapping")
+    try:
+        design = Design.model_validate({**content, **changes})
+    except ValidationError as error:
+        raise DesignError(f"{path.name}: {_first(error)}") from None
+    data = [
+        unit.model_copy(update={"file": _resolve(path, index, unit)})
+        for index, unit in enumerate(design.data)
+    ]
+    return design.model_copy(update={"data": data})
+
+
+def _resolve(path: Path, index: int, unit: DataSet) -> Path:
+    file = (path.parent / unit.file).resolve()
+    if not file.is_file():
+        raise DesignError(f"{path.name}: data[{index}].file: there is no file {unit.file}")
+    return file
+
+
+def _first(error: ValidationError) -> str:
+    """The first problem as path: what (given value)."""
+    problem = error.errors()[0]
+    where = ""
+    for part in problem["loc"]:
+        where += f"[{part}]" if isinstance(part, int) else f".{part}"
+    what = problem["msg"].removeprefix("Value error, ")
+    given = problem["input"]
+    shown = f" (got {given!r})" if isinstance(given, str | int | float | None) else ""
+    if problem["type"] == "extra_forbidden":
+        what, shown = "unknown key", ""
+    more = error.error_count() - 1
+    rest = f"; and {more} more problem{'s' if more > 1 else ''}" if more else ""
+    return f"{where.lstrip('.') or 'the design'}: {what}{shown}{rest}"

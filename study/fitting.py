@@ -1,0 +1,241 @@
+"""One chunk: data sets of a scenario times the methods of one engine, to rows.
+
+Rows come in four kinds, each a table: fits (one row a fit), estimates (one a parameter of a fit),
+labels (one a NUTS fit), and timings, which alone may differ between two runs. A fit that goes
+wrong is a row with its status.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from models import METHODS, Fit, Mixture, fit
+from models.likelihood import compile_passes
+from models.methods import as_data
+from models.mixture import Floats
+from models.starts import Start, shared_start
+from study.design import Chunk, DataSet, Design, Scenario
+from study.simulate import data_set, generator
+
+PARAMETERS = ("weight", "mean", "sd")
+
+# The columns of each kind of row, in order, so that a table's bytes do not depend on how the work
+# was cut into chunks.
+_KEY = {"scenario": "string", "replicate": "int64", "method": "string"}
+SCHEMA: dict[str, dict[str, str]] = {
+    "fits": _KEY
+    | {"n": "float64", "k": "int64", "status": "string", "message": "string"}
+    | {"converged": "boolean", "loglik": "float64", "certified": "boolean"}
+    | dict.fromkeys(("distance", "gap"), "float64")
+    | dict.fromkeys(("n_iter", "moments", "second_moments", "gradients", "start_passes"), "int64"),
+    "estimates": _KEY
+    | {"parameter": "string", "component": "int64"}
+    | dict.fromkeys(("truth", "estimate", "se", "lower", "upper"), "float64"),
+    "labels": _KEY
+    | dict.fromkeys(("rhat_raw", "rhat_relabelled", "rhat_invariant"), "float64")
+    | dict.fromkeys(("ess_raw", "ess_relabelled", "ess_invariant", "largest_share"), "float64")
+    | dict.fromkeys(("switches", "labellings", "divergences", "draws"), "int64"),
+    "draws": _KEY
+    | dict.fromkeys(("chain", "draw", "component"), "int64")
+    | dict.fromkeys(PARAMETERS, "float64"),
+    "timings": _KEY
+    | dict.fromkeys(("n", "seconds", "compile_seconds", "start_seconds"), "float64"),
+}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows by kind, each a list of dicts; `draws` holds the kept posterior draws in long form."""
+
+    fits: list[dict[str, Any]] = field(default_factory=list)
+    estimates: list[dict[str, Any]] = field(default_factory=list)
+    timings: list[dict[str, Any]] = field(default_factory=list)
+    labels: list[dict[str, Any]] = field(default_factory=list)
+    draws: list[pd.DataFrame] = field(default_factory=list)
+
+
+def frames(rows: Rows) -> dict[str, pd.DataFrame]:
+    """The rows as a table a kind, with the columns of SCHEMA."""
+    found = {kind: pd.DataFrame(getattr(rows, kind)) for kind in SCHEMA if kind != "draws"}
+    found["draws"] = pd.concat(rows.draws) if rows.draws else pd.DataFrame()
+    return {
+        kind: found[kind].reindex(columns=list(columns)).astype(columns)
+        for kind, columns in SCHEMA.items()
+    }
+
+
+def gather(design: Design, kind: str, files: Sequence[Path]) -> pd.DataFrame:
+    """The rows of one kind from all chunks, by scenario, replicate and method in their order."""
+    table = pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
+    place = {name: i for i, name in enumerate([*design.unit_names(), *METHODS])}
+    order = table.sort_values(
+        ["scenario", "replicate", "method"],
+        key=lambda c: c if c.name == "replicate" else c.map(place),
+        kind="stable",
+    )
+    return order.reset_index(drop=True)
+
+
+def start_of(design: Design, unit: Scenario | DataSet, x: Floats, replicate: int) -> Start:
+    """The start that all methods of a data set share."""
+    model = unit.model.build()
+    rng = generator(design.seed, unit.name, replicate, "start")
+    return shared_start(as_data(x, None, model), model, rng)
+
+
+def fit_one(
+    design: Design,
+    unit: Scenario | DataSet,
+    x: Floats,
+    start: Mixture,
+    replicate: int,
+    method: str,
+    **options: Any,
+) -> Fit:
+    """One fit of the study, the same wherever and whenever it is made."""
+    return fit(
+        method,
+        x,
+        unit.model.build(),
+        start=start,
+        rng=generator(design.seed, unit.name, replicate, method),
+        **{**design.options.get(method, {}), **options},
+    )
+
+
+def fit_chunk(design: Design, chunk: Chunk, say: Callable[[str], None] = lambda line: None) -> Rows:
+    """All rows of a chunk; `say` gets a line of progress now and then and one for each failure."""
+    unit = design.scenario(chunk.scenario)
+    counts = {
+        method: count
+        for method, count in design.replicates_of(unit).items()
+        if METHODS[method].engine == chunk.engine
+    }
+    rows = Rows()
+    say(f"{unit.name} {chunk.engine}: kernel ready in {compile_passes():.1f} s")
+    begin = said = time.perf_counter()
+    for replicate in range(chunk.first, chunk.last):
+        x = data_set(design, unit, replicate)
+        started = time.perf_counter()
+        start = start_of(design, unit, x, replicate)
+        start_seconds = time.perf_counter() - started
+        methods = [method for method, count in counts.items() if replicate < count]
+        # Interleaved in an order of the replicate's own, so that drifts of the machine's speed
+        # fall on all methods alike.
+        generator(design.seed, unit.name, replicate, "order").shuffle(methods)
+        for method in methods:
+            key = {"scenario": unit.name, "replicate": replicate, "method": method}
+            try:
+                result = fit_one(design, unit, x, start.mixture, replicate, method)
+            except Exception as error:  # a row, whatever happened; the log has the whole story
+                say(f"{unit.name} replicate {replicate} {method}: failed\n{traceback.format_exc()}")
+                rows.fits.append({**key, **_failed(error, x.size, start)})
+                continue
+            if result.status != "ok":
+                say(
+                    f"{unit.name} replicate {replicate} {method}: {result.status}: {result.message}"
+                )
+            rows.fits.append({**key, **_fit_row(result, start)})
+            rows.estimates.extend({**key, **row} for row in _estimates(result, unit, design.level))
+            rows.timings.append({**key, **_timing(result, start_seconds)})
+            if result.draws is not None:
+                from study.labels import diagnose  # brings ArviZ, a second that only NUTS needs
+
+                rows.labels.append({**key, **diagnose(result)})
+                if replicate < design.keep_draws:
+                    rows.draws.append(_draws(key, result))
+        now = time.perf_counter()
+        if now - said > 10 or replicate == chunk.last - 1:
+            done = replicate + 1 - chunk.first
+            say(
+                f"{unit.name} {chunk.engine}: {done} of {chunk.last - chunk.first} data sets, "
+                f"{now - begin:.1f} s"
+            )
+            said = now
+    return rows
+
+
+def _fit_row(result: Fit, start: Start) -> dict[str, Any]:
+    certificate = result.certificate
+    return {
+        "n": result.n,
+        "k": result.model.k,
+        "status": result.status,
+        "message": result.message,
+        "converged": result.converged,
+        "loglik": result.loglik,
+        "certified": None if certificate is None else certificate.certified,
+        "distance": None if certificate is None else certificate.distance,
+        "gap": None if certificate is None else certificate.gap,
+        "n_iter": result.n_iter,
+        "moments": result.evaluations.get("moments", 0),
+        "second_moments": result.evaluations.get("second_moments", 0),
+        "gradients": result.evaluations.get("gradients", 0),
+        "start_passes": start.passes,
+    }
+
+
+def _failed(error: Exception, n: int, start: Start) -> dict[str, Any]:
+    return {
+        "n": float(n),
+        "k": start.mixture.k,
+        "status": "failed",
+        "message": f"{type(error).__name__}: {error}",
+        "converged": False,
+        "loglik": np.nan,
+        "certified": False,
+        "distance": np.nan,
+        "gap": np.nan,
+        "n_iter": 0,
+        "moments": 0,
+        "second_moments": 0,
+        "gradients": 0,
+        "start_passes": start.passes,
+    }
+
+
+def _estimates(result: Fit, unit: Scenario | DataSet, level: float) -> Iterator[dict[str, Any]]:
+    if result.mixture is None:
+        return
+    values, (lower, upper) = result.mixture.as_rows(), result.interval(level)
+    truth = unit.truth().as_rows() if isinstance(unit, Scenario) else np.full_like(values, np.nan)
+    for row, parameter in enumerate(PARAMETERS):
+        for j in range(result.model.k):
+            if result.se[row, j] == 0:  # known, not estimated
+                continue
+            yield {
+                "parameter": parameter,
+                "component": j + 1,
+                "truth": truth[row, j],
+                "estimate": values[row, j],
+                "se": result.se[row, j],
+                "lower": lower[row, j],
+                "upper": upper[row, j],
+            }
+
+
+def _timing(result: Fit, start_seconds: float) -> dict[str, Any]:
+    return {
+        "n": result.n,
+        "seconds": result.seconds,
+        "compile_seconds": result.compile_seconds,
+        "start_seconds": start_seconds,
+    }
+
+
+def _draws(key: dict[str, Any], result: Fit) -> pd.DataFrame:
+    posterior = result.draws["posterior"]
+    raw = np.stack([posterior[name].values for name in ("weights", "means", "sds")], axis=-1)
+    chains, draws, k, _ = raw.shape
+    chain, draw, component = np.indices((chains, draws, k)).reshape(3, -1)
+    columns = {"chain": chain, "draw": draw, "component": component + 1}
+    values = dict(zip(PARAMETERS, raw.reshape(-1, 3).T, strict=True))
+    return pd.DataFrame({**key, **columns, **values})

@@ -1,0 +1,87 @@
+"""Performance measures of an estimator over replicates, each with its Monte Carlo SE and its R.
+
+Arrays (R,) in, a Measure out. Formulas: Morris, White and Crowther (2019), Statistics in
+Medicine 38, 2074-2102, table 6. Replicates whose value is NaN are left out and R says so.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from models.mixture import Floats
+
+
+class Measure(NamedTuple):
+    """value, its Monte Carlo standard error, and the number of replicates behind it."""
+
+    value: float
+    mcse: float
+    r: int
+
+
+def _usable(*arrays: Floats) -> tuple[list[Floats], int]:
+    stacked = np.broadcast_arrays(*(np.asarray(a, dtype=float) for a in arrays))
+    keep = np.all([np.isfinite(a) for a in stacked], axis=0)
+    return [a[keep] for a in stacked], int(keep.sum())
+
+
+def mean(values: Floats) -> Measure:
+    """Mean over replicates; MCSE sd/sqrt(R)."""
+    (v,), r = _usable(values)
+    if r < 2:
+        return Measure(float(v.mean()) if r else np.nan, np.nan, r)
+    return Measure(float(v.mean()), float(v.std(ddof=1) / np.sqrt(r)), r)
+
+
+def bias(estimates: Floats, truth: Floats | float) -> Measure:
+    """Mean error."""
+    return mean(np.asarray(estimates) - truth)
+
+
+def empirical_se(estimates: Floats) -> Measure:
+    """Standard deviation of the estimates; MCSE EmpSE/sqrt(2(R - 1))."""
+    (v,), r = _usable(estimates)
+    if r < 2:
+        return Measure(np.nan, np.nan, r)
+    value = float(v.std(ddof=1))
+    return Measure(value, value / np.sqrt(2.0 * (r - 1)), r)
+
+
+def mse(estimates: Floats, truth: Floats | float) -> Measure:
+    """Mean squared error."""
+    return mean((np.asarray(estimates) - truth) ** 2)
+
+
+def rmse(estimates: Floats, truth: Floats | float) -> Measure:
+    """Root of the mean squared error; MCSE by the delta method."""
+    value, mcse, r = mse(estimates, truth)
+    root = float(np.sqrt(value))
+    return Measure(root, mcse / (2.0 * root) if root > 0 else np.nan, r)
+
+
+def model_se(se: Floats) -> Measure:
+    """Root mean square of the standard errors; MCSE sqrt(var(se^2)/(4 R ModSE^2))."""
+    (v,), r = _usable(se)
+    if r < 2:
+        return Measure(float(v[0]) if r else np.nan, np.nan, r)
+    value = float(np.sqrt(np.mean(v**2)))
+    if value == 0:
+        return Measure(0.0, 0.0, r)
+    return Measure(value, float(np.sqrt(np.var(v**2, ddof=1) / (4.0 * r * value**2))), r)
+
+
+def proportion(events: Floats) -> Measure:
+    """Share of replicates with the event (0 or 1); MCSE sqrt(p(1 - p)/R)."""
+    (v,), r = _usable(events)
+    if r == 0:
+        return Measure(np.nan, np.nan, 0)
+    p = float(v.mean())
+    return Measure(p, float(np.sqrt(p * (1.0 - p) / r)), r)
+
+
+def coverage(lower: Floats, upper: Floats, truth: Floats | float) -> Measure:
+    """Share of the intervals that hold the truth."""
+    (low, high, true), _ = _usable(lower, upper, np.asarray(truth))
+    return proportion(((low <= true) & (true <= high)).astype(float))

@@ -1,0 +1,71 @@
+"""Where a study's numbers come from: resolved design, versions, git revision, machine, threads."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import llvmlite.binding
+
+from study.design import Design
+
+PACKAGES = (
+    "arviz",
+    "matplotlib",
+    "numba",
+    "numpy",
+    "nutpie",
+    "pandas",
+    "pymc",
+    "pytensor",
+    "scipy",
+    "snakemake",
+)
+
+
+def provenance(design: Design) -> dict[str, Any]:
+    """A JSON-ready record of all that a study's numbers depend on."""
+    return {
+        "design": design.model_dump(mode="json", exclude={"data": {"__all__": {"file"}}})
+        | {"digest": design.digest()},
+        "data_files": {unit.name: unit.file.name for unit in design.data},
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "git": {
+            "revision": _git("rev-parse", "HEAD"),
+            "clean": _git("status", "--porcelain") == "",
+        },
+        "machine": {
+            "system": f"{platform.system()} {platform.machine()}",
+            "processor": _processor(),
+            "compiled_for": llvmlite.binding.get_host_cpu_name(),
+            "cores": os.cpu_count(),
+        },
+        "threads_a_process": os.environ.get("OPENBLAS_NUM_THREADS"),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            return next(line.split(":")[1].strip() for line in lines if "model name" in line)
+    except (OSError, StopIteration):
+        return platform.processor()

@@ -1,0 +1,325 @@
+"""Tables of a study: each a function from the gathered rows to a DataFrame, written three ways.
+
+CSV is tidy, for machines: a number a column, Monte Carlo standard errors in columns ending in
+_mcse. Markdown and LaTeX (booktabs) are for readers: the standard error in brackets behind its
+number, both cut to its second digit.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from models import METHODS
+from study import measures
+from study.design import Design
+from study.measures import Measure
+
+CAPTIONS = Path(__file__).parent / "report"
+STATUSES = ("ok", "not-converged", "singular", "failed")
+
+
+@dataclass(frozen=True)
+class Results:
+    """The gathered rows of a study, by kind, and its design."""
+
+    design: Design
+    fits: pd.DataFrame
+    estimates: pd.DataFrame
+    labels: pd.DataFrame
+    timings: pd.DataFrame
+    draws: pd.DataFrame
+
+    @property
+    def scenario_order(self) -> list[str]:
+        """Names of scenarios and data sets, in the design's order."""
+        return self.design.unit_names()
+
+
+def read_results(design: Design, folder: Path) -> Results:
+    """The rows that `gather` left in a folder."""
+    kinds = ("fits", "estimates", "labels", "timings", "draws")
+    return Results(design, *(pd.read_parquet(folder / f"{kind}.parquet") for kind in kinds))
+
+
+def usable(results: Results) -> pd.DataFrame:
+    """Estimates of fits that ended ok or not converged: singular and failed ones are left out."""
+    fits = results.fits
+    kept = fits.loc[
+        fits["status"].isin(["ok", "not-converged"]), ["scenario", "replicate", "method"]
+    ]
+    return results.estimates.merge(kept, on=["scenario", "replicate", "method"])
+
+
+def with_gap(results: Results) -> pd.DataFrame:
+    """fits with `behind`: nats behind the best log-likelihood that any method found on the data.
+
+    Singular and failed fits neither set the best nor have a gap.
+    """
+    fits = results.fits.copy()
+    regular = fits["loglik"].where(fits["status"].isin(["ok", "not-converged"]))
+    best = regular.groupby([fits["scenario"], fits["replicate"]]).transform("max")
+    # Differences at the level of rounding of a sum of n terms are no differences.
+    rounding = 1e-13 * regular.abs().clip(lower=1.0)
+    behind = best - regular
+    fits["behind"] = behind.where(behind.isna() | (behind > rounding), 0.0)
+    return fits
+
+
+def performance(results: Results) -> pd.DataFrame:
+    """Bias, empirical SE, RMSE, model SE and coverage by scenario, parameter and method."""
+    rows = []
+    keys = ["scenario", "parameter", "component", "method"]
+    simulated = usable(results).dropna(subset=["truth"])
+    for key, group in simulated.groupby(keys, sort=False):
+        estimate, truth = group["estimate"].to_numpy(), group["truth"].to_numpy()
+        found: dict[str, Measure] = {
+            "bias": measures.bias(estimate, truth),
+            "empirical_se": measures.empirical_se(estimate),
+            "rmse": measures.rmse(estimate, truth),
+            "model_se": measures.model_se(group["se"].to_numpy()),
+            "coverage": measures.coverage(
+                group["lower"].to_numpy(), group["upper"].to_numpy(), truth
+            ),
+        }
+        row: dict[str, object] = dict(zip(keys, key, strict=True))
+        row["truth"] = truth[0]
+        row["R"] = found["bias"].r
+        for name, measure in found.items():
+            row[name], row[f"{name}_mcse"] = measure.value, measure.mcse
+        row["R_coverage"] = found["coverage"].r
+        rows.append(row)
+    columns = [*keys, "truth", "R"]
+    return _sorted(results, pd.DataFrame(rows, columns=None if rows else columns))
+
+
+def estimates(results: Results) -> pd.DataFrame:
+    """`performance` of the named scenarios."""
+    named = [s.name for s in results.design.scenarios]
+    table = performance(results)
+    return table[table["scenario"].isin(named)].reset_index(drop=True)
+
+
+def grid(results: Results) -> pd.DataFrame:
+    """`performance` of the grid's cells."""
+    cells = [s.name for g in results.design.grids for s in g.scenarios()]
+    table = performance(results)
+    return table[table["scenario"].isin(cells)].reset_index(drop=True)
+
+
+def failures(results: Results) -> pd.DataFrame:
+    """How many fits ended in each status, by scenario and method, zeros included."""
+    counts = (
+        results.fits.groupby(["scenario", "method"])["status"]
+        .value_counts()
+        .unstack(fill_value=0)
+        .reindex(columns=list(STATUSES), fill_value=0)
+    )
+    counts["R"] = counts.sum(axis=1)
+    share = counts["R"] - counts["ok"]
+    counts["not_ok"] = share / counts["R"]
+    counts["not_ok_mcse"] = np.sqrt(counts["not_ok"] * (1 - counts["not_ok"]) / counts["R"])
+    return _sorted(results, counts.reset_index())
+
+
+def optimisation(results: Results) -> pd.DataFrame:
+    """Gap to the best log-likelihood, certificates, iterations and passes, optimisers only."""
+    fits = with_gap(results)
+    fits = fits[fits["method"].map(lambda m: METHODS[m].kind != "posterior")]
+    rows = []
+    for (scenario, method), group in fits.groupby(["scenario", "method"], sort=False):
+        regular = group[group["status"].isin(["ok", "not-converged"])]
+        behind = regular["behind"].to_numpy(dtype=float)
+        found = {
+            "at_best": measures.proportion((behind < 1e-6).astype(float)),
+            "mean_gap": measures.mean(behind),
+            "says_converged": measures.proportion(group["converged"].to_numpy(dtype=float)),
+            "certified": measures.proportion(regular["certified"].to_numpy(dtype=float)),
+            "iterations": measures.mean(regular["n_iter"].to_numpy(dtype=float)),
+            "passes": measures.mean(
+                (regular["moments"] + regular["second_moments"] + regular["gradients"]).to_numpy(
+                    dtype=float
+                )
+            ),
+        }
+        row: dict[str, object] = {"scenario": scenario, "method": method, "R": len(regular)}
+        row["max_gap"] = behind.max() if behind.size else np.nan
+        for name, measure in found.items():
+            row[name], row[f"{name}_mcse"] = measure.value, measure.mcse
+        rows.append(row)
+    return _sorted(results, pd.DataFrame(rows))
+
+
+def timings(results: Results) -> pd.DataFrame:
+    """Seconds by scenario and method: median and quartiles, compilation apart, ratio to the fastest
+    method of the scenario (medians of paired ratios), bulk effective draws a second for NUTS."""
+    keys = ["scenario", "replicate", "method"]
+    timed = results.timings.merge(results.labels[[*keys, "ess_relabelled"]], on=keys, how="left")
+    medians = timed.groupby(["scenario", "method"])["seconds"].median()
+    fastest = medians.groupby("scenario").idxmin().map(lambda pair: pair[1])
+    base = timed[timed["method"] == timed["scenario"].map(fastest)]
+    base = base[["scenario", "replicate", "seconds"]].rename(columns={"seconds": "base"})
+    timed = timed.merge(base, on=["scenario", "replicate"], how="left")
+    timed["ratio"] = timed["seconds"] / timed["base"]
+    timed["ess_per_second"] = timed["ess_relabelled"] / timed["seconds"]
+    groups = timed.groupby(["scenario", "method"])
+    table = groups["seconds"].describe()[["count", "25%", "50%", "75%"]]
+    table.columns = pd.Index(["R", "q25", "median", "q75"])
+    table["R"] = table["R"].astype(int)
+    table["ratio"] = groups["ratio"].median()
+    table["compile"] = groups["compile_seconds"].max()
+    table["start"] = groups["start_seconds"].median()
+    table["ess_per_second"] = groups["ess_per_second"].median()
+    return _sorted(results, table.reset_index())
+
+
+def label_switching(results: Results) -> pd.DataFrame:
+    """Medians over fits of R-hat and ESS before and after relabelling, and switches, NUTS only."""
+    columns = [c for c in results.labels if c not in ("scenario", "replicate", "method")]
+    groups = results.labels.groupby(["scenario", "method"])
+    table = groups[columns].median()
+    table.insert(0, "R", groups.size())
+    table.insert(1, "fits_with_switches", groups["switches"].agg(lambda s: float((s > 0).mean())))
+    p, r = table["fits_with_switches"], table["R"]
+    table.insert(2, "fits_with_switches_mcse", np.sqrt(p * (1 - p) / r))
+    return _sorted(results, table.reset_index())
+
+
+def real_data(results: Results) -> pd.DataFrame:
+    """Estimates with standard errors and intervals, log-likelihood and status, real data sets."""
+    names = [unit.name for unit in results.design.data]
+    keys = ["scenario", "replicate", "method"]
+    fits = results.fits[[*keys, "loglik", "status", "certified"]]
+    table = results.estimates.drop(columns="truth").merge(fits, on=keys)
+    table = table[table["scenario"].isin(names)].drop(columns="replicate")
+    return _sorted(results, table)
+
+
+@dataclass(frozen=True)
+class Table:
+    """name: of its files and of its caption in study/report. category: where the report has it."""
+
+    name: str
+    title: str
+    category: str
+    build: Callable[[Results], pd.DataFrame]
+
+    @property
+    def caption(self) -> str:
+        """One paragraph of plain text."""
+        text = (CAPTIONS / f"{self.name}.rst").read_text(encoding="utf-8")
+        return " ".join(text.split())
+
+
+TABLES = (
+    Table("estimates", "Estimates against truth, named scenarios", "Estimates", estimates),
+    Table("grid", "Estimates against truth, grid", "Estimates", grid),
+    Table("real-data", "Real data", "Real data", real_data),
+    Table("failures", "Fits by status", "Optimisation", failures),
+    Table("optimisation", "Gap, certificates, iterations", "Optimisation", optimisation),
+    Table("labels", "Label switching", "Label switching", label_switching),
+    Table("timings", "Seconds by method", "Cost", timings),
+)
+
+
+_PAGE = """<!doctype html>
+<meta charset="utf-8">
+<style>
+body {{ font: 14px/1.4 system-ui, sans-serif; margin: 1em; }}
+table {{ border-collapse: collapse; border-top: 2px solid; border-bottom: 2px solid; }}
+th {{ position: sticky; top: 0; background: #fff; border-bottom: 1px solid; }}
+th, td {{ padding: 2px 10px; text-align: left; white-space: nowrap; }}
+tr:nth-child(even) td {{ background: #f4f4f4; }}
+</style>
+<p>{caption}</p>
+{table}
+"""
+
+
+def write(table: pd.DataFrame, caption: str, stem: Path) -> None:
+    """stem.csv, stem.md, stem.tex and stem.html."""
+    table.to_csv(stem.with_suffix(".csv"), index=False, lineterminator="\n")
+    shown = _for_readers(table)
+    text = shown.to_markdown(index=False, disable_numparse=True)
+    stem.with_suffix(".md").write_text(f"{caption}\n\n{text}\n", encoding="utf-8")
+    stem.with_suffix(".tex").write_text(_latex(shown, caption, stem.name), encoding="utf-8")
+    page = _PAGE.format(caption=html.escape(caption), table=shown.to_html(index=False, border=0))
+    stem.with_suffix(".html").write_text(page, encoding="utf-8")
+
+
+def _sorted(results: Results, table: pd.DataFrame) -> pd.DataFrame:
+    """Rows in the design's order of scenarios, then the registry's order of methods."""
+    if table.empty:
+        return table
+    places: dict[str, dict[str, int]] = {
+        "scenario": {name: i for i, name in enumerate(results.scenario_order)},
+        "parameter": {"weight": 0, "mean": 1, "sd": 2},
+        "method": {name: i for i, name in enumerate(METHODS)},
+    }
+    by = [c for c in ("scenario", "parameter", "component", "method") if c in table]
+    ordered = table.sort_values(
+        by,
+        key=lambda column: (
+            column.map(places[str(column.name)]) if column.name in places else column
+        ),
+    )
+    return ordered.reset_index(drop=True)
+
+
+def _for_readers(table: pd.DataFrame) -> pd.DataFrame:
+    """Text only: a number with its Monte Carlo standard error behind it, others to four digits."""
+    shown = pd.DataFrame(index=table.index)
+    for name in table.columns:
+        column = table[name]
+        if str(name).endswith("_mcse"):
+            continue
+        if f"{name}_mcse" in table:
+            pairs = zip(column, table[f"{name}_mcse"], strict=True)
+            shown[name] = [with_error(value, error) for value, error in pairs]
+        elif pd.api.types.is_float_dtype(column):
+            shown[name] = [_number(str(name), value) for value in column]
+        else:
+            shown[name] = ["" if value is None else str(value) for value in column]
+    return shown
+
+
+def with_error(value: float, error: float) -> str:
+    """Such as 0.1234 (0.0056): both to the second digit of the error."""
+    if not np.isfinite(value):
+        return "–"
+    if not np.isfinite(error):
+        return f"{value:.4g}"
+    if error == 0:
+        return f"{value:.4g} (0)"
+    decimals = max(1 - int(np.floor(np.log10(error))), 0)
+    return f"{value:.{decimals}f} ({error:.{decimals}f})"
+
+
+def _number(name: str, value: float) -> str:
+    if pd.isna(value):
+        return "–"
+    return f"{value:.3f}" if name == "loglik" else f"{value:.4g}"
+
+
+def _latex(shown: pd.DataFrame, caption: str, label: str) -> str:
+    escaped = shown.map(_escape)
+    escaped.columns = pd.Index([_escape(str(c)) for c in shown.columns])
+    return escaped.to_latex(
+        index=False,
+        caption=_escape(caption),
+        label=f"tab:{label}",
+        longtable=len(shown) > 40,
+        position=None if len(shown) > 40 else "t",
+        column_format="l" * len(shown.columns),
+    )
+
+
+def _escape(text: str) -> str:
+    for character in "&%$#_{}":
+        text = text.replace(character, "\\" + character)
+    return text.replace("–", "--")

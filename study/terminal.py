@@ -1,0 +1,57 @@
+"""Fits and traces as tables on the terminal, for `fit` and `replay`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from models import Fit
+from models.problem import Trace
+
+
+def fits_table(fits: Sequence[Fit], level: float) -> None:
+    """Print estimates with standard errors, log-likelihood, status and seconds, a block a fit."""
+    console = Console(width=None if Console().is_terminal else 100, highlight=False)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("method", "component", "weight", "mean", "sd"):
+        table.add_column(heading, justify="left" if heading == "method" else "right", no_wrap=True)
+    for heading in ("log-lik.", "status", "seconds", "compile"):
+        table.add_column(heading, justify="left" if heading == "status" else "right", no_wrap=True)
+    for one in fits:
+        tail = [f"{one.loglik:.3f}", one.status, f"{one.seconds:.3g}", f"{one.compile_seconds:.2g}"]
+        if one.mixture is None:
+            table.add_row(one.method, "–", "–", "–", "–", *tail)
+            continue
+        values = one.mixture.as_rows()
+        for j in range(one.model.k):
+            cells = [f"{values[r, j]:.5g} ({one.se[r, j]:.2g})" for r in range(3)]
+            table.add_row(
+                one.method if j == 0 else "", str(j + 1), *cells, *(tail if j == 0 else [])
+            )
+    console.print(table)
+    console.print(
+        "Standard errors in brackets (posterior sds for NUTS; 0 where known). Log-likelihood in "
+        "nats, at the estimate. Seconds for the fit alone, compilation apart."
+    )
+    for one in fits:
+        if one.status != "ok":
+            console.print(f"{one.method}: {one.status}: {one.message}")
+
+
+def trace_table(trace: Trace, rows: int = 40) -> None:
+    """Print a trace by iteration; a long one loses its middle."""
+    m, _, k = trace.parameters.shape
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    names = [f"{name}{j + 1}" for name in ("weight", "mean", "sd") for j in range(k)]
+    for heading in ("iteration", "log-lik.", *names):
+        table.add_column(heading, justify="right", no_wrap=True)
+    shown = [*range(m)] if m <= rows else [*range(rows // 2), -1, *range(m - rows // 2, m)]
+    for i in shown:
+        if i < 0:
+            table.add_row("…", *[""] * (1 + 3 * k))
+            continue
+        values = trace.parameters[i].ravel()
+        table.add_row(str(i), f"{trace.loglik[i]:.9g}", *(f"{v:.7g}" for v in values))
+    Console(width=None if Console().is_terminal else 120, highlight=False).print(table)

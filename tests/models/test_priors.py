@@ -1,0 +1,138 @@
+"""Laws of models/priors.py: densities against scipy, derivatives against finite differences."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from models.mixture import Mixture
+from models.model import MixtureModel
+from models.priors import Dirichlet, Flat, HalfNormal, InverseGamma, LogNormal, Normal, Prior
+from models.problem import Data
+
+SD_PRIORS = [InverseGamma(2.5, 1.7), LogNormal(0.3, 0.8), HalfNormal(1.9), Flat()]
+MODELS = {
+    "free": MixtureModel(3),
+    "equal_sds": MixtureModel(3, equal_sds=True),
+    "known_means": MixtureModel(3, means=[-1.0, 0.5, 2.0]),
+    "known_sds": MixtureModel(3, sds=[0.4, 1.0, 2.5]),
+    "weights_only": MixtureModel(2, means=[0.0, 2.0], sds=1.0),
+    "one_component": MixtureModel(1),
+}
+models = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS.keys())
+sd_priors = pytest.mark.parametrize("sds", SD_PRIORS, ids=lambda p: type(p).__name__)
+
+
+def random_mixture(model: MixtureModel, seed: int) -> Mixture:
+    rng = np.random.default_rng(seed)
+    return model.admit(
+        Mixture(
+            rng.dirichlet(np.full(model.k, 3.0)),
+            rng.normal(0.0, 2.0, model.k),
+            rng.lognormal(0.0, 0.5, model.k),
+        )
+    )
+
+
+def scipy_log_density(prior: Prior, mixture: Mixture, model: MixtureModel) -> float:
+    total = 0.0
+    if isinstance(prior.weights, Dirichlet) and model.k > 1:
+        alpha = np.full(model.k, prior.weights.concentration)
+        total += stats.dirichlet(alpha).logpdf(mixture.weights)
+    if isinstance(prior.means, Normal) and model.means is None:
+        total += stats.norm(prior.means.mean, prior.means.sd).logpdf(mixture.means).sum()
+    sds = mixture.sds[:1] if model.equal_sds else mixture.sds
+    if model.sds is None:
+        match prior.sds:
+            case InverseGamma(shape, scale):
+                total += stats.invgamma(shape, scale=scale).logpdf(sds**2).sum()
+            case LogNormal(mu, sigma):
+                total += stats.lognorm(sigma, scale=np.exp(mu)).logpdf(sds).sum()
+            case HalfNormal(scale):
+                total += stats.halfnorm(scale=scale).logpdf(sds).sum()
+    return float(total)
+
+
+@models
+@sd_priors
+@pytest.mark.parametrize("weights", [Dirichlet(1.0), Dirichlet(2.5), Flat()], ids=repr)
+def test_log_density_is_scipys(model: MixtureModel, sds, weights):
+    prior = Prior(weights, Normal(0.7, 3.0), sds)
+    for seed in range(5):
+        mixture = random_mixture(model, seed)
+        expected = scipy_log_density(prior, mixture, model)
+        assert prior.log_density(mixture, model) == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+@models
+@sd_priors
+def test_score_and_information_are_derivatives_of_the_log_density(model: MixtureModel, sds):
+    prior = Prior(Dirichlet(2.5), Normal(0.7, 3.0), sds)
+    eta = model.pack(random_mixture(model, 7))
+    step = 1e-5
+
+    def central(function):
+        moves = step * np.eye(model.n_free)
+        ends = [(function(eta + move), function(eta - move)) for move in moves]
+        return np.array([(up - down) / (2 * step) for up, down in ends])
+
+    score = central(lambda e: prior.log_density(model.unpack(e), model))
+    hessian = central(lambda e: prior.score(model.unpack(e), model))
+    mixture = model.unpack(eta)
+    np.testing.assert_allclose(prior.score(mixture, model), score, rtol=1e-7, atol=1e-8)
+    np.testing.assert_allclose(prior.information(mixture, model), -hessian, rtol=1e-7, atol=1e-8)
+
+
+@models
+def test_flat_priors_add_nothing(model: MixtureModel):
+    mixture = random_mixture(model, 3)
+    assert Prior.flat().log_density(mixture, model) == 0.0
+    assert not Prior.flat().score(mixture, model).any()
+    assert not Prior.flat().information(mixture, model).any()
+
+
+@sd_priors
+def test_standardising_keeps_the_prior(sds):
+    """Differences of the log density between two mixtures do not depend on the data's units."""
+    model, prior = MixtureModel(3), Prior(Dirichlet(2.0), Normal(0.7, 3.0), sds)
+    shift, scale = -4.0, 2.5
+    pair = [random_mixture(model, seed) for seed in (1, 2)]
+    moved = [Mixture(m.weights, (m.means - shift) / scale, m.sds / scale) for m in pair]
+    standard = prior.standardised(shift, scale)
+    before = np.subtract(*(prior.log_density(m, model) for m in pair))
+    after = np.subtract(*(standard.log_density(m, model) for m in moved))
+    assert after == pytest.approx(before, rel=1e-12)
+
+
+def test_default_moves_with_the_data():
+    x = np.random.default_rng(0).normal(3.0, 2.0, 50)
+    data, standard = Data(x, np.ones(50)), Data((x - 5.0) / 4.0, np.ones(50))
+    moved, own = Prior.default(data).standardised(5.0, 4.0), Prior.default(standard)
+    assert moved.weights == own.weights
+    assert moved.means.mean == pytest.approx(own.means.mean)
+    assert moved.means.sd == pytest.approx(own.means.sd)
+    assert moved.sds.scale == pytest.approx(own.sds.scale)
+
+
+def test_zero_weights():
+    mixture, model = Mixture([0.0, 1.0], [0.0, 1.0], [1.0, 1.0]), MixtureModel()
+    assert Prior(Dirichlet(1.0), Flat(), Flat()).log_density(mixture, model) == 0.0
+    assert Prior(Dirichlet(2.0), Flat(), Flat()).log_density(mixture, model) == -np.inf
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        (lambda: Dirichlet(0.0), "Dirichlet concentration"),
+        (lambda: Normal(np.nan, 1.0), "Normal mean"),
+        (lambda: Normal(0.0, -1.0), "Normal sd"),
+        (lambda: InverseGamma(2.0, 0.0), "InverseGamma scale"),
+        (lambda: LogNormal(0.0, "1"), "LogNormal sigma"),
+        (lambda: HalfNormal(np.inf), "HalfNormal scale"),
+        (lambda: Prior(Normal(0.0, 1.0), Flat(), Flat()), "weights"),
+        (lambda: Prior(Flat(), HalfNormal(1.0), Flat()), "means"),
+        (lambda: Prior(Flat(), Flat(), Normal(0.0, 1.0)), "sds"),
+    ],
+)
+def test_bad_values_are_named(make, named):
+    with pytest.raises(ValueError, match=rf"^{named}: "):
+        make()

@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+
+from study.design import load
+from study.simulate import data_set, generator, read_column
+
+
+def test_a_data_set_depends_on_seed_scenario_and_replicate_alone():
+    design = load("smoke")
+    unit = design.scenario("birds")
+    first = data_set(design, unit, 3)
+    np.testing.assert_array_equal(first, data_set(design, unit, 3))
+    assert not np.array_equal(first, data_set(design, unit, 4))
+    other = design.model_copy(update={"seed": 1})
+    assert not np.array_equal(first, data_set(other, unit, 3))
+
+
+def test_names_and_numbers_are_different_keys():
+    draws = {generator(0, *key).random() for key in (("a", 1), ("a", "1"), ("a",), ("b", 1))}
+    assert len(draws) == 4
+
+
+def test_data_sets_do_not_change_between_releases():
+    """The stream itself is fixed: NumPy keeps PCG64 and standard_normal stable."""
+    design = load("smoke")
+    x = data_set(design, design.scenario("birds"), 0)
+    assert x.shape == (100,)
+    assert abs(x.mean() - design.scenario("birds").truth().mean) < 5 * 4.8 / 10
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "the file is empty"),
+        ("y\n1\n", "no column 'x'; it has y"),
+        ("x\n1\nred\n", "1 of 2 values are not finite numbers, the first is red in data row 2"),
+        ("x\n1\n\nnan\n", "1 of 2 values are not finite"),
+        ("x\n1\ninf\n", "1 of 2 values are not finite"),
+        ("x\n", "column 'x' has no values"),
+    ],
+)
+def test_bad_files_are_named(tmp_path, text, says):
+    path = tmp_path / "data.csv"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=says) as caught:
+        read_column(path, "x")
+    assert "data.csv" in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"no.csv: there is no such file"):
+        read_column(tmp_path / "no.csv", "x")
+
+
+def test_real_data_are_divided(data_folder):
+    design = load("smoke")
+    x = data_set(design, design.scenario("galaxies"), 0)
+    assert x.size == 82
+    assert 9 < x.min() < x.max() < 35
