@@ -1,6 +1,7 @@
 # The study's workflow. `snakemake --cores all` makes the default design,
 # `snakemake --cores all --config design=NAME_OR_FILE` another one.
 import sys
+from pathlib import Path
 
 from snakemake.utils import min_version
 
@@ -10,6 +11,8 @@ from study.design import chunks, load
 from study.recovery import recover
 
 recover()
+# The rules' python is the one that runs Snakemake, whatever the PATH.
+shell.prefix(f'set -euo pipefail; export PATH="{Path(sys.executable).parent}:$PATH"; ')
 
 design = load(config.get("design", "default"), **{k: config[k] for k in ("chunk",) if k in config})
 OUT = f"results/{design.name}"
@@ -18,6 +21,7 @@ OUT = f"results/{design.name}"
 report: "study/report/front.rst"
 
 
+include: "study/rules/common.smk"
 include: "study/rules/fit.smk"
 include: "study/rules/present.smk"
 
@@ -29,7 +33,7 @@ localrules:
 rule all:
     default_target: True
     input:
-        rules.simulate_all.input,
+        rules.simulate.output,
         rules.tables.output,
         rules.figures.output,
         rules.provenance.output,

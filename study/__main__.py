@@ -35,10 +35,9 @@ def _parser() -> argparse.ArgumentParser:
     step.add_argument("design")
     step.set_defaults(run=_check)
 
-    step = steps.add_parser("simulate", help="write the first data set of a scenario as CSV")
+    step = steps.add_parser("simulate", help="write each scenario's first data set as CSV")
     step.add_argument("design")
-    step.add_argument("scenario")
-    step.add_argument("--out", type=Path, required=True)
+    step.add_argument("--out", type=Path, required=True, help="folder")
     step.set_defaults(run=_simulate)
 
     step = steps.add_parser("chunk", help="fit one chunk: an engine's methods, some replicates")
@@ -76,7 +75,6 @@ def _parser() -> argparse.ArgumentParser:
     step.add_argument("--equal-sds", action="store_true", help="one common sd")
     step.add_argument("--methods", default="em,lbfgs,newton,map,nuts", help="comma-separated")
     step.add_argument("--seed", type=int, default=0)
-    step.add_argument("--level", type=float, default=0.95, help="of the intervals")
     step.set_defaults(run=_fit)
 
     step = steps.add_parser("replay", help="repeat one fit of a study and print it with its trace")
@@ -106,9 +104,10 @@ def _simulate(options: argparse.Namespace) -> None:
     from study.simulate import data_set
 
     design = load(options.design)
-    x = data_set(design, design.scenario(options.scenario), 0)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame({"x": x}).to_csv(options.out, index=False, lineterminator="\n")
+    options.out.mkdir(parents=True, exist_ok=True)
+    for unit in design.units():
+        table = pd.DataFrame({"x": data_set(design, unit, 0)})
+        table.to_csv(options.out / f"{unit.name}.csv", index=False, lineterminator="\n")
 
 
 def _chunk(options: argparse.Namespace) -> None:
@@ -178,7 +177,7 @@ def _fit(options: argparse.Namespace) -> None:
             raise ValueError(f"--methods: unknown {name!r}; choose from {', '.join(METHODS)}")
     x = read_column(options.file, options.column)
     model = MixtureModel(options.k, equal_sds=options.equal_sds)
-    fits_table([fit(name, x, model, rng=options.seed) for name in methods], options.level)
+    fits_table([fit(name, x, model, rng=options.seed) for name in methods])
 
 
 def _replay(options: argparse.Namespace) -> None:
@@ -200,7 +199,7 @@ def _replay(options: argparse.Namespace) -> None:
     result = fit_one(design, unit, x, start.mixture, options.replicate, options.method, trace=trace)
     if result.trace is not None:
         trace_table(result.trace)
-    fits_table([result], design.level)
+    fits_table([result])
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ from study.design import Design
 from study.measures import Measure
 
 CAPTIONS = Path(__file__).parent / "report"
+# Below these, in seconds, what is left is the clock's own noise.
+SMALLEST = {"compile": 1e-3}
 STATUSES = ("ok", "not-converged", "singular", "failed")
 
 
@@ -76,6 +78,9 @@ def performance(results: Results) -> pd.DataFrame:
     rows = []
     keys = ["scenario", "parameter", "component", "method"]
     simulated = usable(results).dropna(subset=["truth"])
+    # The last weight is one minus the others.
+    last = simulated.groupby("scenario")["component"].transform("max")
+    simulated = simulated[(simulated["parameter"] != "weight") | (simulated["component"] < last)]
     for key, group in simulated.groupby(keys, sort=False):
         estimate, truth = group["estimate"].to_numpy(), group["truth"].to_numpy()
         found: dict[str, Measure] = {
@@ -130,7 +135,8 @@ def failures(results: Results) -> pd.DataFrame:
 def optimisation(results: Results) -> pd.DataFrame:
     """Gap to the best log-likelihood, certificates, iterations and passes, optimisers only."""
     fits = with_gap(results)
-    fits = fits[fits["method"].map(lambda m: METHODS[m].kind != "posterior")]
+    optimisers = [name for name, method in METHODS.items() if method.kind != "posterior"]
+    fits = fits[fits["method"].isin(optimisers)]
     rows = []
     for (scenario, method), group in fits.groupby(["scenario", "method"], sort=False):
         regular = group[group["status"].isin(["ok", "not-converged"])]
@@ -152,7 +158,7 @@ def optimisation(results: Results) -> pd.DataFrame:
         for name, measure in found.items():
             row[name], row[f"{name}_mcse"] = measure.value, measure.mcse
         rows.append(row)
-    return _sorted(results, pd.DataFrame(rows))
+    return _sorted(results, pd.DataFrame(rows, columns=None if rows else ["scenario", "method"]))
 
 
 def timings(results: Results) -> pd.DataFrame:
@@ -245,6 +251,7 @@ def write(table: pd.DataFrame, caption: str, stem: Path) -> None:
     """stem.csv, stem.md, stem.tex and stem.html."""
     table.to_csv(stem.with_suffix(".csv"), index=False, lineterminator="\n")
     shown = _for_readers(table)
+    shown.columns = pd.Index([str(name).replace("_", " ") for name in shown.columns])
     text = shown.to_markdown(index=False, disable_numparse=True)
     stem.with_suffix(".md").write_text(f"{caption}\n\n{text}\n", encoding="utf-8")
     stem.with_suffix(".tex").write_text(_latex(shown, caption, stem.name), encoding="utf-8")
@@ -303,7 +310,9 @@ def with_error(value: float, error: float) -> str:
 def _number(name: str, value: float) -> str:
     if pd.isna(value):
         return "–"
-    return f"{value:.3f}" if name == "loglik" else f"{value:.4g}"
+    if name == "loglik":
+        return f"{value:.3f}"
+    return "0" if abs(value) < SMALLEST.get(name, 0.0) else f"{value:.4g}"
 
 
 def _latex(shown: pd.DataFrame, caption: str, label: str) -> str:

@@ -11,16 +11,17 @@ from models import Fit
 from models.problem import Trace
 
 
-def fits_table(fits: Sequence[Fit], level: float) -> None:
+def fits_table(fits: Sequence[Fit]) -> None:
     """Print estimates with standard errors, log-likelihood, status and seconds, a block a fit."""
-    console = Console(width=None if Console().is_terminal else 100, highlight=False)
+    console = Console(width=None if Console().is_terminal else 110, highlight=False)
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("method", "component", "weight", "mean", "sd"):
         table.add_column(heading, justify="left" if heading == "method" else "right", no_wrap=True)
-    for heading in ("log-lik.", "status", "seconds", "compile"):
+    for heading in ("log-lik.", "status", "seconds", "set-up"):
         table.add_column(heading, justify="left" if heading == "status" else "right", no_wrap=True)
     for one in fits:
-        tail = [f"{one.loglik:.3f}", one.status, f"{one.seconds:.3g}", f"{one.compile_seconds:.2g}"]
+        seconds = (f"{one.seconds:.4f}", f"{one.compile_seconds:.1f}")
+        tail = [f"{one.loglik:.3f}", one.status, *seconds]
         if one.mixture is None:
             table.add_row(one.method, "–", "–", "–", "–", *tail)
             continue
@@ -33,7 +34,7 @@ def fits_table(fits: Sequence[Fit], level: float) -> None:
     console.print(table)
     console.print(
         "Standard errors in brackets (posterior sds for NUTS; 0 where known). Log-likelihood in "
-        "nats, at the estimate. Seconds for the fit alone, compilation apart."
+        "nats, at the estimate. Seconds for the fit alone; set-up: imports and compilation, once."
     )
     for one in fits:
         if one.status != "ok":

@@ -1,0 +1,52 @@
+"""Figures of a study: each a function from the gathered rows to a matplotlib Figure.
+
+FIGURES lists them. How they look is in style.py; what they draw, in the other modules. Nothing
+here uses pyplot, whose state is global.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from study.figures.estimates import bias, coverage, coverage_weight, densities, rmse
+from study.figures.fitted import fitted_densities
+from study.figures.optimisation import effort, gap, seconds
+from study.figures.style import STYLE, Draw, styled
+from study.figures.switching import rhat, traces
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """name: of its files and of its caption in study/report. category: where the report has it."""
+
+    name: str
+    title: str
+    category: str
+    draw: Draw
+
+
+FIGURES: tuple[Exhibit, ...] = (
+    Exhibit("densities", "True densities", "Estimates", styled(densities)),
+    Exhibit("bias", "Bias, grid", "Estimates", styled(bias)),
+    Exhibit("rmse", "Root mean squared error, grid", "Estimates", styled(rmse)),
+    Exhibit("coverage", "Coverage, first mean, grid", "Estimates", styled(coverage)),
+    Exhibit("coverage-weight", "Coverage, weight, grid", "Estimates", styled(coverage_weight)),
+    Exhibit("fitted-densities", "Real data and fits", "Real data", styled(fitted_densities)),
+    Exhibit("gap", "Gap to the best log-likelihood", "Optimisation", styled(gap)),
+    Exhibit("effort", "Passes over the data", "Optimisation", styled(effort)),
+    Exhibit("traces", "Means as sampled and relabelled", "Label switching", styled(traces)),
+    Exhibit("rhat", "R-hat and relabelling", "Label switching", styled(rhat)),
+    Exhibit("time", "Seconds by method", "Cost", styled(seconds)),
+)
+
+
+def save(figure: Figure, stem: Path) -> None:
+    """stem.pdf, stem.svg and stem.png (300 dpi), the same bytes on every run."""
+    with mpl.rc_context({"svg.hashsalt": stem.name}, fname=STYLE):
+        figure.savefig(stem.with_suffix(".pdf"), metadata={"CreationDate": None})
+        figure.savefig(stem.with_suffix(".svg"), metadata={"Date": None})
+        figure.savefig(stem.with_suffix(".png"), metadata={"Software": None}, dpi=300)

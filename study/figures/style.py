@@ -1,0 +1,134 @@
+"""How every figure looks: widths, one colour, marker and line a method, error bars, legends.
+
+No figure is drawn here and nothing here reads rows.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from models import METHODS
+from models.mixture import Floats
+from study.tables import Results
+
+STYLE = Path(__file__).parents[1] / "paper.mplstyle"
+SINGLE, DOUBLE = 3.5, 7.2  # inches, the columns of a journal
+GREY = "0.55"
+COMPONENTS = ("#0072B2", "#E69F00", "#000000", "#56B4E9", "#009E73", "#D55E00")
+
+type Draw = Callable[[Results], Figure]
+
+
+class Look(NamedTuple):
+    """How a method is drawn in every figure."""
+
+    color: str
+    marker: str
+    line: str | tuple[float, tuple[float, ...]]
+
+
+# Okabe and Ito's colours, which the colour-blind tell apart, with grey for their yellow; the
+# markers and the lines do without colour.
+_COLORS = ("#000000", "#D55E00", "#0072B2", "#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#7F7F7F")
+_MARKERS = ("o", "s", "^", "v", "D", "P", "X", "p", "<", ">", "h")
+_LINES: tuple[str | tuple[float, tuple[float, ...]], ...] = (
+    "solid",
+    (0, (5, 1.5)),
+    (0, (1, 1)),
+    (0, (4, 1, 1, 1)),
+    (0, (2, 2)),
+    (0, (7, 2)),
+    (0, (3, 1, 1, 1, 1, 1)),
+    (0, (1, 2.5)),
+)
+LOOKS = {
+    method: Look(color, marker, line)
+    for method, color, marker, line in zip(
+        METHODS, itertools.cycle(_COLORS), itertools.cycle(_MARKERS), itertools.cycle(_LINES)
+    )
+}
+
+
+def styled(draw: Draw) -> Draw:
+    """The same drawing in the paper's style, whatever the user's own settings are."""
+
+    @functools.wraps(draw)
+    def drawn(results: Results) -> Figure:
+        with mpl.rc_context(fname=STYLE):
+            return draw(results)
+
+    return drawn
+
+
+def nothing(why: str) -> Figure:
+    """A small figure that says in words why there is nothing to draw."""
+    figure = Figure(figsize=(SINGLE, 0.6))
+    figure.text(0.5, 0.5, why, ha="center", va="center", color="0.3")
+    return figure
+
+
+def dodge_width(places: Iterable[float]) -> float:
+    """How far apart the first and the last method of a place may stand without confusion."""
+    values = np.unique(np.fromiter(places, dtype=float))
+    return min(0.6 * np.diff(values).min(), 0.2 * np.ptp(values)) if values.size > 1 else 0.6
+
+
+def dodged(x: Floats, place: int, of: int, width: float) -> Floats:
+    """x moved sideways for the place-th of `of` methods, by `width` from first to last."""
+    return x + (width * (place / (of - 1) - 0.5) if of > 1 else 0.0)
+
+
+def legend_above(figure: Figure) -> None:
+    """One legend above the figure with each label of its axes once, in as many rows as it needs."""
+    found: dict[str, Artist] = {}
+    for axes in figure.axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            found.setdefault(str(label), handle)
+    if not found:
+        return
+    inches = sum(0.05 * len(label) + 0.5 for label in found)
+    rows = math.ceil(inches / figure.get_figwidth())
+    legend = figure.legend(
+        list(found.values()),
+        list(found),
+        loc="outside upper center",
+        ncols=math.ceil(len(found) / rows),
+    )
+    for line in legend.get_lines():
+        line.set_linewidth(max(line.get_linewidth(), 1.0))
+
+
+def nested_widths(count: int) -> list[float]:
+    """Line widths from thick to thin, so that lines that coincide are all seen."""
+    return [0.9 + 0.5 * (count - 1 - place) for place in range(count)]
+
+
+def width_for(columns: int) -> float:
+    """Inches: a journal column for one panel, two for more, wider only for more than five."""
+    return SINGLE if columns == 1 else max(DOUBLE, 1.4 * columns)
+
+
+def names_of(methods: Sequence[str]) -> str:
+    """Such as EM, Newton."""
+    return ", ".join(METHODS[m].label for m in methods)
+
+
+def log_ticks(axes: Axes) -> None:
+    """Numbers on a log y axis at 1, 2 and 5 where the axis is short, else at the decades."""
+    low, high = axes.get_ylim()
+    short = math.log10(high / low) < 2.0
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if short else (1.0,)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())

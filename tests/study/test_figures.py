@@ -1,0 +1,235 @@
+"""Every figure draws for every kind of design, leaves three files, and the same bytes each time."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from models import METHODS
+from study.design import DataSet, Design, Grid, ModelSpec, Scenario
+from study.figures import FIGURES, save
+from study.figures.estimates import cells, series, wilson
+from study.figures.fitted import mixture
+from study.figures.style import LOOKS, dodged
+from study.figures.switching import examples
+from study.fitting import PARAMETERS, SCHEMA
+from study.tables import CAPTIONS, TABLES, Results
+
+REPLICATES = 4
+GRID = Grid(name="grid", separation=[2, 4], weight=[0.5, 0.1], sd_ratio=[1], n=[100, 500])
+NAMED = Scenario(name="named", weights=[0.3, 0.7], means=[1, 9], sds=[2, 3], n=50)
+KNOWN = Scenario(
+    name="known",
+    weights=[0.8, 0.2],
+    means=[0, 2],
+    sds=[1, 1],
+    n=50,
+    model=ModelSpec(means=[0, 2], sds=[1, 1]),
+)
+FAITHFUL = DataSet(
+    name="faithful",
+    file=Path(__file__).parents[2] / "study/data/faithful.csv",
+    column="waiting",
+    unit="minutes",
+)
+
+
+def design(methods=tuple(METHODS), **parts):
+    return Design(
+        name="d", title="", seed=1, replicates=dict.fromkeys(methods, REPLICATES), **parts
+    )
+
+
+DESIGNS = {
+    "grid and data": design(grids=[GRID], scenarios=[NAMED, KNOWN], data=[FAITHFUL]),
+    "no grid": design(scenarios=[NAMED], data=[FAITHFUL]),
+    "only data": design(data=[FAITHFUL]),
+    "only a grid": design(grids=[GRID]),
+    "one optimiser": design(["newton"], grids=[GRID], data=[FAITHFUL]),
+    "only a sampler": design(["nuts-ordered"], scenarios=[NAMED], data=[FAITHFUL]),
+}
+
+
+def synthetic(design, replicates=None, draws=60):
+    """Rows of the shapes that fitting.py writes; the optimisers agree, the last fit fails."""
+    rng = np.random.default_rng(0)
+    rows = {kind: [] for kind in SCHEMA}
+    for unit in design.units():
+        real = isinstance(unit, DataSet)
+        truth = Scenario.truth(NAMED) if real else unit.truth()
+        n = 272 if real else unit.n
+        counts = design.replicates_of(unit)
+        for replicate in range(1 if real else replicates or REPLICATES):
+            shared = 0.05 * rng.standard_normal((3, truth.k))
+            for method in counts:
+                kind = METHODS[method].kind
+                key = {"scenario": unit.name, "replicate": replicate, "method": method}
+                failed = replicate == 3 and method == "em"
+                own = 0.0 if kind == "likelihood" else 0.02 * rng.standard_normal((3, truth.k))
+                values = truth.as_rows() * np.exp(shared + own)
+                rows["fits"].append(
+                    key
+                    | {"n": n, "k": truth.k, "status": "failed" if failed else "ok"}
+                    | {"message": "", "converged": True, "certified": True}
+                    | {"loglik": -100 - rng.exponential(1e-3), "distance": 0.0, "gap": 0.0}
+                    | {"n_iter": 9, "moments": rng.integers(5, 50), "second_moments": 2}
+                    | {"gradients": 0, "start_passes": 50}
+                )
+                if failed:
+                    continue
+                rows["estimates"] += [
+                    key
+                    | {"parameter": parameter, "component": j + 1}
+                    | {"truth": np.nan if real else truth.as_rows()[i, j]}
+                    | {"estimate": values[i, j], "se": 0.1}
+                    | {"lower": values[i, j] - 0.1, "upper": values[i, j] + 0.1}
+                    for i, parameter in enumerate(PARAMETERS)
+                    for j in range(truth.k)
+                    if unit is not KNOWN or parameter == "weight"
+                ]
+                rows["timings"].append(
+                    key
+                    | {"n": n, "seconds": n**0.5 * rng.exponential(1e-3)}
+                    | {"compile_seconds": 0.1, "start_seconds": 0.1}
+                )
+                if kind == "posterior" and truth.k > 1:
+                    rows["labels"].append(
+                        key
+                        | {"rhat_raw": 1.5, "rhat_relabelled": 1.01, "rhat_invariant": 0.999}
+                        | {"ess_raw": 7, "ess_relabelled": 400, "ess_invariant": 900}
+                        | {"largest_share": 0.5, "switches": rng.integers(0, 3)}
+                        | {"labellings": rng.integers(1, 3), "divergences": 0, "draws": 4 * draws}
+                    )
+                    if replicate == 0:
+                        rows["draws"] += _draws(key, truth, draws, rng)
+    return Results(
+        design,
+        **{
+            kind: pd.DataFrame(rows[kind], columns=list(columns)).astype(columns)
+            for kind, columns in SCHEMA.items()
+        },
+    )
+
+
+def _draws(key, truth, draws, rng):
+    return [
+        key
+        | {"chain": chain, "draw": draw, "component": j + 1, "weight": 0.5, "sd": 1.0}
+        | {"mean": truth.means[j] + 0.1 * rng.standard_normal()}
+        for chain in range(2)
+        for draw in range(draws)
+        for j in range(truth.k)
+    ]
+
+
+def words(figure):
+    return " ".join(text.get_text() for text in figure.texts)
+
+
+@pytest.mark.parametrize("name", DESIGNS)
+@pytest.mark.parametrize("exhibit", FIGURES, ids=lambda e: e.name)
+def test_every_figure_draws_for_every_design(exhibit, name):
+    figure = exhibit.draw(synthetic(DESIGNS[name]))
+    assert isinstance(figure, Figure)
+    assert figure.axes or words(figure).endswith(".")
+    figure.draw_without_rendering()
+
+
+def test_a_figure_without_content_says_so():
+    results = synthetic(DESIGNS["only data"])
+    said = {e.name: words(e.draw(results)) for e in FIGURES if not e.draw(results).axes}
+    assert said["bias"] == "This design has no grid."
+    assert set(said) == {
+        *("densities", "bias", "rmse", "coverage", "coverage-weight", "gap", "effort")
+    }
+
+
+def test_three_files_with_the_same_bytes_every_time(tmp_path):
+    results = synthetic(DESIGNS["grid and data"])
+    for exhibit in FIGURES:
+        found = []
+        for run in ("first", "second"):
+            (tmp_path / run).mkdir(exist_ok=True)
+            save(exhibit.draw(results), tmp_path / run / exhibit.name)
+            found.append(
+                {f.name: f.read_bytes() for f in (tmp_path / run).glob(f"{exhibit.name}.*")}
+            )
+        assert set(found[0]) == {f"{exhibit.name}.{ending}" for ending in ("pdf", "svg", "png")}
+        assert found[0] == found[1]
+
+
+def test_every_exhibit_has_a_caption_and_every_caption_an_exhibit():
+    names = [exhibit.name for exhibit in (*TABLES, *FIGURES)]
+    assert len(names) == len(set(names))
+    captions = {file.stem for file in CAPTIONS.glob("*.rst")}
+    assert captions == {*names, "front", "provenance"}
+
+
+def test_each_method_has_its_own_colour_marker_and_line():
+    assert list(LOOKS) == list(METHODS)
+    for part in zip(*LOOKS.values(), strict=True):
+        assert len(set(part)) == len(METHODS)
+
+
+def test_optimisers_are_one_line_only_if_they_agree():
+    table = pd.DataFrame(
+        [
+            ("cell", "mean", 1, "em", 0.10, 0.02),
+            ("cell", "mean", 1, "lbfgs", 0.11, 0.02),
+            ("cell", "mean", 1, "map", 0.10, 0.02),
+        ],
+        columns=["scenario", "parameter", "component", "method", "bias", "bias_mcse"],
+    )
+    assert [s.label for s in series(table, "bias")] == ["ML (all optimisers)", "MAP"]
+    newton = table.iloc[[0]].assign(method="newton", bias=0.2)
+    found = [s.label for s in series(pd.concat([table, newton]), "bias")]
+    assert found == ["ML (EM, L-BFGS-B)", "Newton", "MAP"]
+
+
+def test_wilson_intervals_are_not_empty_where_every_interval_covers():
+    table = pd.DataFrame({"coverage": [1.0, 0.5, np.nan], "R_coverage": [20, 100, 0]})
+    below, above = wilson(table)
+    # 20 of 20: Wilson's lower end is R/(R + z^2).
+    assert below[0] == pytest.approx(1 - 20 / (20 + 1.959964**2))
+    assert above[0] == pytest.approx(0.0, abs=1e-12)
+    assert below[1] == pytest.approx(above[1]) == pytest.approx(0.0962, abs=1e-4)
+
+
+def test_dodged_methods_keep_their_order_and_stay_nearer_than_the_next_place():
+    x = np.array([1.0, 2.0, 3.0])
+    places = np.stack([dodged(x, i, 5) for i in range(5)])
+    assert np.all(np.diff(places, axis=0) > 0)
+    assert places.mean(axis=0) == pytest.approx(x)
+    assert np.all(places[-1, :-1] < places[0, 1:])
+
+
+def test_cells_are_the_grids_alone():
+    found = cells(DESIGNS["grid and data"])
+    assert len(found) == 8
+    assert not found["scenario"].isin(["named", "known", "faithful"]).any()
+
+
+def test_examples_go_from_most_switches_to_none():
+    results = synthetic(DESIGNS["grid and data"])
+    labels = results.labels.copy()
+    first = labels[(labels["method"] == "nuts") & (labels["replicate"] == 0)].index[:4]
+    labels["switches"], labels["labellings"] = 5, 2
+    labels.loc[first[1], "switches"] = 9
+    labels.loc[first[2], "switches"] = 0
+    labels.loc[first[3], ["switches", "labellings"]] = 0, 1
+    results.labels[labels.columns] = labels
+    found = examples(results)
+    assert list(found["switches"]) == [9, 0, 0]
+    assert list(found["labellings"]) == [2, 2, 1]
+    assert set(found["method"]) == {"nuts"}
+
+
+def test_known_parameters_come_from_the_model():
+    unit = FAITHFUL.model_copy(update={"model": ModelSpec(means=[54, 80], sds=[6, 6])})
+    rows = pd.DataFrame(
+        {"parameter": "weight", "component": [1, 2], "estimate": [0.36, 0.64], "method": "em"}
+    )
+    found = mixture(rows, unit)
+    assert found.as_rows().tolist() == [[0.36, 0.64], [54, 80], [6, 6]]

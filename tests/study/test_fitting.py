@@ -1,0 +1,102 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from models import METHODS
+from study.design import Chunk, chunks, load
+from study.fitting import SCHEMA, fit_chunk, frames, gather
+from tests.models.strategies import NUMERIC
+
+DESIGN = load("smoke")
+
+
+def timeless(rows):
+    return {kind: frame for kind, frame in frames(rows).items() if kind != "timings"}
+
+
+def test_a_chunk_has_a_row_for_every_fit_and_parameter():
+    found = frames(fit_chunk(DESIGN, Chunk("birds", "numeric", 0, 3)))
+    assert {k: list(f.columns) for k, f in found.items()} == {k: list(c) for k, c in SCHEMA.items()}
+    assert len(found["fits"]) == 3 * 5
+    assert len(found["estimates"]) == 3 * 5 * 6
+    assert (found["fits"]["status"] == "ok").all()
+    assert found["fits"]["certified"].all()
+    assert (found["timings"]["seconds"] > 0).all()
+
+
+def test_how_the_work_is_cut_changes_nothing(tmp_path):
+    files = {kind: [] for kind in SCHEMA}
+    for i, (first, last) in enumerate([(0, 3), (3, 5)]):
+        for kind, frame in frames(
+            fit_chunk(DESIGN, Chunk("birds", "numeric", first, last))
+        ).items():
+            files[kind].append(tmp_path / f"{kind}{i}.parquet")
+            frame.to_parquet(files[kind][-1], index=False)
+    whole = frames(fit_chunk(DESIGN, Chunk("birds", "numeric", 0, 5)))
+    for kind in set(SCHEMA) - {"timings"}:
+        path = tmp_path / f"whole-{kind}.parquet"
+        whole[kind].to_parquet(path, index=False)
+        in_parts, at_once = gather(DESIGN, kind, files[kind]), gather(DESIGN, kind, [path])
+        pd.testing.assert_frame_equal(in_parts, at_once, check_exact=True)
+
+
+def test_methods_run_in_an_order_of_the_replicates_own():
+    fits = frames(fit_chunk(DESIGN, Chunk("birds", "numeric", 0, 6)))["fits"]
+    orders = {tuple(group["method"]) for _, group in fits.groupby("replicate")}
+    assert len(orders) > 1
+    assert all(
+        set(order) == set(DESIGN.replicates) - {"map", "nuts", "nuts-ordered"} for order in orders
+    )
+
+
+def test_a_fit_that_breaks_is_a_row_and_the_chunk_goes_on(monkeypatch):
+    def broken(data, model, start, rng, *, trace=False):
+        raise KeyError("lost")
+
+    monkeypatch.setitem(METHODS, "lbfgs", type(METHODS["lbfgs"])(broken, "L-BFGS-B"))
+    said = []
+    found = frames(fit_chunk(DESIGN, Chunk("birds", "numeric", 0, 2), said.append))
+    by_method = found["fits"].groupby("method")["status"].unique()
+    assert by_method["lbfgs"].tolist() == ["failed"]
+    assert by_method["em"].tolist() == ["ok"]
+    assert "lbfgs" not in set(found["estimates"]["method"])
+    assert "lost" in found["fits"].query("method == 'lbfgs'")["message"].iloc[0]
+    assert any("Traceback" in line for line in said)
+
+
+def test_known_parameters_are_no_estimates():
+    found = frames(fit_chunk(DESIGN, Chunk("article-1", "numeric", 0, 1)))
+    assert set(found["estimates"]["parameter"]) == {"weight"}
+
+
+def test_nuts_leaves_draws_and_diagnostics():
+    small = DESIGN.model_copy(
+        update={
+            "options": {"nuts": {"draws": 50, "tune": 50}},
+            "replicates": {"nuts": 2},
+            "keep_draws": 1,
+        }
+    )
+    found = frames(fit_chunk(small, Chunk("birds", "pymc", 0, 2)))
+    assert len(found["labels"]) == 2
+    assert len(found["draws"]) == 1 * 4 * 50 * 2
+    assert found["draws"]["replicate"].unique().tolist() == [0]
+    one = found["labels"].iloc[0]
+    assert one["draws"] == 200
+    assert 0 < one["largest_share"] <= 1
+    weights = found["draws"].groupby(["chain", "draw"])["weight"].sum()
+    np.testing.assert_allclose(weights, 1.0, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["smoke", "default"])
+def test_every_replicate_of_every_method_is_in_one_chunk(name):
+    design = load(name)
+    for unit in design.units():
+        for engine in ("numeric", "pymc"):
+            mine = [c for c in chunks(design) if (c.scenario, c.engine) == (unit.name, engine)]
+            covered = [r for c in mine for r in range(c.first, c.last)]
+            wanted = max(
+                (n for m, n in design.replicates_of(unit).items() if METHODS[m].engine == engine),
+                default=0,
+            )
+            assert covered == list(range(wanted))

@@ -1,0 +1,79 @@
+"""The command line, in this process where that is enough."""
+
+import numpy as np
+import pytest
+
+from study.__main__ import main
+
+
+def run(capsys, *arguments):
+    code = main(list(arguments))
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_fit_prints_a_table(capsys, data_folder):
+    code, out, err = run(
+        capsys, "fit", str(data_folder / "faithful.csv"), "--column", "waiting", "--equal-sds",
+        "--methods", "em,lbfgs,newton",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert out.count("0.36085 (0.03)") == 3
+    assert out.count("-1034.002") == 3
+    assert out.count("54.614 (0.65)") == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "says"),
+    [
+        ("x\n1\nnan\n2\n", [], "column 'x': 1 of 3 values are not finite numbers"),
+        ("x\n1\ninf\n2\n", [], "column 'x': 1 of 3 values are not finite numbers"),
+        ("x\n1\n", [], "x: 1 observations; 2 components need at least 2"),
+        ("x\n1\n2\n", ["-k", "3"], "x: 2 observations; 3 components need at least 3"),
+        ("x\n5\n5\n5\n", [], "x: all observations are 5"),
+        ("y\n1\n2\n", [], "no column 'x'; it has y"),
+        ("", [], "the file is empty"),
+        ("x\n1\n2\n4\n", ["--methods", "em,magic"], "--methods: unknown 'magic'"),
+        ("x\n1\n2\n4\n", ["-k", "0"], "k: 0 is not a number of components"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(capsys, tmp_path, text, arguments, says):
+    path = tmp_path / "data.csv"
+    path.write_text(text)
+    code, _, err = run(capsys, "fit", str(path), "--column", "x", "--methods", "em", *arguments)
+    assert code == 2
+    assert says in err
+    assert err.count("\n") == 1
+
+
+def test_replay_prints_the_trace_of_the_studys_own_fit(capsys):
+    code, out, _ = run(capsys, "replay", "smoke", "birds", "3", "em")
+    assert code == 0
+    rows = [line.split() for line in out.splitlines()]
+    logliks = [float(row[1]) for row in rows if row and row[0].isdigit()]
+    assert np.all(np.diff(logliks) >= -1e-9)
+    again = run(capsys, "replay", "smoke", "birds", "3", "em")[1]
+    strip = [line for line in out.splitlines() if not line.startswith("em ")]
+    assert strip == [line for line in again.splitlines() if not line.startswith("em ")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["replay", "smoke", "cats", "0", "em"], "smoke: no scenario or data set is called 'cats'"),
+        (["replay", "smoke", "birds", "-1", "em"], "replicate: -1 is negative"),
+        (["replay", "smoke", "birds", "0", "magic"], "method: unknown 'magic'"),
+        (["check", "nowhere"], "nowhere: no such design"),
+    ],
+)
+def test_unknown_names_are_one_line_and_exit_code_2(capsys, arguments, says):
+    code, _, err = run(capsys, *arguments)
+    assert code == 2
+    assert says in err
+    assert err.count("\n") == 1
+
+
+def test_check_counts_the_fits(capsys):
+    code, out, _ = run(capsys, "check", "smoke")
+    assert code == 0
+    assert "6 scenarios, 2 data sets" in out
