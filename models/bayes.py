@@ -185,16 +185,13 @@ def nuts_ordered(
     cores: int = 1,
     target_accept: float = 0.9,
 ) -> Solution:
-    """As `nuts`, under the prior restricted to ascending means; one component: `nuts` itself.
+    """As `nuts`, under the prior restricted to ascending means.
 
-    Raises ValueError where known parameters already tell the components apart.
+    Where known parameters tell the components apart, or there is but one, nothing is left to
+    order and this is `nuts`.
     """
-    if model.k > 1 and not model.exchangeable:
-        known = "means" if model.means is not None else "unequal sds"
-        raise ValueError(
-            f"model: has known {known}, which tell its components apart without an order; use nuts"
-        )
-    posterior = _posterior(data, model, prior, likelihood, ordered=model.k > 1)
+    ordered = model.k > 1 and model.exchangeable
+    posterior = _posterior(data, model, prior, likelihood, ordered=ordered)
     return _sample(posterior, start, rng, draws, tune, chains, cores, target_accept)
 
 

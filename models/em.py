@@ -6,9 +6,11 @@ log-likelihood, and with all parameters free it keeps the data's first two momen
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
+from numba import njit
 
 from models.likelihood import Moments, moments
 from models.mixture import Floats, Mixture
@@ -28,30 +30,44 @@ def m_step(mixture: Mixture, expected: Moments, model: MixtureModel) -> Mixture:
     which keeps the update of the sds free of cancellation. Dempster, Laird and Rubin (1977),
     section 4.3. A component without any responsibility keeps its mean and sd.
     """
-    n, s1, s2 = expected.t.T
-    share = np.where(n > 0, n, 1.0)
-    shift = s1 / share if model.means is None else np.zeros(model.k)
-    squares = np.maximum(s2 - 2.0 * shift * s1 + shift * shift * n, 0.0)
-    means = mixture.means + mixture.sds * shift
-    if model.sds is not None:
-        sds = mixture.sds.copy()
-    elif model.equal_sds:
-        pooled = np.sqrt((mixture.sds**2 * squares).sum() / n.sum())
-        sds = np.full(model.k, pooled)
-    else:
-        sds = mixture.sds * np.where(n > 0, np.sqrt(squares / share), 1.0)
-    return Mixture.trusted(n / n.sum(), means, sds)
+    free = (model.means is None, model.sds is None, model.equal_sds)
+    return Mixture.trusted(*_maximise(mixture.means, mixture.sds, expected.t, *free))
+
+
+@njit(cache=True, error_model="numpy")
+def _maximise(
+    means: Floats, sds: Floats, t: Floats, free_means: bool, free_sds: bool, equal_sds: bool
+) -> tuple[Floats, Floats, Floats]:
+    total = t[:, 0].sum()
+    new_weights, new_means, new_sds = t[:, 0] / total, means.copy(), sds.copy()
+    pooled = 0.0
+    for k in range(means.size):
+        n, s1, s2 = t[k]
+        if n > 0.0:
+            shift = s1 / n if free_means else 0.0
+            new_means[k] = means[k] + sds[k] * shift
+            squares = max(s2 - 2.0 * shift * s1 + shift * shift * n, 0.0)
+            pooled += sds[k] ** 2 * squares
+            if free_sds:
+                new_sds[k] = sds[k] * math.sqrt(squares / n)
+    if free_sds and equal_sds:
+        new_sds[:] = math.sqrt(pooled / total)
+    return new_weights, new_means, new_sds
 
 
 def step_length(before: Mixture, after: Mixture) -> float:
     """Largest move of a parameter: weights as they are, means and log sds in units of the sd."""
-    return float(
-        max(
-            np.abs(after.weights - before.weights).max(),
-            (np.abs(after.means - before.means) / after.sds).max(),
-            np.abs(after.sds / before.sds - 1.0).max(),
-        )
+    return _largest_move(
+        before.weights, before.means, before.sds, after.weights, after.means, after.sds
     )
+
+
+@njit(cache=True, error_model="numpy")
+def _largest_move(w0: Floats, m0: Floats, s0: Floats, w1: Floats, m1: Floats, s1: Floats) -> float:
+    moved = 0.0
+    for k in range(w0.size):
+        moved = max(moved, abs(w1[k] - w0[k]), abs(m1[k] - m0[k]) / s1[k], abs(s1[k] / s0[k] - 1))
+    return moved
 
 
 def em(

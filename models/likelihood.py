@@ -61,8 +61,8 @@ def reference_second_moments(mixture: Mixture, x: Floats, counts: Floats) -> Sec
 def moments(mixture: Mixture, x: Floats, counts: Floats) -> Moments:
     """One compiled pass over x (n,), float64 and contiguous, with counts (n,)."""
     t = np.zeros((mixture.k, 3))
-    loglik = add_pass(*_coefficients(mixture), x, counts, t, _NO_CROSS)
-    return Moments(loglik - 0.5 * LOG_2PI * counts.sum(), t)
+    loglik = add_pass(mixture.weights, mixture.means, mixture.sds, x, counts, t, _NO_CROSS)
+    return Moments(loglik, t)
 
 
 def second_moments(mixture: Mixture, x: Floats, counts: Floats) -> SecondMoments:
@@ -70,8 +70,8 @@ def second_moments(mixture: Mixture, x: Floats, counts: Floats) -> SecondMoments
     k = mixture.k
     t = np.zeros((k, 5))
     cross = np.zeros((3 * k, 3 * k))
-    loglik = add_pass(*_coefficients(mixture), x, counts, t, cross)
-    return SecondMoments(loglik - 0.5 * LOG_2PI * counts.sum(), t, cross)
+    loglik = add_pass(mixture.weights, mixture.means, mixture.sds, x, counts, t, cross)
+    return SecondMoments(loglik, t, cross)
 
 
 def score(mixture: Mixture, t: Floats) -> Floats:
@@ -144,9 +144,8 @@ def _louis_terms(mixture: Mixture, second: SecondMoments) -> tuple[Floats, Float
         complete[by_mean, by_sd] = complete[by_sd, by_mean] = 2.0 * t1 / sd[j]
         complete[by_sd, by_sd] = 2.0 * t2
     complete[:k, :k] = n * (np.diag(w) - np.outer(w, w))
-    kept = np.delete(np.arange(size), k - 1)
-    index: Any = np.ix_(kept, kept)
-    return complete[index], expected[index], outer[index]
+    kept: Any = np.ix_(*[np.delete(np.arange(size), k - 1)] * 2)
+    return complete[kept], expected[kept], outer[kept]
 
 
 def compile_passes() -> float:
@@ -158,11 +157,6 @@ def compile_passes() -> float:
     moments(mixture, x, np.ones(2))
     second_moments(mixture, x, np.ones(2))
     return time.perf_counter() - begin
-
-
-def _coefficients(mixture: Mixture) -> tuple[Floats, Floats, Floats]:
-    with np.errstate(divide="ignore"):
-        return np.log(mixture.weights) - np.log(mixture.sds), mixture.means, 1.0 / mixture.sds
 
 
 _NO_CROSS = np.zeros((0, 0))
@@ -250,18 +244,15 @@ def _log(s: float) -> float:  # pragma: no cover - compiled
 
 @njit(cache=True, error_model="numpy", fastmath=_REASSOCIATE)
 def add_pass(
-    log_scale: Floats,
+    weights: Floats,
     means: Floats,
-    precisions: Floats,
+    sds: Floats,
     x: Floats,
     counts: Floats,
     out: Floats,
     cross: Floats,
 ) -> float:  # pragma: no cover - compiled
-    """Add the sums over x to out (K, 3 or 5) and, unless empty, cross (3K, 3K); the loglik.
-
-    log_scale: log w - log sd. The constant -log(2 pi)/2 is left to the caller.
-    """
+    """Add the sums over x to out (K, 3 or 5) and, if that is 5, to cross (3K, 3K); the loglik."""
     k = means.size
     n = x.size
     order = out.shape[1]
@@ -279,7 +270,8 @@ def add_pass(
             top[i] = -np.inf
             total[i] = 0.0
         for j in range(k):
-            mean, precision, scale = means[j], precisions[j], log_scale[j]
+            mean, precision = means[j], 1.0 / sds[j]
+            scale = math.log(weights[j]) - math.log(sds[j]) - 0.5 * LOG_2PI
             for i in range(size):
                 standardised = (xs[i] - mean) * precision
                 a = scale - 0.5 * standardised * standardised

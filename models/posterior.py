@@ -24,7 +24,7 @@ from pymc.distributions.transforms import ordered as ascending
 from pytensor.graph.replace import clone_replace
 
 from models.likelihood import second_moments
-from models.mixture import LOG_2PI, Floats, Mixture
+from models.mixture import Floats, Mixture
 from models.model import MixtureModel
 from models.priors import Dirichlet, Flat, HalfNormal, InverseGamma, LogNormal, Normal, Prior
 from models.problem import Data
@@ -80,10 +80,8 @@ def build(structure: Structure) -> pm.Model:
             loglik: Any = pt.sum(counts * pm.logp(mixture, x))
         else:
             log_sds = pt.log(sds) * pt.ones(k)
-            entry, n = pm.Data("entry", ENTRY), pm.Data("n", np.ones(1))
-            arguments = (pt.log(weights), means, log_sds, x, counts, entry)
+            arguments = (pt.log(weights), means, log_sds, x, counts, pm.Data("entry", ENTRY))
             loglik = loglik_and_gradient.make_node(*arguments).outputs[0]
-            loglik -= 0.5 * LOG_2PI * n[0]
         pm.Potential("loglik", loglik)
     return model
 
@@ -271,7 +269,7 @@ class Posterior:
         standard = self.prior.standardised(data.mean, data.sd)
         shared = {"x": (data.x - data.mean) / data.sd, "counts": data.counts}
         if self.likelihood == "kernel":
-            shared |= {"entry": ENTRY, "n": np.array([data.n])}
+            shared["entry"] = ENTRY
         if model.k > 1:
             weights = standard.weights
             concentration = weights.concentration if isinstance(weights, Dirichlet) else 1.0

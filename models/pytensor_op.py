@@ -22,7 +22,7 @@ from models.likelihood import add_pass
 
 
 class LoglikAndGradient(Op):
-    """log-likelihood () without its constant -n log(2 pi)/2, and its gradient (3, K).
+    """log-likelihood () and its gradient (3, K).
 
     Inputs: log weights, means and log sds, each (K,); observations and counts (n,), contiguous;
     and ENTRY. The gradient is by the first three, the log weights taken as free of each other.
@@ -77,12 +77,12 @@ _POINTER = types.CPointer(types.double)
     error_model="numpy",
 )
 def _entry(  # type: ignore[no-untyped-def]  # numba compiles this
-    k, n, log_scales, means, precisions, x, counts, sums
+    k, n, weights, means, sds, x, counts, sums
 ):
     return add_pass(
-        carray(log_scales, (k,)),
+        carray(weights, (k,)),
         carray(means, (k,)),
-        carray(precisions, (k,)),
+        carray(sds, (k,)),
         carray(x, (n,)),
         carray(counts, (n,)),
         carray(sums, (k, 3)),
@@ -112,17 +112,15 @@ def _call_entry(typingctx, address, k, n, *arrays):  # type: ignore[no-untyped-d
 
 def _source(log_weights, means, log_sds, x, counts, entry):  # type: ignore[no-untyped-def]
     k = means.size
-    precisions = np.exp(-log_sds)
-    log_scales = log_weights - log_sds
-    centres = means.copy()
+    weights, centres, sds = np.exp(log_weights), means.copy(), np.exp(log_sds)
     sums = np.zeros((k, 3))
     value = _call_entry(
         np.int64(entry[0]),
         k,
         x.size,
-        log_scales.ctypes.data,
+        weights.ctypes.data,
         centres.ctypes.data,
-        precisions.ctypes.data,
+        sds.ctypes.data,
         x.ctypes.data,
         counts.ctypes.data,
         sums.ctypes.data,
@@ -130,7 +128,7 @@ def _source(log_weights, means, log_sds, x, counts, entry):  # type: ignore[no-u
     gradient = np.empty((3, k))
     for j in range(k):
         gradient[0, j] = sums[j, 0]
-        gradient[1, j] = sums[j, 1] * precisions[j]
+        gradient[1, j] = sums[j, 1] / sds[j]
         gradient[2, j] = sums[j, 2] - sums[j, 0]
     return np.asarray(value), gradient
 

@@ -47,6 +47,8 @@ FIGURES: tuple[Exhibit, ...] = (
 def save(figure: Figure, stem: Path) -> None:
     """stem.pdf, stem.svg and stem.png (300 dpi), the same bytes on every run."""
     with mpl.rc_context({"svg.hashsalt": stem.name}, fname=STYLE):
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # keeps the layout, the same in all three files
         figure.savefig(stem.with_suffix(".pdf"), metadata={"CreationDate": None})
         figure.savefig(stem.with_suffix(".svg"), metadata={"Date": None})
         figure.savefig(stem.with_suffix(".png"), metadata={"Software": None}, dpi=300)

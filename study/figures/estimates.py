@@ -28,6 +28,7 @@ from study.figures.style import (
     log_ticks,
     names_of,
     nothing,
+    separation_axis,
     width_for,
 )
 from study.tables import Results, performance
@@ -124,12 +125,14 @@ class Series(NamedTuple):
 def series(table: pd.DataFrame, measure: str) -> list[Series]:
     """The methods of the table, the optimisers that agree as one.
 
-    Optimisers agree with the first of them if the measure differs nowhere in the table by more
-    than one Monte Carlo standard error, far less than the error bars that are drawn.
+    Two agree if the measure differs nowhere in the table by more than one Monte Carlo standard
+    error, about half of an error bar's arm. One line stands for the optimiser that most others
+    agree with, and for those.
     """
     present = [m for m in METHODS if (table["method"] == m).any()]
     optimisers = [m for m in present if METHODS[m].kind == "likelihood"]
-    alike = [m for m in optimisers if _agree(table, measure, optimisers[0], m)]
+    circles = [[m for m in optimisers if _agree(table, measure, o, m)] for o in optimisers]
+    alike = max(circles, key=len, default=[])
     found = []
     for method in present:
         label = METHODS[method].label
@@ -142,15 +145,15 @@ def series(table: pd.DataFrame, measure: str) -> list[Series]:
     return found
 
 
-def _agree(table: pd.DataFrame, measure: str, first: str, other: str) -> bool:
-    keys = ["scenario", "parameter", "component"]
-    columns = [*keys, measure, f"{measure}_mcse"]
-    both = table.loc[table["method"] == first, columns].merge(
-        table.loc[table["method"] == other, [*keys, measure]], on=keys, suffixes=("", "_other")
+def _agree(table: pd.DataFrame, measure: str, one: str, other: str) -> bool:
+    keys, error = ["scenario", "parameter", "component"], f"{measure}_mcse"
+    first, second = (
+        table.loc[table["method"] == method, [*keys, measure, error]] for method in (one, other)
     )
+    both = first.merge(second, on=keys, suffixes=("", "_other"))
     difference = (both[measure] - both[f"{measure}_other"]).abs()
-    allowed = both[f"{measure}_mcse"].fillna(0.0) + 1e-6 * both[measure].abs()
-    return bool((difference <= allowed).all())
+    allowed = both[[error, f"{error}_other"]].max(axis=1).fillna(0.0) + 1e-6 * both[measure].abs()
+    return bool((difference.fillna(0.0) <= allowed).all())
 
 
 def measured(results: Results, scenarios: pd.DataFrame) -> pd.DataFrame:
@@ -203,7 +206,7 @@ def _by_parameter(
             _draw(axes, here, measure, errors, dodge_width(separations))
         row[0].set_ylabel(f"{name}, {parameter} {component}")
         if row[0].get_yscale() == "log":
-            log_ticks(row[0])
+            log_ticks(row[0].yaxis)
     _edges(figure, panels, shapes, separations, f"; $n$ = {n:,}")
     return figure
 
@@ -310,6 +313,7 @@ def _edges(
 ) -> None:
     for axes, title in zip(panels[0], titles, strict=True):
         axes.set_title(title)
-    panels[0, 0].set_xticks(list(separations), [f"{d:g}" for d in separations])
+    separation_axis(panels[0, 0], separations)
+    figure.align_ylabels(panels[:, 0])
     figure.supxlabel(f"Separation of the means (root-mean-square sds){more}", fontsize=7)
     legend_above(figure)

@@ -10,13 +10,18 @@ from matplotlib.figure import Figure
 from models import METHODS, Mixture
 from models.mixture import Floats
 from study.design import DataSet
-from study.figures.style import DOUBLE, GREY, LOOKS, legend_below, nothing
+from study.figures.style import LOOKS, legend_above, nested_widths, nothing, width_for
 from study.fitting import PARAMETERS
 from study.simulate import data_set
 from study.tables import Results, usable
 
 # One method for each route: the first that was fitted.
-ROUTES = (("em", "em-squarem"), ("newton", "lbfgs", "nelder-mead"), ("map",), ("nuts",))
+ROUTES = (
+    ("em", "em-squarem"),
+    ("newton", "lbfgs", "nelder-mead"),
+    ("map",),
+    ("nuts", "nuts-ordered"),
+)
 
 
 def fitted_densities(results: Results) -> Figure:
@@ -27,7 +32,7 @@ def fitted_densities(results: Results) -> Figure:
         return nothing("This design fits no real data.")
     columns = min(len(units), 3)
     rows = -(-len(units) // columns)
-    figure = Figure(figsize=(DOUBLE, 0.4 + 3.0 * rows))
+    figure = Figure(figsize=(width_for(columns), 0.4 + 3.0 * rows))
     panels = figure.subplots(
         2 * rows, columns, squeeze=False, sharex=False, height_ratios=[3, 1] * rows
     )
@@ -43,11 +48,13 @@ def fitted_densities(results: Results) -> Figure:
         x = data_set(results.design, unit, 0)
         _panel(upper, lower, x, fitted(own, unit))
         upper.set_title(unit.title or unit.name)
-        lower.set_xlabel(f"{unit.column} ({unit.unit})" if unit.unit else unit.column)
+        name = unit.column.capitalize()
+        lower.set_xlabel(f"{name} ({unit.unit})" if unit.unit else name)
         if column == 0:
             upper.set_ylabel("Density")
-            lower.set_ylabel("Difference\n(percent)")
-    legend_below(figure)
+            lower.set_ylabel("Difference\n(% of peak)")
+    figure.align_ylabels(panels[:, 0])
+    legend_above(figure)
     return figure
 
 
@@ -67,7 +74,9 @@ def mixture(estimates: pd.DataFrame, unit: DataSet) -> Mixture:
     model = unit.model.build()
     order = np.arange(model.k) if model.means is None else np.argsort(model.means, kind="stable")
     values = np.ones((3, model.k))
-    for row, (parameter, fixed) in enumerate(zip(PARAMETERS, (None, model.means, model.sds))):
+    for row, (parameter, fixed) in enumerate(
+        zip(PARAMETERS, (None, model.means, model.sds), strict=True)
+    ):
         own = estimates[estimates["parameter"] == parameter]
         if fixed is not None:
             values[row] = fixed[order]
@@ -76,18 +85,22 @@ def mixture(estimates: pd.DataFrame, unit: DataSet) -> Mixture:
 
 
 def _panel(upper: Axes, lower: Axes, x: Floats, fits: dict[str, Mixture]) -> None:
-    upper.hist(x, bins=max(12, round(2 * np.sqrt(x.size))), density=True, color="0.88")
+    upper.hist(x, bins=max(12, round(1.3 * np.sqrt(x.size))), density=True, color="0.88")
     margin = 0.08 * np.ptp(x)
     grid = np.linspace(x.min() - margin, x.max() + margin, 500)
     first = next(iter(fits.values()))
     base = first.density(grid)
     for part in np.exp(first.log_joint(grid)).T:
-        upper.plot(grid, part, color=GREY, lw=0.6)
-    for method, found in fits.items():
+        upper.plot(grid, part, color="0.4", lw=0.6)
+    for (method, found), width in zip(fits.items(), nested_widths(len(fits)), strict=True):
         look = LOOKS[method]
         density = found.density(grid)
-        upper.plot(grid, density, color=look.color, ls=look.line, label=METHODS[method].label)
-        lower.plot(grid, 100 * (density - base) / base.max(), color=look.color, ls=look.line)
+        upper.plot(
+            grid, density, color=look.color, ls=look.line, lw=width, label=METHODS[method].label
+        )
+        lower.plot(
+            grid, 100 * (density - base) / base.max(), color=look.color, ls=look.line, lw=width
+        )
     upper.set_ylim(bottom=0)
     upper.tick_params(labelbottom=False)
     lower.set_xlim(upper.get_xlim())

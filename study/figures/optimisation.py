@@ -8,11 +8,23 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from models import METHODS
 from models.mixture import Floats
 from study.figures.estimates import NO_GRID, cells, middle
-from study.figures.style import DOUBLE, LOOKS, dodged, legend_below, nothing, plain_log_ticks
+from study.figures.style import (
+    DOUBLE,
+    LOOKS,
+    dodge_width,
+    dodged,
+    legend_above,
+    log_ticks,
+    nested_widths,
+    nothing,
+    separation_axis,
+    width_for,
+)
 from study.tables import Results, with_gap
 
 GAPS = (1e-8, 1e2)  # nats
@@ -33,7 +45,7 @@ def gap(results: Results) -> Figure:
         return nothing("No data set of this design is simulated.")
     columns = min(len(panels), 4)
     rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(DOUBLE, 0.7 + 1.55 * rows))
+    figure = Figure(figsize=(width_for(columns), 0.9 + 1.55 * rows))
     all_axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).flat
     for axes, (title, part) in zip(all_axes, panels, strict=False):
         _shares(axes, part)
@@ -42,25 +54,35 @@ def gap(results: Results) -> Figure:
         axes.set_visible(False)
     for axes in all_axes[len(panels) - columns : len(panels)]:
         axes.tick_params(labelbottom=True)
+    top = max(0.05, all_axes[0].get_ylim()[1])
+    all_axes[0].set_ylim(-0.03 * top, top)
     figure.supxlabel("Gap to the best log-likelihood (nats)", fontsize=7)
     figure.supylabel("Share of data sets with a larger gap", fontsize=7)
-    legend_below(figure)
+    legend_above(figure)
     return figure
 
 
 def _shares(axes: Axes, fits: pd.DataFrame) -> None:
-    for method in [m for m in METHODS if (fits["method"] == m).any()]:
+    methods = present(fits)
+    for method, width in zip(methods, nested_widths(len(methods)), strict=True):
         behind = fits.loc[fits["method"] == method, "behind"].fillna(np.inf).to_numpy(float)
         edges = np.unique(np.clip(behind[np.isfinite(behind)], *GAPS))
         x = np.unique(np.concatenate([[GAPS[0]], edges, [GAPS[1]]]))
         y = [(behind > g).mean() for g in x]
         look = LOOKS[method]
-        axes.step(x, y, where="post", color=look.color, ls=look.line, label=METHODS[method].label)
+        axes.step(
+            x,
+            y,
+            where="post",
+            color=look.color,
+            ls=look.line,
+            lw=width,
+            label=METHODS[method].label,
+        )
     axes.set_xscale("log")
     axes.set_xlim(*GAPS)
-    axes.set_xticks([1e-8, 1e-5, 1e-2, 1e1])
-    axes.set_ylim(bottom=0)
-    plain_log_ticks(axes, "x")
+    axes.set_xticks([1e-6, 1e-3, 1.0])
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def effort(results: Results) -> Figure:
@@ -78,20 +100,20 @@ def effort(results: Results) -> Figure:
     shapes = list(grid["shape"].unique())
     columns = min(len(shapes), 4)
     rows = -(-len(shapes) // columns)
-    figure = Figure(figsize=(DOUBLE, 0.8 + 1.8 * rows))
+    figure = Figure(figsize=(width_for(columns), 0.8 + 1.8 * rows))
     all_axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).flat
     for axes, shape in zip(all_axes, shapes, strict=False):
         _quartiles(axes, fits[fits["shape"] == shape], "separation", "passes", present(fits))
         axes.set_yscale("log")
         axes.set_title(shape)
+    log_ticks(all_axes[0].yaxis)
     for axes in all_axes[len(shapes) :]:
         axes.set_visible(False)
     separations = sorted(grid["separation"].unique())
-    all_axes[0].set_xticks(separations, [f"{d:g}" for d in separations])
-    figure.supxlabel("Separation of the means (root-mean-square sds)", fontsize=7)
+    separation_axis(all_axes[0], separations)
+    figure.supxlabel(f"Separation of the means (root-mean-square sds); $n$ = {n:,}", fontsize=7)
     figure.supylabel("Passes over the data", fontsize=7)
-    figure.suptitle(f"$n$ = {n:,}", fontsize=7)
-    legend_below(figure)
+    legend_above(figure)
     return figure
 
 
@@ -114,11 +136,12 @@ def seconds(results: Results) -> Figure:
         sizes = sorted(grid["n"].unique())
         axes.set_xticks(list(np.log10(sizes)), [f"{n:,}" for n in sizes])
         axes.set_yscale("log")
+        log_ticks(axes.yaxis)
         axes.set_xlabel("Observations in a data set, grid")
         axes.set_ylabel("Seconds a fit")
     if wide[1]:
         _by_scenario(areas[0], timings, others, methods)
-    legend_below(figure)
+    legend_above(figure)
     return figure
 
 
@@ -128,13 +151,14 @@ def present(rows: pd.DataFrame) -> list[str]:
 
 
 def _quartiles(axes: Axes, rows: pd.DataFrame, x: str, y: str, methods: Sequence[str]) -> None:
+    width = dodge_width(rows[x])
     for place, method in enumerate(methods):
         found = rows[rows["method"] == method].groupby(x)[y].quantile(QUARTILES).unstack()
         if found.empty:
             continue
         look, centre = LOOKS[method], found[0.5].to_numpy(float)
         axes.errorbar(
-            dodged(found.index.to_numpy(float), place, len(methods)),
+            dodged(found.index.to_numpy(float), place, len(methods), width),
             centre,
             _lengths(found),
             color=look.color,
@@ -169,7 +193,10 @@ def _by_scenario(
         axes.errorbar(
             found[0.5].to_numpy(float),
             dodged(
-                np.array([float(names.index(str(s))) for s in found.index]), place, len(methods)
+                np.array([float(names.index(str(s))) for s in found.index]),
+                place,
+                len(methods),
+                0.7,
             ),
             xerr=_lengths(found),
             color=look.color,
@@ -184,4 +211,5 @@ def _by_scenario(
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xscale("log")
+    log_ticks(axes.xaxis)
     axes.set_xlabel("Seconds a fit")

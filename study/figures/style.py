@@ -16,6 +16,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -112,7 +113,7 @@ def legend_above(figure: Figure) -> None:
 
 def nested_widths(count: int) -> list[float]:
     """Line widths from thick to thin, so that lines that coincide are all seen."""
-    return [0.9 + 0.5 * (count - 1 - place) for place in range(count)]
+    return [0.9 + 0.35 * (count - 1 - place) for place in range(count)]
 
 
 def width_for(columns: int) -> float:
@@ -125,10 +126,17 @@ def names_of(methods: Sequence[str]) -> str:
     return ", ".join(METHODS[m].label for m in methods)
 
 
-def log_ticks(axes: Axes) -> None:
-    """Numbers on a log y axis at 1, 2 and 5 where the axis is short, else at the decades."""
-    low, high = axes.get_ylim()
+def log_ticks(axis: Axis) -> None:
+    """Numbers on a log axis at 1, 2 and 5 where the axis is short, else at the decades."""
+    low, high = axis.get_view_interval()
     short = math.log10(high / low) < 2.0
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if short else (1.0,)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if short else (1.0,)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def separation_axis(axes: Axes, separations: Sequence[float]) -> None:
+    """A tick at each separation, with room for the methods around the first and the last."""
+    room = dodge_width(separations)
+    axes.set_xlim(separations[0] - room, separations[-1] + room)
+    axes.set_xticks(list(separations), [f"{d:g}" for d in separations])

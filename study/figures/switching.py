@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from models import METHODS
 from models.mixture import Floats
-from study.figures.style import COMPONENTS, DOUBLE, GREY, legend_below, nothing
+from study.figures.style import COMPONENTS, DOUBLE, GREY, legend_above, nothing
 from study.tables import Results
 
 KEYS = ["scenario", "replicate", "method"]
@@ -28,15 +28,17 @@ def traces(results: Results) -> Figure:
         raw = means(results.draws, str(fit["scenario"]), int(fit["replicate"]))
         _trace(left, raw)
         _trace(right, np.sort(raw, axis=-1))
+        switches = _count(int(fit["switches"]), "switch", "switches")
+        labellings = _count(int(fit["labellings"]), "labelling", "labellings")
         left.set_title(
-            f"{fit['scenario']}: {_count(int(fit['switches']), 'switch')} within chains,"
-            f" {_count(int(fit['labellings']), 'labelling')}",
-            loc="left",
+            f"{fit['scenario']}: {switches}, {labellings}; R-hat {fit['rhat_raw']:.2f}", loc="left"
         )
+        right.set_title(f"R-hat {fit['rhat_relabelled']:.2f}", loc="left")
         left.set_ylabel("Component mean")
     for axes, title in zip(panels[0], ("As sampled", "Relabelled by mean"), strict=True):
         axes.annotate(title, (0.5, 1), (0, 16), "axes fraction", "offset points", ha="center")
-    legend_below(figure)
+    figure.align_ylabels(panels[:, 0])
+    legend_above(figure)
     return figure
 
 
@@ -47,8 +49,10 @@ def examples(results: Results) -> pd.DataFrame:
     fits = results.labels.merge(kept, on=KEYS)
     switching = fits[fits["switches"] > 0].sort_values("switches", ascending=False, kind="stable")
     still = fits[fits["switches"] == 0]
-    apart = still[still["labellings"] > 1].sort_values("largest_share", kind="stable")
-    single = still[still["labellings"] == 1]
+    apart = still[still["labellings"] > 1].sort_values(
+        ["largest_share", "rhat_relabelled"], kind="stable"
+    )
+    single = still[still["labellings"] == 1].sort_values("rhat_raw", kind="stable")
     return pd.concat([switching.head(1), apart.head(1), single.head(1)])
 
 
@@ -85,15 +89,14 @@ def _trace(axes: Axes, values: Floats) -> None:
     axes.set_xlim(0, chains * draws)
 
 
-def _count(number: int, what: str) -> str:
-    plural = {"switch": "switches", "labelling": "labellings"}
-    return f"{number:,} {what if number == 1 else plural[what]}"
+def _count(number: int, one: str, more: str) -> str:
+    return f"{number:,} {one if number == 1 else more}"
 
 
 KINDS = (
-    ("rhat_raw", "as sampled", "o", "#D55E00"),
-    ("rhat_relabelled", "relabelled by mean", "s", "#0072B2"),
-    ("rhat_invariant", "mean and variance of the mixture", "|", "#000000"),
+    ("rhat_raw", "parameters as sampled", "o", "white"),
+    ("rhat_relabelled", "parameters relabelled by mean", "o", "black"),
+    ("rhat_invariant", "mean and variance of the mixture", "|", "black"),
 )
 FLOOR = 1e-4
 
@@ -109,12 +112,12 @@ def rhat(results: Results) -> Figure:
     figure = Figure(figsize=(DOUBLE, 1.0 + 0.135 * max(len(names), 4)))
     panels = figure.subplots(1, len(samplers), squeeze=False, sharex=True, sharey=True)[0]
     for axes, method in zip(panels, samplers, strict=True):
-        _dumbbells(axes, medians.xs(method), names)
+        _dumbbells(axes, pd.DataFrame(medians.xs(method)), names)
         axes.set_title(METHODS[method].label)
     panels[0].set_ylim(len(names) - 0.4, -0.6)
     panels[0].set_yticks(range(len(names)), names)
     figure.supxlabel("R-hat, worst parameter", fontsize=7)
-    legend_below(figure)
+    legend_above(figure)
     return figure
 
 
@@ -122,10 +125,10 @@ def _dumbbells(axes: Axes, medians: pd.DataFrame, names: Sequence[str]) -> None:
     place = np.array([names.index(str(name)) for name in medians.index])
     excess = np.maximum(medians - 1.0, FLOOR)
     axes.hlines(place, excess.min(axis=1), excess.max(axis=1), color="0.75", lw=0.8, zorder=1)
-    for column, label, marker, color in KINDS:
-        axes.plot(excess[column], place, marker, color=color, ms=3.2, label=label)
+    for column, label, marker, fill in KINDS:
+        axes.plot(excess[column], place, marker, color="black", mfc=fill, ms=3.5, label=label)
     axes.axvline(0.01, color=GREY, lw=0.6, ls=(0, (4, 2)), zorder=0)
     axes.set_xscale("log")
     ticks = [1e-4, 1e-3, 1e-2, 1e-1, 1.0]
-    axes.set_xticks(ticks, ["1.0001", "1.001", "1.01", "1.1", "2"])
+    axes.set_xticks(ticks, ["≤ 1.0001", "1.001", "1.01", "1.1", "2"])
     axes.tick_params(axis="y", length=0, labelsize=6)

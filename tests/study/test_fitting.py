@@ -5,7 +5,6 @@ import pytest
 from models import METHODS
 from study.design import Chunk, chunks, load
 from study.fitting import SCHEMA, fit_chunk, frames, gather
-from tests.models.strategies import NUMERIC
 
 DESIGN = load("smoke")
 
