@@ -69,7 +69,7 @@ def map_estimate(
     Without Jacobian, so that flat priors give the MLE. Converged: the Newton decrement of the
     log posterior is at most DECREMENT standard errors; Newton steps are taken only where
     L-BFGS-B, whose differences of the log posterior end at rounding, stops short of that.
-    prior: default Prior.default(data). Raises Collapse when a component falls onto a point.
+    prior: default Prior.default(data, k). Raises Collapse when a component falls onto a point.
     """
     _check_count("max_iter", max_iter, 1)
     posterior = _posterior(data, model, prior, likelihood)
@@ -164,7 +164,7 @@ def nuts(
     MAX_RHAT and bulk ESS above MIN_ESS, and no divergence after warm-up. The draws depend on
     rng alone, not on cores. Solution.draws: a DataTree with `posterior` (weights, means, sds by
     chain, draw and component; data units; labels as sampled) and `sample_stats` (`lp` is of the
-    standardised data, Jacobian in). prior: default Prior.default(data).
+    standardised data, Jacobian in). prior: default Prior.default(data, k).
     """
     posterior = _posterior(data, model, prior, likelihood)
     return _sample(posterior, start, rng, draws, tune, chains, cores, target_accept)
@@ -306,7 +306,7 @@ def _posterior(
         raise ValueError(f"likelihood: {likelihood!r} is neither 'kernel' nor 'pymc'")
     if prior is not None and not isinstance(prior, Prior):
         raise ValueError(f"prior: {prior!r} is not a Prior; give one, or None for the default")
-    chosen = Prior.default(data) if prior is None else prior
+    chosen = Prior.default(data, model.k) if prior is None else prior
     return Posterior(data, model, chosen, ordered, likelihood)
 
 

@@ -162,15 +162,16 @@ class Prior:
                 raise ValueError(f"{name}: {value!r} is not a prior for {name}; give {choice}")
 
     @classmethod
-    def default(cls, data: Data) -> Prior:
-        """Weakly informative, on the scale of the data.
+    def default(cls, data: Data, k: int = 2) -> Prior:
+        """Weakly informative for K components, on the scale of the data.
 
         After Richardson and Green (1997): wide normal means, and variances InverseGamma(2, b),
-        which bound the posterior where an sd goes to 0; b = (sd/2)^2 puts the prior mean of a
-        variance at a quarter of the data's. Dirichlet(2), one pseudo-observation a component,
-        keeps the posterior mode off weights of 0, where a component's mean and sd mean nothing.
+        which bound the posterior where an sd goes to 0. b = (sd/K)^2, the prior mean of a variance,
+        is the scale of Fraley and Raftery (2007): the more components, the narrower each.
+        Dirichlet(2), one pseudo-observation a component, keeps the posterior mode off weights of
+        0, where a component's mean and sd mean nothing.
         """
-        means, variances = Normal(data.mean, 2.0 * data.sd), InverseGamma(2.0, data.sd**2 / 4.0)
+        means, variances = Normal(data.mean, 2.0 * data.sd), InverseGamma(2.0, (data.sd / k) ** 2)
         return cls(Dirichlet(2.0), means, variances)
 
     @classmethod

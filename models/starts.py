@@ -81,8 +81,9 @@ def shared_start(
 
 
 def _apart(centres: Floats, data: Data) -> Floats:
-    """The centres, moved by a hundredth of an sd apart where ties made them equal."""
-    return centres + 0.01 * data.sd * np.arange(centres.size) * (np.ptp(centres) == 0)
+    """The centres, those that ties made equal moved apart by hundredths of an sd."""
+    earlier = np.tril(centres[:, None] == centres, k=-1).sum(axis=1)
+    return centres + 0.01 * data.sd * earlier
 
 
 def _k_means(data: Data, centres: Floats, max_iter: int = 50) -> Floats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +12,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from scipy.stats import norm
 
 from models import METHODS, Mixture
 from models.mixture import Floats
@@ -35,7 +35,7 @@ from study.tables import Results, performance
 
 NO_GRID = "This design has no grid."
 PARAMETERS = (("weight", 1), ("mean", 1), ("mean", 2), ("sd", 1), ("sd", 2))
-Z = float(norm.ppf(0.975))
+Z = NormalDist().inv_cdf(0.975)
 
 
 def cells(design: Design) -> pd.DataFrame:
@@ -126,21 +126,21 @@ def series(table: pd.DataFrame, measure: str) -> list[Series]:
     """The methods of the table, the optimisers that agree as one.
 
     Two agree if the measure differs nowhere in the table by more than one Monte Carlo standard
-    error, about half of an error bar's arm. One line stands for the optimiser that most others
-    agree with, and for those.
+    error, about half of an error bar's arm. The line is that of the optimiser which most others
+    agree with, and stands for those.
     """
     present = [m for m in METHODS if (table["method"] == m).any()]
     optimisers = [m for m in present if METHODS[m].kind == "likelihood"]
-    circles = [[m for m in optimisers if _agree(table, measure, o, m)] for o in optimisers]
-    alike = max(circles, key=len, default=[])
+    alike = {o: [m for m in optimisers if _agree(table, measure, o, m)] for o in optimisers}
+    drawn = max(optimisers, key=lambda o: len(alike[o]), default="")
     found = []
     for method in present:
         label = METHODS[method].label
-        if method in alike[1:]:
+        if method == drawn and len(alike[drawn]) > 1:
+            everyone = len(alike[drawn]) == len(optimisers)
+            label = f"ML ({'all optimisers' if everyone else names_of(alike[drawn])})"
+        elif method in alike.get(drawn, []) and method != drawn:
             continue
-        if method in alike and len(alike) > 1:
-            everyone = len(alike) == len(optimisers)
-            label = f"ML ({'all optimisers' if everyone else names_of(alike)})"
         found.append(Series(label, LOOKS[method], table[table["method"] == method]))
     return found
 

@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+
+from models import Mixture, MixtureModel
+from models.em import e_step
+from models.problem import Data
+from models.starts import candidates, shared_start
+
+BIMODAL, _ = Mixture([0.5, 0.5], [0.0, 8.0], [1.0, 1.0]).sample(300, np.random.default_rng(0))
+
+
+def as_data(x):
+    return Data(np.asarray(x, dtype=float), np.ones(len(x)))
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 5])
+def test_candidates_are_valid_and_never_have_equal_components(k):
+    data = as_data(BIMODAL)
+    for mixture in candidates(data, MixtureModel(k), np.random.default_rng(1)):
+        Mixture(*mixture.as_rows())
+        rows = mixture.as_rows()[1:].T
+        assert len({tuple(row) for row in rows.tolist()}) == k
+
+
+def test_heavy_ties_still_give_different_components():
+    data = as_data([0.0] * 90 + [1.0] * 10)
+    for mixture in candidates(data, MixtureModel(3), np.random.default_rng(1)):
+        assert len({tuple(row) for row in mixture.as_rows()[1:].T.tolist()}) == 3
+
+
+def test_the_start_depends_on_the_data_and_the_seed_alone():
+    data = as_data(BIMODAL)
+    one, other = (shared_start(data, MixtureModel(2), np.random.default_rng(3)) for _ in range(2))
+    assert one.mixture == other.mixture
+    assert one.passes == other.passes > 0
+
+
+def test_the_start_is_the_best_of_the_short_runs():
+    data, model = as_data(BIMODAL), MixtureModel(2)
+    start = shared_start(data, model, np.random.default_rng(3))
+    value = e_step(start.mixture, data).loglik
+    raw = [e_step(m, data).loglik for m in candidates(data, model, np.random.default_rng(3))]
+    assert value >= max(raw) - 1e-9
+
+
+def test_known_parameters_and_a_common_sd_are_in_every_start():
+    data, rng = as_data(BIMODAL), np.random.default_rng(0)
+    known = MixtureModel(2, means=[0, 8], sds=[1, 2])
+    for mixture in candidates(data, known, rng):
+        np.testing.assert_array_equal(mixture.means, [0, 8])
+        np.testing.assert_array_equal(mixture.sds, [1, 2])
+    for mixture in candidates(data, MixtureModel(2, equal_sds=True), rng):
+        assert mixture.sds[0] == mixture.sds[1]
+
+
+def test_scaling_the_data_scales_the_start():
+    one = shared_start(as_data(BIMODAL), MixtureModel(2), np.random.default_rng(3)).mixture
+    other = shared_start(
+        as_data(1e3 * BIMODAL + 5), MixtureModel(2), np.random.default_rng(3)
+    ).mixture
+    np.testing.assert_allclose(other.means, 1e3 * one.means + 5, rtol=1e-9)
+    np.testing.assert_allclose(other.sds, 1e3 * one.sds, rtol=1e-9)
