@@ -9,12 +9,14 @@ min_version("9.27")
 
 from study.design import chunks, load
 from study.recovery import recover
+from study.simulate import check_data
 
 recover()
 # The rules' python is the one that runs Snakemake, whatever the PATH.
 shell.prefix(f'set -euo pipefail; export PATH="{Path(sys.executable).parent}:$PATH"; ')
 
 design = load(config.get("design", "default"), **{k: config[k] for k in ("chunk",) if k in config})
+check_data(design)
 OUT = f"results/{design.name}"
 
 

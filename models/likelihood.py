@@ -243,6 +243,63 @@ def _log(s: float) -> float:  # pragma: no cover - compiled
 
 
 @njit(cache=True, error_model="numpy", fastmath=_REASSOCIATE)
+def _add_pair(
+    weights: Floats, means: Floats, sds: Floats, x: Floats, counts: Floats, out: Floats
+) -> float:  # pragma: no cover - compiled
+    """`add_pass` for two components, out (2, 3): only the difference of the terms needs an exp.
+
+    Where the counts are ones, the logs of a block are taken at once, of a product of factors
+    between 1 and 2.
+    """
+    mean1, mean2, precision1, precision2 = means[0], means[1], 1.0 / sds[0], 1.0 / sds[1]
+    scale1 = math.log(weights[0]) - math.log(sds[0]) - 0.5 * LOG_2PI
+    scale2 = math.log(weights[1]) - math.log(sds[1]) - 0.5 * LOG_2PI
+    factor = np.empty(BLOCK)
+    loglik = 0.0
+    n1, a1, b1, n2, a2, b2 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for begin in range(0, x.size, BLOCK):
+        size = min(BLOCK, x.size - begin)
+        xs = x[begin : begin + size]
+        cs = counts[begin : begin + size]
+        others = 0
+        for i in range(size):
+            others += cs[i] != 1.0
+        for i in range(size):
+            z1, z2 = (xs[i] - mean1) * precision1, (xs[i] - mean2) * precision2
+            term1, term2 = scale1 - 0.5 * z1 * z1, scale2 - 0.5 * z2 * z2
+            top = max(term1, term2)
+            e = _exp(min(term1, term2) - top)
+            f = 1.0 + e
+            factor[i] = f
+            larger = cs[i] / f
+            smaller = e * larger
+            t1 = larger if term1 >= term2 else smaller
+            t2 = smaller if term1 >= term2 else larger
+            loglik += cs[i] * top
+            n1 += t1
+            a1 += t1 * z1
+            b1 += t1 * z1 * z1
+            n2 += t2
+            a2 += t2 * z2
+            b2 += t2 * z2 * z2
+        if others == 0:
+            product = 1.0
+            for i in range(size):
+                product *= factor[i]
+            loglik += math.log(product)
+        else:
+            for i in range(size):
+                loglik += cs[i] * _log(factor[i])
+    out[0, 0] += n1
+    out[0, 1] += a1
+    out[0, 2] += b1
+    out[1, 0] += n2
+    out[1, 1] += a2
+    out[1, 2] += b2
+    return loglik
+
+
+@njit(cache=True, error_model="numpy", fastmath=_REASSOCIATE)
 def add_pass(
     weights: Floats,
     means: Floats,
@@ -256,6 +313,8 @@ def add_pass(
     k = means.size
     n = x.size
     order = out.shape[1]
+    if k == 2 and order == 3:
+        return _add_pair(weights, means, sds, x, counts, out)
     z = np.empty((k, BLOCK))
     t = np.empty((k, BLOCK))
     top = np.empty(BLOCK)

@@ -88,8 +88,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _check(options: argparse.Namespace) -> None:
     from study.design import chunks, load
+    from study.simulate import check_data
 
     design = load(options.design)
+    check_data(design)
     fits = sum(sum(design.replicates_of(unit).values()) for unit in design.units())
     print(
         f"{design.name}: {len(design.all_scenarios())} scenarios, {len(design.data)} data sets, "

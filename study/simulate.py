@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from models.methods import as_data
 from models.mixture import Floats
-from study.design import DataSet, Design, Scenario
+from study.design import DataSet, Design, DesignError, Scenario
 
 
 def generator(seed: int, *key: str | int) -> np.random.Generator:
@@ -27,6 +28,15 @@ def data_set(design: Design, unit: Scenario | DataSet, replicate: int) -> Floats
         return read_column(unit.file, unit.column) / unit.divide_by
     rng = generator(design.seed, unit.name, replicate, "data")
     return unit.truth().sample(unit.n, rng)[0]
+
+
+def check_data(design: Design) -> None:
+    """Read every real data set of the design; DesignError, in one line, if one cannot be fitted."""
+    for index, unit in enumerate(design.data):
+        try:
+            as_data(data_set(design, unit, 0), None, unit.model.build())
+        except ValueError as error:
+            raise DesignError(f"{design.name}: data[{index}] ({unit.name}): {error}") from None
 
 
 def read_column(file: Path, column: str) -> Floats:

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from study.design import load
-from study.simulate import data_set, generator, read_column
+from study.design import DesignError, load
+from study.simulate import check_data, data_set, generator, read_column
 
 
 def test_a_data_set_depends_on_seed_scenario_and_replicate_alone():
@@ -50,6 +50,24 @@ def test_bad_files_are_named(tmp_path, text, says):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"no.csv: there is no such file"):
         read_column(tmp_path / "no.csv", "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("velocity\n1\nnan\n", "not finite"),
+        ("x\n1\n", "no column 'velocity'"),
+        ("velocity\n7\n", "1 obs"),
+    ],
+)
+def test_a_designs_bad_data_are_found_before_anything_runs(tmp_path, text, says):
+    file = tmp_path / "data.csv"
+    file.write_text(text)
+    design = load("smoke")
+    last = design.data[-1].model_copy(update={"file": file})
+    with pytest.raises(DesignError, match=rf"smoke: data\[1\] \(galaxies\): .*{says}"):
+        check_data(design.model_copy(update={"data": [*design.data[:-1], last]}))
+    check_data(design)
 
 
 def test_real_data_are_divided(data_folder):
