@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from models.likelihood import moments
 from models.mixture import Floats, Mixture, draws_by_mean
 from models.model import MixtureModel
 from models.priors import Prior
-from models.problem import Data, Solution, Trace
+from models.problem import CompressedData, Data, Solution, Trace
 from models.uncertainty import certify
 
 if TYPE_CHECKING:
@@ -306,6 +305,8 @@ def _posterior(
         raise ValueError(f"likelihood: {likelihood!r} is neither 'kernel' nor 'pymc'")
     if prior is not None and not isinstance(prior, Prior):
         raise ValueError(f"prior: {prior!r} is not a Prior; give one, or None for the default")
+    if likelihood == "pymc" and isinstance(data, CompressedData):
+        data = data.exact  # pm.NormalMixture has no guard for where the nodes do not hold
     chosen = Prior.default(data, model.k) if prior is None else prior
     return Posterior(data, model, chosen, ordered, likelihood)
 
@@ -316,5 +317,5 @@ def _check_count(name: str, value: int, least: int) -> None:
 
 
 def _trace(path: list[Mixture], data: Data) -> Trace:
-    logliks = [moments(mixture, data.x, data.counts).loglik for mixture in path]
+    logliks = [data.moments(mixture).loglik for mixture in path]
     return Trace(np.array(logliks), np.stack([mixture.as_rows() for mixture in path]))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 
-from models.likelihood import information, moments, score, second_moments
+from models.likelihood import information, score
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
 from models.problem import Data, Solution, Trace, unit_free
@@ -47,7 +47,7 @@ class Objective:
         if not np.all(np.isfinite(mixture.as_rows())):
             return np.inf, np.zeros_like(theta)
         self.evaluations["moments"] += 1
-        sums = moments(mixture, self.data.x, self.data.counts)
+        sums = self.data.moments(mixture)
         gradient = self.model.selection.T @ score(mixture, sums.t)
         return -sums.loglik / self.data.n, -self.scale * gradient / self.data.n
 
@@ -55,7 +55,7 @@ class Objective:
         """(p, p): the Hessian of the value."""
         mixture = self.mixture(theta)
         self.evaluations["second_moments"] += 1
-        observed = information(mixture, second_moments(mixture, self.data.x, self.data.counts))
+        observed = information(mixture, self.data.second_moments(mixture))
         if not np.all(np.isfinite(observed)):
             raise FloatingPointError("the observed information is not finite")
         s = self.model.selection

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numba import njit
 
-from models.likelihood import Moments, moments
+from models.likelihood import Moments
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
 from models.problem import Data, Solution, Trace, unit_free
@@ -20,7 +20,7 @@ from models.problem import Data, Solution, Trace, unit_free
 
 def e_step(mixture: Mixture, data: Data) -> Moments:
     """Log-likelihood at the mixture and the responsibility moments N, sum t z, sum t z^2."""
-    return moments(mixture, data.x, data.counts)
+    return data.moments(mixture)
 
 
 def m_step(mixture: Mixture, expected: Moments, model: MixtureModel) -> Mixture:

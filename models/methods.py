@@ -21,11 +21,11 @@ from numpy.typing import ArrayLike
 from threadpoolctl import ThreadpoolController
 
 from models import bayes, direct, em
-from models.likelihood import SecondMoments, compile_passes, second_moments
+from models.likelihood import SecondMoments, compile_passes
 from models.mixture import Floats, Mixture, draws_by_mean
 from models.model import MixtureModel
-from models.problem import Collapse, Data, Solution, Trace
-from models.starts import shared_start
+from models.problem import Collapse, CompressedData, Data, Solution, Trace
+from models.starts import pilot, shared_start
 from models.uncertainty import (
     Certificate,
     certify,
@@ -33,6 +33,9 @@ from models.uncertainty import (
     standard_errors,
     wald_interval,
 )
+
+# Observations from which compression pays: it costs about thirty passes.
+COMPRESS_FROM = 50_000
 
 Status = Literal["ok", "not-converged", "singular", "failed"]
 Engine = Literal["numeric", "pymc"]
@@ -73,7 +76,9 @@ class Fit:
     the certificate), not-converged, singular (a component collapsed onto a point) or failed;
     message says more. converged: the method's own word. certificate: of the optimum of its
     objective (None for samplers). n_iter, evaluations: what it took, by kind; "start" counts the
-    passes behind the shared start. seconds: the method alone; start_seconds: the shared start;
+    passes behind the shared start; of a compressed sample, "nodes" is their number, and
+    "exact_passes" counts the passes over the whole sample where they could not be certified.
+    seconds: the method alone, compression included; start_seconds: the shared start;
     compile_seconds: imports and compilation. se: (3, K) standard errors of weights, means, sds
     (posterior sds for NUTS, 0 where known, NaN where there are none). trace, draws: if kept.
     """
@@ -137,13 +142,17 @@ def fit(
     counts: ArrayLike | None = None,
     start: Mixture | None = None,
     rng: np.random.Generator | int | None = None,
+    compress: bool | Literal["auto"] = "auto",
     **options: Any,
 ) -> Fit:
     """Fit a mixture to x (n,) by one of METHODS.
 
     model: default MixtureModel(), two components with everything free. counts (n,): observation
     weights, default ones. start: default the shared start of starts.py. rng: a Generator or a
-    seed, default 0. options: the method's own (see its function), such as trace=True.
+    seed, default 0. compress: whether to pass over the data through the nodes of compression.py,
+    "auto" for samples of COMPRESS_FROM or more; the log-likelihood, certificate and standard
+    errors of the result are of the exact sample either way. options: the method's own (see its
+    function), such as trace=True.
 
     Raises ValueError for bad input, naming the argument. What goes wrong in the fit itself is in
     the Fit's status and message.
@@ -172,9 +181,12 @@ def fit(
 
     begin = time.perf_counter()
     status: Status | None = None
+    used = data
     try:
         with _one_thread().limit(limits=1, user_api="blas"):
-            solution = run(data, model, first, generator, **options)
+            if compress is True or (compress == "auto" and data.x.size >= COMPRESS_FROM):
+                used = CompressedData.of(data, pilot(data, model, first))
+            solution = run(used, model, first, generator, **options)
     except Collapse as collapse:
         status = "singular"
         solution = Solution(collapse.mixture, False, str(collapse), 0, {})
@@ -193,6 +205,7 @@ def fit(
         start_seconds=start_seconds,
         compile_seconds=compile_seconds + solution.compile_seconds,
         start_passes=passes,
+        used=used,
     )
 
 
@@ -273,12 +286,13 @@ def _record(
     start_seconds: float,
     compile_seconds: float,
     start_passes: int,
+    used: Data,
 ) -> Fit:
     mixture, failed = solution.mixture, status == "failed"
     loglik, certificate = np.nan, None
     se = np.full((3, model.k), np.nan)
     if not failed:
-        second = second_moments(mixture, data.x, data.counts)
+        second = data.second_moments(mixture)
         loglik = second.loglik
         gradient, curvature = _objective(mixture, model, solution, second)
         if METHODS[method].kind != "posterior":
@@ -295,6 +309,8 @@ def _record(
     if trace is not None:
         trace = Trace(trace.loglik, trace.parameters[:, :, order])
     evaluations = {**solution.evaluations, "start": start_passes}
+    if isinstance(used, CompressedData):
+        evaluations |= {"nodes": used.x.size, "exact_passes": int(used.exact_passes[0])}
     return Fit(
         method=method,
         model=model,

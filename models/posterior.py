@@ -23,12 +23,11 @@ from nutpie.compile_pymc import CompiledPyMCModel, address_as_void_pointer
 from pymc.distributions.transforms import ordered as ascending
 from pytensor.graph.replace import clone_replace
 
-from models.likelihood import second_moments
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
 from models.priors import Dirichlet, Flat, HalfNormal, InverseGamma, LogNormal, Normal, Prior
-from models.problem import Data
-from models.pytensor_op import ENTRY, loglik_and_gradient
+from models.problem import CompressedData, Data
+from models.pytensor_op import DATA, ENTRY, loglik_and_gradient
 from models.uncertainty import score_and_information
 
 _FAMILIES: dict[str, dict[type, Any]] = {
@@ -65,7 +64,8 @@ def build(structure: Structure) -> pm.Model:
     """
     k = structure.k
     with pm.Model(check_bounds=False) as model:
-        x, counts = pm.Data("x", np.zeros(2)), pm.Data("counts", np.ones(2))
+        first = {"entry": ENTRY}  # the Op calls it, whatever the other data are
+        data = {n: pm.Data(n, first.get(n, np.ones(2))) for n in _data_names(structure)}
         weights = pt.ones(1)
         if k > 1:
             concentration = pm.Data("weights_prior", np.ones(1))
@@ -77,13 +77,17 @@ def build(structure: Structure) -> pm.Model:
             sds = pt.sqrt(sds)
         if structure.likelihood == "pymc":
             mixture = pm.NormalMixture.dist(w=weights, mu=means, sigma=sds)
-            loglik: Any = pt.sum(counts * pm.logp(mixture, x))
+            loglik: Any = pt.sum(data["counts"] * pm.logp(mixture, data["x"]))
         else:
             log_sds = pt.log(sds) * pt.ones(k)
-            arguments = (pt.log(weights), means, log_sds, x, counts, pm.Data("entry", ENTRY))
-            loglik = loglik_and_gradient.make_node(*arguments).outputs[0]
+            inputs = (pt.log(weights), means, log_sds, *data.values())
+            loglik = loglik_and_gradient.make_node(*inputs).outputs[0]
         pm.Potential("loglik", loglik)
     return model
+
+
+def _data_names(structure: Structure) -> tuple[str, ...]:
+    return DATA if structure.likelihood == "kernel" else ("x", "counts")
 
 
 def _variable(name: str, family: type | None, size: int, **options: Any) -> Any:
@@ -267,9 +271,20 @@ class Posterior:
         """The compiled model's data by name: observations, known parameters, priors' numbers."""
         data, model = self.data, self.model
         standard = self.prior.standardised(data.mean, data.sd)
-        shared = {"x": (data.x - data.mean) / data.sd, "counts": data.counts}
-        if self.likelihood == "kernel":
-            shared["entry"] = ENTRY
+        nothing = np.zeros(0)
+        shared = dict.fromkeys(DATA, nothing)
+        shared |= {"x": (data.x - data.mean) / data.sd, "counts": data.counts, "entry": ENTRY}
+        if isinstance(data, CompressedData):
+            cells = data.compressed.geometry - [data.mean, 0.0, 0.0]
+            shared |= {
+                "cells": (cells / [data.sd, data.sd, 1.0]).ravel(),
+                "exact_x": (data.exact.x - data.mean) / data.sd,
+                "exact_counts": data.exact.counts,
+                "tolerance": np.array([data.tolerance]),
+                "tally": data.exact_passes,
+            }
+        names = _data_names(self.structure)
+        shared = {name: value for name, value in shared.items() if name in names}
         if model.k > 1:
             weights = standard.weights
             concentration = weights.concentration if isinstance(weights, Dirichlet) else 1.0
@@ -340,7 +355,7 @@ class Posterior:
 
     def derivatives(self, mixture: Mixture) -> tuple[Floats, Floats]:
         """Score (n_free,) and information (n_free, n_free) of the log posterior, no Jacobian."""
-        second = second_moments(mixture, self.data.x, self.data.counts)
+        second = self.data.second_moments(mixture)
         gradient, curvature = score_and_information(mixture, self.model, second)
         return (
             gradient + self.prior.score(mixture, self.model),

@@ -9,11 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from models import likelihood
+from models.compression import Cells, Compressed
+from models.likelihood import Moments, SecondMoments
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
 
 # A component whose sd falls below this share of the data's own scale sits on one point.
 COLLAPSE = 1e-6
+
+# Nats an observation by which a compressed log-likelihood may be off: the rounding of a sum.
+TOLERANCE = 2e-14
 
 
 class Collapse(ArithmeticError):
@@ -62,15 +68,27 @@ class Data:
         return COLLAPSE * (min(self.sd, spread) if spread > 0 else self.sd)
 
     @cached_property
-    def order(self) -> np.ndarray[Any, np.dtype[np.intp]]:
-        """Indices that sort x."""
-        return np.argsort(self.x, kind="stable")
+    def ascending(self) -> tuple[Floats, Floats]:
+        """x in ascending order, and the counts that go with it."""
+        order = np.argsort(self.x, kind="stable")
+        return self.x[order], self.counts[order]
+
+    @cached_property
+    def _shares(self) -> Floats:
+        return np.cumsum(self.ascending[1]) / self.n
 
     def quantiles(self, levels: ArrayLike) -> Floats:
         """Weighted quantiles: the smallest x whose cumulative share of the counts reaches each."""
-        share = np.cumsum(self.counts[self.order]) / self.n
-        index = np.searchsorted(share, np.asarray(levels) * (1 - 1e-12))
-        return self.x[self.order][np.minimum(index, self.x.size - 1)]
+        index = np.searchsorted(self._shares, np.asarray(levels) * (1 - 1e-12))
+        return self.ascending[0][np.minimum(index, self.x.size - 1)]
+
+    def moments(self, mixture: Mixture) -> Moments:
+        """`likelihood.moments` at the mixture."""
+        return likelihood.moments(mixture, self.x, self.counts)
+
+    def second_moments(self, mixture: Mixture) -> SecondMoments:
+        """`likelihood.second_moments` at the mixture."""
+        return likelihood.second_moments(mixture, self.x, self.counts)
 
     def collapsed(self, mixture: Mixture, model: MixtureModel) -> bool:
         """Whether an sd that the model estimates lies below the floor (or is not a number)."""
@@ -81,6 +99,64 @@ class Data:
         if self.collapsed(mixture, model):
             raise Collapse(mixture, self.sd_floor)
         return mixture
+
+
+@dataclass(frozen=True, eq=False)
+class CompressedData(Data):
+    """The sample `exact` through nodes x with weights counts, wherever that is certified.
+
+    Where the error bound at a mixture is above `tolerance` nats the pass goes over `exact`;
+    `exact_passes` counts how often it did.
+    """
+
+    exact: Data
+    compressed: Compressed
+    tolerance: float
+    exact_passes: Floats = field(default_factory=lambda: np.zeros(1))
+
+    @classmethod
+    def of(cls, exact: Data, pilot: Mixture) -> CompressedData:
+        """The sample in cells that are fit for mixtures near the pilot."""
+        tolerance = TOLERANCE * exact.n
+        cells = Cells.fit_for(pilot, 0.1 * TOLERANCE)
+        compressed = Compressed.of(exact.x, exact.counts, cells=cells)
+        return cls(*compressed.nodes, exact, compressed, tolerance)
+
+    @property
+    def n(self) -> float:
+        """Total count."""
+        return self.exact.n
+
+    @property
+    def mean(self) -> float:
+        """Weighted mean."""
+        return self.exact.mean
+
+    @property
+    def sd(self) -> float:
+        """Weighted standard deviation, as of `exact`."""
+        return self.exact.sd
+
+    @property
+    def sd_floor(self) -> float:
+        """As of `exact`."""
+        return self.exact.sd_floor
+
+    def certified(self, mixture: Mixture) -> bool:
+        """Whether the nodes may stand for the sample at the mixture; counts where not."""
+        good = self.compressed.error_bound(mixture) <= self.tolerance
+        self.exact_passes[0] += not good
+        return good
+
+    def moments(self, mixture: Mixture) -> Moments:
+        """`likelihood.moments` at the mixture, within `tolerance`."""
+        return super().moments(mixture) if self.certified(mixture) else self.exact.moments(mixture)
+
+    def second_moments(self, mixture: Mixture) -> SecondMoments:
+        """`likelihood.second_moments` at the mixture, within `tolerance`."""
+        if self.certified(mixture):
+            return super().second_moments(mixture)
+        return self.exact.second_moments(mixture)
 
 
 def unit_free(data: Data, model: MixtureModel) -> tuple[Floats, Floats]:

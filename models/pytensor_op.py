@@ -17,17 +17,25 @@ from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_and_cache_key
 
-from models import likelihood
+from models import compression, likelihood
+from models.compression import error_bound
 from models.likelihood import add_pass
+
+# Inputs of the Op that are data, behind its three parameters.
+DATA = ("x", "counts", "cells", "exact_x", "exact_counts", "tolerance", "tally", "entry")
+N_DATA = len(DATA)
 
 
 class LoglikAndGradient(Op):
     """log-likelihood () and its gradient (3, K).
 
-    Inputs: log weights, means and log sds, each (K,); observations and counts (n,), contiguous;
-    and ENTRY. The gradient is by the first three, the log weights taken as free of each other.
-    The pullback of the value reuses the second output, so a graph with value and gradient holds
-    one node of this Op and passes over the data once.
+    Inputs: log weights, means and log sds, each (K,); observations and counts (n,); then of a
+    compressed sample its cells (3 m,) with their centres, half widths and counts, the exact sample
+    (N,), (N,), the tolerance (1,) and a tally (1,) of the passes over the exact sample, all of
+    them empty for one that is not compressed; and ENTRY. All are contiguous. The gradient is by
+    the first three, the log weights taken as free of each other. The pullback of the value reuses
+    the second output, so a graph with value and gradient holds one node of this Op and passes
+    over the data once.
 
     The pass is called by its address. Compiled into the graph it would be optimised anew with its
     surroundings, differently in the process that compiles them and in those that load them from
@@ -37,7 +45,7 @@ class LoglikAndGradient(Op):
     __props__ = ()
 
     def make_node(self, *inputs: Any) -> Apply:
-        """The node of log weights, means, log sds, x, counts and ENTRY."""
+        """The node of the inputs, in the order of the class's text."""
         return Apply(self, [pt.as_tensor(v) for v in inputs], [pt.dscalar(), pt.dmatrix()])
 
     def perform(self, node: Apply, inputs: Sequence[Any], output_storage: Any) -> None:
@@ -51,7 +59,7 @@ class LoglikAndGradient(Op):
 
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         """Only the value depends, differentiably, on the parameters, and nothing on the data."""
-        return [[True, False]] * 3 + [[False, False]] * 3
+        return [[True, False]] * 3 + [[False, False]] * N_DATA
 
     def pullback(
         self,
@@ -62,32 +70,47 @@ class LoglikAndGradient(Op):
         """The cotangent of the value times the gradient that came with it."""
         value, gradient = cotangents[0], outputs[1]
         by_parameter: list[Variable] = [value * gradient[row] for row in range(3)]  # type: ignore
-        return [*by_parameter, *(disconnected_type() for _ in range(3))]
+        return [*by_parameter, *(disconnected_type() for _ in range(N_DATA))]
 
 
 loglik_and_gradient = LoglikAndGradient()
 
 
 _POINTER = types.CPointer(types.double)
+_N_ARRAYS = 11
 
 
 @cfunc(
-    types.double(types.int64, types.int64, *[_POINTER] * 6),
+    types.double(*[types.int64] * 4, *[_POINTER] * _N_ARRAYS),
     cache=True,
     error_model="numpy",
 )
 def _entry(  # type: ignore[no-untyped-def]  # numba compiles this
-    k, n, weights, means, sds, x, counts, sums
+    k,
+    n,
+    m,
+    n_exact,
+    weights,
+    means,
+    sds,
+    x,
+    counts,
+    cells,
+    exact_x,
+    exact_counts,
+    tolerance,
+    tally,
+    sums,
 ):
-    return add_pass(
-        carray(weights, (k,)),
-        carray(means, (k,)),
-        carray(sds, (k,)),
-        carray(x, (n,)),
-        carray(counts, (n,)),
-        carray(sums, (k, 3)),
-        np.zeros((0, 0)),
-    )
+    w, centres, spreads = carray(weights, (k,)), carray(means, (k,)), carray(sds, (k,))
+    out, cross = carray(sums, (k, 3)), np.zeros((0, 0))
+    if m > 0:
+        bound = error_bound(w, centres, spreads, carray(cells, (m, 3)))
+        if not bound <= carray(tolerance, (1,))[0]:
+            carray(tally, (1,))[0] += 1.0
+            xs, cs = carray(exact_x, (n_exact,)), carray(exact_counts, (n_exact,))
+            return add_pass(w, centres, spreads, xs, cs, out, cross)
+    return add_pass(w, centres, spreads, carray(x, (n,)), carray(counts, (n,)), out, cross)
 
 
 # Where the compiled pass stands in this process, as data of the graph: see LoglikAndGradient.
@@ -95,35 +118,55 @@ ENTRY = np.array([_entry.address], dtype=float)
 
 
 @intrinsic
-def _call_entry(typingctx, address, k, n, *arrays):  # type: ignore[no-untyped-def]
-    """The pass at an address; the arrays as the addresses of their data."""
+def _call_entry(typingctx, address, sizes, arrays):  # type: ignore[no-untyped-def]
+    """The pass at an address; tuples of four sizes and of the addresses of the arrays' data."""
 
     def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        entry, sizes, data = arguments[0], arguments[1:3], arguments[3]
+        entry, numbers, data = arguments
         double, integer = ir.DoubleType(), ir.IntType(64)
-        kind = ir.FunctionType(double, [integer, integer, *[double.as_pointer()] * 6])
-        pointers = [
-            builder.inttoptr(builder.extract_value(data, i), double.as_pointer()) for i in range(6)
+        pointer = double.as_pointer()
+        kind = ir.FunctionType(double, [integer] * 4 + [pointer] * _N_ARRAYS)
+        values = [builder.extract_value(numbers, i) for i in range(4)]
+        values += [
+            builder.inttoptr(builder.extract_value(data, i), pointer) for i in range(_N_ARRAYS)
         ]
-        return builder.call(builder.inttoptr(entry, kind.as_pointer()), [*sizes, *pointers])
+        return builder.call(builder.inttoptr(entry, kind.as_pointer()), values)
 
-    return types.double(address, k, n, types.StarArgTuple(arrays)), codegen
+    return types.double(address, sizes, arrays), codegen
 
 
-def _source(log_weights, means, log_sds, x, counts, entry):  # type: ignore[no-untyped-def]
+def _source(  # type: ignore[no-untyped-def]
+    log_weights,
+    means,
+    log_sds,
+    x,
+    counts,
+    cells,
+    exact_x,
+    exact_counts,
+    tolerance,
+    tally,
+    entry,
+):
     k = means.size
     weights, centres, sds = np.exp(log_weights), means.copy(), np.exp(log_sds)
     sums = np.zeros((k, 3))
     value = _call_entry(
         np.int64(entry[0]),
-        k,
-        x.size,
-        weights.ctypes.data,
-        centres.ctypes.data,
-        sds.ctypes.data,
-        x.ctypes.data,
-        counts.ctypes.data,
-        sums.ctypes.data,
+        (np.int64(k), np.int64(x.size), np.int64(cells.size // 3), np.int64(exact_x.size)),
+        (
+            np.int64(weights.ctypes.data),
+            np.int64(centres.ctypes.data),
+            np.int64(sds.ctypes.data),
+            np.int64(x.ctypes.data),
+            np.int64(counts.ctypes.data),
+            np.int64(cells.ctypes.data),
+            np.int64(exact_x.ctypes.data),
+            np.int64(exact_counts.ctypes.data),
+            np.int64(tolerance.ctypes.data),
+            np.int64(tally.ctypes.data),
+            np.int64(sums.ctypes.data),
+        ),
     )
     gradient = np.empty((3, k))
     for j in range(k):
@@ -139,6 +182,6 @@ _value_and_gradient = numba_njit(_source, final_function=True)
 @register_funcify_and_cache_key(LoglikAndGradient)
 def _funcify(op: LoglikAndGradient, node: Apply, **settings: Any) -> tuple[Callable[..., Any], str]:
     # PyTensor's cache on disk does not look at sources: the key must change with the pass itself.
-    files = (Path(likelihood.__file__), Path(__file__))
+    files = (Path(likelihood.__file__), Path(compression.__file__), Path(__file__))
     key = sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
     return numba_njit(_source), key

@@ -35,7 +35,8 @@ SCHEMA: dict[str, dict[str, str]] = {
     | {"n": "float64", "k": "int64", "status": "string", "message": "string"}
     | {"converged": "boolean", "loglik": "float64", "certified": "boolean"}
     | dict.fromkeys(("distance", "gap"), "float64")
-    | dict.fromkeys(("n_iter", "moments", "second_moments", "gradients", "start_passes"), "int64"),
+    | dict.fromkeys(("n_iter", "moments", "second_moments", "gradients"), "int64")
+    | dict.fromkeys(("start_passes", "nodes", "exact_passes"), "int64"),
     "estimates": _KEY
     | {"parameter": "string", "component": "int64"}
     | dict.fromkeys(("truth", "estimate", "se", "lower", "upper"), "float64"),
@@ -180,6 +181,8 @@ def _fit_row(result: Fit, start: Start) -> dict[str, Any]:
         "second_moments": result.evaluations.get("second_moments", 0),
         "gradients": result.evaluations.get("gradients", 0),
         "start_passes": start.passes,
+        "nodes": result.evaluations.get("nodes", 0),
+        "exact_passes": result.evaluations.get("exact_passes", 0),
     }
 
 
@@ -199,6 +202,8 @@ def _failed(error: Exception, n: int, start: Start) -> dict[str, Any]:
         "second_moments": 0,
         "gradients": 0,
         "start_passes": start.passes,
+        "nodes": 0,
+        "exact_passes": 0,
     }
 
 

@@ -6,6 +6,7 @@
 import os
 
 
+
 def code(*files):
     """Paths of the repository's sources, which need not be in the working directory."""
     root = os.path.relpath(workflow.basedir)
@@ -24,6 +25,7 @@ SHARED = code(
     "models/model.py",
     "models/problem.py",
     "models/likelihood.py",
+    "models/compression.py",
     "models/starts.py",
     "models/em.py",
     "models/uncertainty.py",

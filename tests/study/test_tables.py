@@ -18,6 +18,7 @@ def fit_row(replicate, method, loglik, status="ok", certified=True):
         **{"status": status, "message": "", "converged": True, "loglik": loglik},
         **{"certified": certified, "distance": 1e-6, "gap": 1e-12, "n_iter": 10 + replicate},
         **{"moments": 20, "second_moments": 1, "gradients": 0, "start_passes": 54},
+        **{"nodes": 0, "exact_passes": 0},
     }
 
 

@@ -1,0 +1,159 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models import METHODS, Mixture, MixtureModel, fit
+from models.compression import Cells, Compressed
+from models.likelihood import moments, second_moments
+from models.problem import CompressedData, Data
+from tests.models.strategies import SECOND_ARTICLE, mixtures
+
+TWO, _ = SECOND_ARTICLE.sample(60_000, np.random.default_rng(8))
+
+
+@st.composite
+def hostile_samples(draw):
+    """Up to 3,000 observations, with outliers, gaps, heavy ties and a spike now and then."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    n = draw(st.integers(20, 3000))
+    x = rng.normal(rng.choice([0.0, draw(st.floats(-50, 50))], n), draw(st.floats(0.1, 3)), n)
+    if draw(st.booleans()):
+        x[:3] = draw(st.floats(-1e6, 1e6))
+    if draw(st.booleans()):
+        x = np.round(x, draw(st.integers(0, 2)))
+    if draw(st.booleans()):
+        x[: n // 3] = rng.normal(draw(st.floats(-5, 5)), draw(st.floats(1e-3, 0.1)), n // 3)
+    return x, rng.integers(1, 4, n).astype(float)
+
+
+def rounding(mixture, x, counts):
+    """Of a sum of terms whose quadratics are much larger than their logs: 1e-14 of their sum."""
+    z = np.abs((x[:, None] - mixture.means) / mixture.sds)
+    return 1e-14 * (counts @ (10 + (z * z).min(axis=1) + np.abs(np.log(mixture.sds)).max()))
+
+
+@given(hostile_samples(), mixtures(), mixtures())
+@settings(max_examples=1000)
+def test_the_certified_error_is_never_exceeded(sample, pilot, other):
+    """At the pilot, near it, and at any other mixture, wherever the bound is finite."""
+    x, counts = sample
+    compressed = Compressed.of(x, counts, cells=Cells.fit_for(pilot, 1e-13))
+    nodes, weights = compressed.nodes
+    assert weights.sum() == pytest.approx(counts.sum(), rel=1e-11)
+    near = Mixture(pilot.weights, pilot.means + 0.1 * pilot.sds, 0.9 * pilot.sds)
+    for mixture in (pilot, near, other):
+        bound = compressed.error_bound(mixture)
+        if np.isfinite(bound):
+            exact, found = moments(mixture, x, counts), moments(mixture, nodes, weights)
+            allowed = bound + rounding(mixture, x, counts)
+            assert abs(found.loglik - exact.loglik) <= allowed
+
+
+@given(hostile_samples(), mixtures())
+@settings(max_examples=200)
+def test_moments_agree_near_the_pilot_or_the_exact_pass_is_taken(sample, pilot):
+    x, counts = sample
+    exact = Data(x, counts)
+    data = CompressedData.of(exact, pilot)
+    found, wanted = data.moments(pilot), exact.moments(pilot)
+    scale = counts.sum() * (1 + (((x[:, None] - pilot.means) / pilot.sds) ** 2).max())
+    np.testing.assert_allclose(found.t, wanted.t, atol=1e-12 * scale)
+    squared = counts.sum() * (1 + (((x[:, None] - pilot.means) / pilot.sds) ** 2).max()) ** 2
+    found2, wanted2 = data.second_moments(pilot), exact.second_moments(pilot)
+    np.testing.assert_allclose(found2.t, wanted2.t, atol=1e-11 * squared)
+    np.testing.assert_allclose(found2.cross, wanted2.cross, atol=1e-11 * squared)
+
+
+def test_half_a_million_observations_become_under_a_thousand_nodes():
+    x, _ = SECOND_ARTICLE.sample(500_000, np.random.default_rng(1))
+    compressed = Compressed.of(x, cells=Cells.fit_for(SECOND_ARTICLE, 1e-13))
+    nodes, weights = compressed.nodes
+    assert nodes.size < 1000
+    assert compressed.error_bound(SECOND_ARTICLE) < 1e-7
+    ones = np.ones(x.size)
+    exact, found = moments(SECOND_ARTICLE, x, ones), moments(SECOND_ARTICLE, nodes, weights)
+    assert found.loglik == pytest.approx(exact.loglik, rel=1e-13)
+    np.testing.assert_allclose(found.t, exact.t, atol=1e-12 * x.size)
+    one, other = (
+        second_moments(SECOND_ARTICLE, x, ones),
+        second_moments(SECOND_ARTICLE, nodes, weights),
+    )
+    np.testing.assert_allclose(other.cross, one.cross, rtol=1e-10)
+
+
+def test_ties_and_lone_outliers_are_kept_as_they_are():
+    x = np.array([1e5, -3e4, 0.25, 0.25, 0.25, 7.0])
+    compressed = Compressed.of(x, cells=Cells.fit_for(SECOND_ARTICLE, 1e-13))
+    nodes, weights = compressed.nodes
+    order = np.argsort(nodes)
+    np.testing.assert_array_equal(nodes[order], [-3e4, 0.25, 7.0, 1e5])
+    np.testing.assert_array_equal(weights[order], [1, 3, 1, 1])
+    assert compressed.error_bound(Mixture([0.5, 0.5], [0, 1], [1e-5, 1])) == 0.0
+
+
+def test_far_from_the_pilot_the_exact_pass_is_taken_and_counted():
+    data = CompressedData.of(Data(TWO, np.ones(TWO.size)), SECOND_ARTICLE)
+    narrow = Mixture([0.5, 0.5], [0.0, 8.0], [0.02, 0.02])
+    assert data.moments(narrow).loglik == data.exact.moments(narrow).loglik
+    assert data.exact_passes[0] == 1
+    data.moments(SECOND_ARTICLE)
+    assert data.exact_passes[0] == 1
+
+
+def test_chunks_and_merged_samples_are_the_whole_sample():
+    cells = Cells.fit_for(SECOND_ARTICLE, 1e-13)
+    whole = Compressed.of(TWO, cells=cells)
+    for found in (
+        Compressed.stream(np.array_split(TWO, 7), cells=cells),
+        Compressed.of(TWO[:999], cells=cells).merged(Compressed.of(TWO[999:], cells=cells)),
+    ):
+        np.testing.assert_array_equal(found.left, whole.left)
+        np.testing.assert_allclose(found.moments, whole.moments, atol=1e-9)
+        np.testing.assert_array_equal(found.totals, whole.totals)
+    with pytest.raises(ValueError, match="other: has other cells"):
+        whole.merged(Compressed.of(TWO, cells=Cells.fit_for(SECOND_ARTICLE, 1e-10)))
+
+
+def test_memory_is_bounded_by_the_cells():
+    """A hundred chunks of 20,000 leave no more cells than the range has."""
+    cells, rng = Cells.fit_for(SECOND_ARTICLE, 1e-13), np.random.default_rng(3)
+    chunks = (SECOND_ARTICLE.sample(20_000, rng)[0] for _ in range(100))
+    found = Compressed.stream(chunks, cells=cells)
+    assert found.n == 2_000_000
+    assert found.left.size < 150
+
+
+def test_cells_finer_than_rounding_are_refused():
+    with pytest.raises(ValueError, match="x: reaches 1e"):
+        Compressed.of([0.0, 1e16], cells=Cells.fit_for(SECOND_ARTICLE, 1e-13))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_takes_compressed_data(method):
+    few = {"draws": 200, "tune": 300} if METHODS[method].kind == "posterior" else {}
+    exact = fit(method, TWO, compress=False, **few)
+    found = fit(method, TWO, compress=True, **few)
+    assert 0 < found.evaluations["nodes"] < 2000
+    assert "nodes" not in exact.evaluations
+    assert found.status == exact.status
+    # Optimisers agree to their certificates; posterior means to Monte Carlo error, at most the
+    # posterior sd over the root of 100 effective draws, five times (false-alarm rate 1e-6).
+    bound = 0.5 if few else 3e-4
+    assert np.all(np.abs(found.mixture.as_rows() - exact.mixture.as_rows()) <= bound * exact.se)
+    assert found.loglik == pytest.approx(exact.loglik, abs=1.0 if few else 1e-6)
+
+
+def test_known_components_and_three_components_compress():
+    known = MixtureModel(2, SECOND_ARTICLE.means, SECOND_ARTICLE.sds)
+    three = Mixture([0.3, 0.3, 0.4], [0.0, 4.0, 9.0], [1.0, 0.5, 1.5])
+    x, _ = three.sample(60_000, np.random.default_rng(2))
+    for data, model in ((TWO, known), (x, MixtureModel(3)), (x, MixtureModel(1))):
+        exact, found = (fit("newton", data, model, compress=c) for c in (False, True))
+        assert found.certificate.certified
+        assert found.loglik == pytest.approx(exact.loglik, abs=1e-6)
+
+
+def test_auto_compresses_large_samples_alone():
+    assert "nodes" in fit("newton", TWO).evaluations
+    assert "nodes" not in fit("newton", TWO[:1000]).evaluations
