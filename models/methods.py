@@ -22,7 +22,7 @@ from threadpoolctl import ThreadpoolController
 
 from models import bayes, direct, em
 from models.likelihood import SecondMoments, compile_passes
-from models.mixture import Floats, Mixture, draws_by_mean
+from models.mixture import Floats, Mixture, ParameterArray, draws_by_mean
 from models.model import MixtureModel
 from models.problem import Collapse, CompressedData, Data, Solution, Trace
 from models.starts import pilot, shared_start
@@ -79,8 +79,9 @@ class Fit:
     passes behind the shared start; of a compressed sample, "nodes" is their number, and
     "exact_passes" counts the passes over the whole sample where they could not be certified.
     seconds: the method alone, compression included; start_seconds: the shared start;
-    compile_seconds: imports and compilation. se: (3, K) standard errors of weights, means, sds
-    (posterior sds for NUTS, 0 where known, NaN where there are none). trace, draws: if kept.
+    compile_seconds: imports and compilation. se: (3, K) standard errors, its rows also .weights,
+    .means and .sds (posterior sds for NUTS, 0 where known, NaN where there are none). trace,
+    draws: if kept.
     """
 
     method: str
@@ -97,13 +98,13 @@ class Fit:
     seconds: float
     start_seconds: float
     compile_seconds: float
-    se: Floats
+    se: ParameterArray
     start: Mixture
     trace: Trace | None = field(default=None, repr=False)
     draws: Any = field(default=None, repr=False)
 
-    def interval(self, level: float = 0.95) -> tuple[Floats, Floats]:
-        """Lower and upper ends, each (3, K), of intervals for weights, means and sds.
+    def interval(self, level: float = 0.95) -> tuple[ParameterArray, ParameterArray]:
+        """Lower and upper ends, each (3, K) in the layout of a Mixture.
 
         Wald on the logit, identity and log scale; for NUTS equal-tailed quantiles of the draws
         relabelled by mean.
@@ -111,12 +112,13 @@ class Fit:
         if not 0 < level < 1:
             raise ValueError(f"level: {level!r} is not a probability; give one between 0 and 1")
         if self.mixture is None:
-            return np.full((3, self.model.k), np.nan), np.full((3, self.model.k), np.nan)
-        if self.draws is not None:
+            lower = upper = np.full((3, self.model.k), np.nan)
+        elif self.draws is not None:
             ends = [0.5 - 0.5 * level, 0.5 + 0.5 * level]
             lower, upper = np.quantile(self.ordered_draws, ends, axis=(0, 1))
-            return lower, upper
-        return wald_interval(self.mixture, self.se, level)
+        else:
+            lower, upper = wald_interval(self.mixture, np.asarray(self.se), level)
+        return ParameterArray.of(lower), ParameterArray.of(upper)
 
     @cached_property
     def ordered_draws(self) -> Floats:
@@ -326,7 +328,7 @@ def _record(
         seconds=seconds,
         start_seconds=start_seconds,
         compile_seconds=compile_seconds,
-        se=se[:, order],
+        se=ParameterArray.of(se[:, order]),
         start=start.by_mean(),
         trace=trace,
         draws=solution.draws,

@@ -134,6 +134,30 @@ class Mixture:
         return self.means[labels] + self.sds[labels] * rng.standard_normal(n), labels
 
 
+class ParameterArray(np.ndarray[tuple[int, int], np.dtype[np.float64]]):
+    """(3, K) numbers in the layout of a Mixture: an array whose rows also go by their names."""
+
+    @classmethod
+    def of(cls, rows: Floats) -> ParameterArray:
+        """The rows (3, K) of weights, means and sds."""
+        return rows.view(cls)
+
+    @property
+    def weights(self) -> Floats:
+        """(K,): the row of the weights."""
+        return np.asarray(self)[0]
+
+    @property
+    def means(self) -> Floats:
+        """(K,): the row of the means."""
+        return np.asarray(self)[1]
+
+    @property
+    def sds(self) -> Floats:
+        """(K,): the row of the sds."""
+        return np.asarray(self)[2]
+
+
 def draws_by_mean(draws: Floats) -> Floats:
     """Draws (..., 3, K) of (weights, means, sds), each with its components ordered by mean.
 

@@ -128,6 +128,17 @@ def test_a_collapse_is_singular_and_not_an_exception(method):
     assert np.all(np.isnan(result.se))
 
 
+def test_errors_and_intervals_have_the_layout_of_a_mixture():
+    result = fit("newton", EASY)
+    lower, upper = result.interval(0.9)
+    for name in ("weights", "means", "sds"):
+        estimate = getattr(result.mixture, name)
+        assert getattr(result.se, name).shape == (2,)
+        assert np.all(getattr(lower, name) < estimate)
+        assert np.all(getattr(upper, name) > estimate)
+    np.testing.assert_array_equal(result.se.means, result.se[1])
+
+
 def test_too_few_iterations_are_not_converged():
     result = fit("em", EASY, max_iter=2)
     assert (result.status, result.converged, result.n_iter) == ("not-converged", False, 2)
