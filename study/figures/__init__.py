@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from study.figures.estimates import bias, coverage, coverage_weight, densities, rmse
 from study.figures.fitted import fitted_densities
 from study.figures.optimisation import effort, gap, seconds
+from study.figures.overview import overview
 from study.figures.style import STYLE, Draw, styled
 from study.figures.switching import rhat, traces
 
@@ -30,6 +31,7 @@ class Exhibit:
 
 
 FIGURES: tuple[Exhibit, ...] = (
+    Exhibit("overview", "At a glance", "At a glance", styled(overview)),
     Exhibit("densities", "True densities", "Estimates", styled(densities)),
     Exhibit("bias", "Bias, grid", "Estimates", styled(bias)),
     Exhibit("rmse", "Root mean squared error, grid", "Estimates", styled(rmse)),

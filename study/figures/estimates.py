@@ -202,8 +202,8 @@ def _by_parameter(
     for (parameter, component), row in zip(PARAMETERS, panels, strict=True):
         for shape, axes in zip(shapes, row, strict=True):
             prepare(axes)
-            here = [_only(s, parameter, component, shape=shape) for s in lines]
-            _draw(axes, here, measure, errors, dodge_width(separations))
+            here = [only(s, parameter, component, shape=shape) for s in lines]
+            draw_lines(axes, here, measure, errors, dodge_width(separations))
         row[0].set_ylabel(f"{name}, {parameter} {component}")
         if row[0].get_yscale() == "log":
             log_ticks(row[0].yaxis)
@@ -238,15 +238,16 @@ def _coverage(results: Results, parameter: str) -> Figure:
     width = dodge_width(separations)
     for shape, row in zip(shapes, panels, strict=True):
         for n, axes in zip(sizes, row, strict=True):
-            here = [_only(s, parameter, 1, shape=shape, n=n) for s in lines]
-            _nominal(axes, level, max((s.table["R_coverage"].max() for s in here), default=0))
-            _draw(axes, here, "coverage", wilson, width)
+            here = [only(s, parameter, 1, shape=shape, n=n) for s in lines]
+            nominal_level(axes, level, max((s.table["R_coverage"].max() for s in here), default=0))
+            draw_lines(axes, here, "coverage", wilson, width)
         row[0].set_ylabel(f"Coverage\n{shape}")
     _edges(figure, panels, [f"$n$ = {n:,}" for n in sizes], separations)
     return figure
 
 
-def _nominal(axes: Axes, level: float, replicates: float) -> None:
+def nominal_level(axes: Axes, level: float, replicates: float) -> None:
+    """The nominal level, and the band in which a right coverage lies 95 times in 100."""
     axes.axhline(level, color=GREY, lw=0.6, zorder=0)
     if replicates > 0:
         noise = Z * np.sqrt(level * (1.0 - level) / replicates)
@@ -274,7 +275,8 @@ def _rmse_errors(table: pd.DataFrame) -> Floats:
     return np.stack([value - value / factor, value * factor - value])
 
 
-def _only(line: Series, parameter: str, component: int, **where: object) -> Series:
+def only(line: Series, parameter: str, component: int, **where: object) -> Series:
+    """The series of one parameter, where columns have the values given."""
     table = line.table
     kept = (table["parameter"] == parameter) & (table["component"] == component)
     for column, value in where.items():
@@ -282,7 +284,7 @@ def _only(line: Series, parameter: str, component: int, **where: object) -> Seri
     return line._replace(table=table[kept].sort_values("separation"))
 
 
-def _draw(
+def draw_lines(
     axes: Axes,
     lines: Sequence[Series],
     measure: str,

@@ -91,19 +91,16 @@ def effort(results: Results) -> Figure:
     if grid.empty:
         return nothing(NO_GRID)
     n = middle(grid["n"])
-    fits = results.fits[results.fits["status"].isin(["ok", "not-converged"])]
-    fits = fits[fits["method"].map(lambda m: METHODS[m].kind != "posterior")]
-    fits = fits.merge(grid[grid["n"] == n].drop(columns="n"), on="scenario")
+    fits = passes(results).merge(grid[grid["n"] == n].drop(columns="n"), on="scenario")
     if fits.empty:
         return nothing("No optimiser fitted the grid.")
-    fits["passes"] = fits["moments"] + fits["second_moments"] + fits["gradients"]
     shapes = list(grid["shape"].unique())
     columns = min(len(shapes), 4)
     rows = -(-len(shapes) // columns)
     figure = Figure(figsize=(width_for(columns), 0.8 + 1.8 * rows))
     all_axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).flat
     for axes, shape in zip(all_axes, shapes, strict=False):
-        _quartiles(axes, fits[fits["shape"] == shape], "separation", "passes", present(fits))
+        quartiles_against(axes, fits[fits["shape"] == shape], "separation", "passes", present(fits))
         axes.set_yscale("log")
         axes.set_title(shape)
     log_ticks(all_axes[0].yaxis)
@@ -115,6 +112,15 @@ def effort(results: Results) -> Figure:
     figure.supylabel("Passes over the data", fontsize=7)
     legend_above(figure)
     return figure
+
+
+def passes(results: Results) -> pd.DataFrame:
+    """Usable fits by optimisers, with the passes over the data that each took."""
+    fits = results.fits[results.fits["status"].isin(["ok", "not-converged"])]
+    optimisers = [name for name, method in METHODS.items() if method.kind != "posterior"]
+    fits = fits[fits["method"].isin(optimisers)].copy()
+    fits["passes"] = fits["moments"] + fits["second_moments"] + fits["gradients"]
+    return fits
 
 
 def seconds(results: Results) -> Figure:
@@ -132,7 +138,7 @@ def seconds(results: Results) -> Figure:
     if wide[0]:
         axes = areas.pop(0)
         logged = gridded.assign(log_n=np.log10(gridded["n"]))
-        _quartiles(axes, logged, "log_n", "seconds", methods)
+        quartiles_against(axes, logged, "log_n", "seconds", methods)
         sizes = sorted(grid["n"].unique())
         axes.set_xticks(list(np.log10(sizes)), [f"{n:,}" for n in sizes])
         axes.set_yscale("log")
@@ -150,7 +156,10 @@ def present(rows: pd.DataFrame) -> list[str]:
     return [m for m in METHODS if (rows["method"] == m).any()]
 
 
-def _quartiles(axes: Axes, rows: pd.DataFrame, x: str, y: str, methods: Sequence[str]) -> None:
+def quartiles_against(
+    axes: Axes, rows: pd.DataFrame, x: str, y: str, methods: Sequence[str]
+) -> None:
+    """Median and quartiles of y at each x, a line a method."""
     width = dodge_width(rows[x])
     for place, method in enumerate(methods):
         found = rows[rows["method"] == method].groupby(x)[y].quantile(QUARTILES).unstack()
