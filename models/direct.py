@@ -16,7 +16,8 @@ from models.problem import Data, Solution, Trace, unit_free
 class Objective:
     """Minus the mean log-likelihood as scipy wants it: value, gradient, Hessian, and counts.
 
-    Coordinates are theta of `unit_free`. A component below the data's sd floor raises Collapse.
+    Coordinates are theta of `unit_free`. Where an sd is below the data's floor the value is inf:
+    a line search may look there and come back, so only an end near the floor is a collapse.
     """
 
     def __init__(self, data: Data, model: MixtureModel) -> None:
@@ -31,8 +32,14 @@ class Objective:
     def mixture(self, theta: Floats) -> Mixture:
         """The mixture at theta, components in the model's order."""
         with np.errstate(over="ignore"):
-            mixture = self.model.unpack(self.shift + self.scale * theta)
-        return self.data.check(mixture, self.model)
+            return self.model.unpack(self.shift + self.scale * theta)
+
+    def bounds(self) -> list[tuple[float, float]]:
+        """By coordinate: the log sds stay just above the floor, the others are free."""
+        lowest = np.log(1.5 * self.data.sd_floor / self.data.sd)
+        n_sds = self.model.n_free_sds
+        free = self.model.n_free - n_sds
+        return [(-np.inf, np.inf)] * free + [(lowest, np.inf)] * n_sds
 
     def value(self, theta: Floats) -> float:
         """Minus the log-likelihood of an observation, on average; inf off the float range."""
@@ -44,7 +51,8 @@ class Objective:
 
     def _evaluate(self, theta: Floats) -> tuple[float, Floats]:
         mixture = self.mixture(theta)
-        if not np.all(np.isfinite(mixture.as_rows())):
+        finite = np.all(np.isfinite(mixture.as_rows()))
+        if not finite or self.data.collapsed(mixture, self.model):
             return np.inf, np.zeros_like(theta)
         self.evaluations["moments"] += 1
         sums = self.data.moments(mixture)
@@ -81,12 +89,14 @@ def _run(
         jac=derivatives > 0,
         hess=objective.hessian if derivatives == 2 else None,
         callback=lambda theta: path.append(np.array(theta)) if trace else None,
+        bounds=objective.bounds() if settings["method"] == "L-BFGS-B" else None,
         **settings,
     )
+    end = data.check(objective.mixture(result.x), model, times=2.0)
     evaluations = dict(objective.evaluations)
     message = result.message.decode() if isinstance(result.message, bytes) else result.message
     return Solution(
-        objective.mixture(result.x),
+        end,
         bool(result.success),
         str(message),
         int(result.nit),

@@ -67,6 +67,11 @@ class MixtureModel:
         return self.selection.shape[1]
 
     @property
+    def n_free_sds(self) -> int:
+        """How many entries of eta, its last ones, are log sds."""
+        return 0 if self.sds is not None else 1 if self.equal_sds else self.k
+
+    @property
     def exchangeable(self) -> bool:
         """Whether permuting the components leaves the likelihood as it is."""
         return self.means is None and (self.sds is None or bool(np.all(self.sds == self.sds[0])))

@@ -320,7 +320,9 @@ class Posterior:
     def parameters(self, points: Floats) -> tuple[Floats, Floats, Floats]:
         """Weights, means and sds (..., K) in data units at the points (..., d)."""
         model, data, k = self.model, self.data, self.model.k
-        logits, means, log_sds = np.split(points, [k - 1, points.shape[-1] - self._n_sds], axis=-1)
+        logits, means, log_sds = np.split(
+            points, [k - 1, points.shape[-1] - self.model.n_free_sds], axis=-1
+        )
         logits = np.concatenate([logits, -logits.sum(axis=-1, keepdims=True)], axis=-1)
         weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
         weights /= weights.sum(axis=-1, keepdims=True)
@@ -335,10 +337,6 @@ class Posterior:
         """The mixture at a point (d,)."""
         return Mixture.trusted(*self.parameters(point))
 
-    @property
-    def _n_sds(self) -> int:
-        return 0 if self.model.sds is not None else 1 if self.model.equal_sds else self.model.k
-
     def bounds(self) -> list[tuple[float, float]]:
         """By entry of a point: wide enough for any mode, and no overflow within them.
 
@@ -350,7 +348,7 @@ class Posterior:
         return [
             *[(-100.0, 100.0)] * (k - 1),
             *[(-np.inf, np.inf)] * free_means,
-            *[(self._power * lowest, self._power * 20.0)] * self._n_sds,
+            *[(self._power * lowest, self._power * 20.0)] * self.model.n_free_sds,
         ]
 
     def derivatives(self, mixture: Mixture) -> tuple[Floats, Floats]:

@@ -90,13 +90,13 @@ class Data:
         """`likelihood.second_moments` at the mixture."""
         return likelihood.second_moments(mixture, self.x, self.counts)
 
-    def collapsed(self, mixture: Mixture, model: MixtureModel) -> bool:
-        """Whether an sd that the model estimates lies below the floor (or is not a number)."""
-        return model.sds is None and not mixture.sds.min() > self.sd_floor
+    def collapsed(self, mixture: Mixture, model: MixtureModel, times: float = 1.0) -> bool:
+        """Whether an sd that the model estimates is not above the floor, or `times` the floor."""
+        return model.sds is None and not mixture.sds.min() > times * self.sd_floor
 
-    def check(self, mixture: Mixture, model: MixtureModel) -> Mixture:
+    def check(self, mixture: Mixture, model: MixtureModel, times: float = 1.0) -> Mixture:
         """The mixture, or Collapse if it has collapsed."""
-        if self.collapsed(mixture, model):
+        if self.collapsed(mixture, model, times):
             raise Collapse(mixture, self.sd_floor)
         return mixture
 
