@@ -200,14 +200,10 @@ def test_optimisers_import_no_pymc():
     assert done.stdout.strip() == "[]"
 
 
-def test_a_line_search_that_looks_into_a_singularity_comes_back():
-    """L-BFGS-B ends singular about as often as EM does, from the same starts.
-
-    Over 60 data sets the two differ on at most 3: of the same optimum a difference is chance.
-    """
-    differ = 0
-    for seed in range(60):
-        x, _ = Mixture([0.1, 0.9], [0.0, 1.0], [1.0, 1.0]).sample(100, np.random.default_rng(seed))
-        ends = {m: fit(m, x, rng=seed).status == "singular" for m in ("em-squarem", "lbfgs")}
-        differ += ends["em-squarem"] != ends["lbfgs"]
-    assert differ <= 3
+@pytest.mark.parametrize("seed", [13, 124, 142, 145])
+def test_a_line_search_that_looks_into_a_singularity_comes_back(seed):
+    """Data on which a trial step of L-BFGS-B goes to sds of 1e-21 and less."""
+    x, _ = Mixture([0.1, 0.9], [0.0, 1.0], [1.0, 1.0]).sample(100, np.random.default_rng(seed))
+    result = fit("lbfgs", x, rng=seed)
+    assert result.status == "ok"
+    assert result.certificate.certified
