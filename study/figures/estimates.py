@@ -135,13 +135,14 @@ def series(table: pd.DataFrame, measure: str) -> list[Series]:
     drawn = max(optimisers, key=lambda o: len(alike[o]), default="")
     found = []
     for method in present:
-        label = METHODS[method].label
+        label, look = METHODS[method].label, LOOKS[method]
         if method == drawn and len(alike[drawn]) > 1:
+            look = LOOKS[optimisers[0]]
             everyone = len(alike[drawn]) == len(optimisers)
             label = f"ML ({'all optimisers' if everyone else names_of(alike[drawn])})"
         elif method in alike.get(drawn, []) and method != drawn:
             continue
-        found.append(Series(label, LOOKS[method], table[table["method"] == method]))
+        found.append(Series(label, look, table[table["method"] == method]))
     return found
 
 
