@@ -137,8 +137,8 @@ def series(table: pd.DataFrame, measure: str) -> list[Series]:
     for method in present:
         label, look = METHODS[method].label, LOOKS[method]
         if method == drawn and len(alike[drawn]) > 1:
-            look = LOOKS[optimisers[0]]
             everyone = len(alike[drawn]) == len(optimisers)
+            look = LOOKS[optimisers[0]] if everyone else look
             label = f"ML ({'all optimisers' if everyone else names_of(alike[drawn])})"
         elif method in alike.get(drawn, []) and method != drawn:
             continue

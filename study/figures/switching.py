@@ -44,8 +44,11 @@ def traces(results: Results) -> Figure:
 
 def examples(results: Results) -> pd.DataFrame:
     """Rows of labels: the fit with most switches, one whose chains sit in different labellings
-    without switching, one with neither; those that there are, of NUTS fits whose draws are kept."""
-    kept = results.draws.loc[results.draws["method"] == "nuts", KEYS].drop_duplicates()
+    without switching, one with neither; those that there are, of NUTS fits whose draws are kept
+    and whose means are not known."""
+    draws = results.draws[results.draws["method"] == "nuts"]
+    ranges = draws.groupby([*KEYS, "component"])["mean"].agg(np.ptp)
+    kept = ranges[ranges > 0].reset_index()[KEYS].drop_duplicates()
     fits = results.labels.merge(kept, on=KEYS)
     switching = fits[fits["switches"] > 0].sort_values("switches", ascending=False, kind="stable")
     still = fits[fits["switches"] == 0]
