@@ -81,7 +81,7 @@ def synthetic(design, replicates=None, draws=60):
                     | {"message": "", "converged": True, "certified": True}
                     | {"loglik": -100 - rng.exponential(1e-3), "distance": 0.0, "gap": 0.0}
                     | {"n_iter": 9, "moments": rng.integers(5, 50), "second_moments": 2}
-                    | {"gradients": 0, "start_passes": 50}
+                    | {"gradients": 0, "start_passes": 50, "nodes": 0, "exact_passes": 0}
                 )
                 if failed:
                     continue
@@ -148,7 +148,8 @@ def test_a_figure_without_content_says_so():
     said = {name: words(figure) for name, figure in drawn.items() if not figure.axes}
     assert said["bias"] == "This design has no grid."
     assert set(said) == {
-        *("densities", "bias", "rmse", "coverage", "coverage-weight", "gap", "effort")
+        *("overview", "densities", "bias", "rmse"),
+        *("coverage", "coverage-weight", "gap", "effort"),
     }
 
 
@@ -174,10 +175,9 @@ def test_every_exhibit_has_a_caption_and_every_caption_an_exhibit():
     assert captions == {*names, "front", "provenance"}
 
 
-def test_each_method_has_its_own_colour_marker_and_line():
+def test_each_method_has_a_look_of_its_own():
     assert list(LOOKS) == list(METHODS)
-    for part in zip(*LOOKS.values(), strict=True):
-        assert len(set(part)) == len(METHODS)
+    assert len(set(LOOKS.values())) == len(METHODS)
 
 
 def test_optimisers_are_one_line_only_if_they_agree():
