@@ -191,7 +191,7 @@ _float = _bitcast(types.int64, types.float64, ir.DoubleType())
 
 
 @njit(cache=True, error_model="numpy", fastmath=_FUSE_ONLY)
-def _exp(a: float) -> float:  # pragma: no cover - compiled
+def _exp(a: float) -> float:
     """exp(a) for a <= 0, within 2 ulp; 0 below -745. Not reassociated: the shift must survive."""
     a = max(a, -750.0)
     shifted = a * 1.4426950408889634 + _SHIFT
@@ -218,7 +218,7 @@ def _exp(a: float) -> float:  # pragma: no cover - compiled
 
 
 @njit(cache=True, error_model="numpy", fastmath=_FUSE_ONLY)
-def _log(s: float) -> float:  # pragma: no cover - compiled
+def _log(s: float) -> float:
     """log(s) for normal s >= 1, within 2 ulp."""
     bits = _bits(s)
     # Mantissa in [sqrt(1/2), sqrt(2)): subtract the bits of sqrt(1/2), keep the exponent apart.
@@ -245,7 +245,7 @@ def _log(s: float) -> float:  # pragma: no cover - compiled
 @njit(cache=True, error_model="numpy", fastmath=_REASSOCIATE)
 def _add_pair(
     weights: Floats, means: Floats, sds: Floats, x: Floats, counts: Floats, out: Floats
-) -> float:  # pragma: no cover - compiled
+) -> float:
     """`add_pass` for two components, out (2, 3): only the difference of the terms needs an exp.
 
     Where the counts are ones, the logs of a block are taken at once, of a product of factors
@@ -308,7 +308,7 @@ def add_pass(
     counts: Floats,
     out: Floats,
     cross: Floats,
-) -> float:  # pragma: no cover - compiled
+) -> float:
     """Add the sums over x to out (K, 3 or 5) and, if that is 5, to cross (3K, 3K); the loglik."""
     k = means.size
     n = x.size
