@@ -113,6 +113,20 @@ def test_the_stop_is_on_the_parameters_not_on_the_loglik():
     assert result.certificate.certified
 
 
+def test_a_stop_on_the_gain_ends_at_the_first_iterate_that_gains_less():
+    x, _ = SECOND_ARTICLE.sample(2000, np.random.default_rng(2))
+    start = Mixture([0.5, 0.5], [4.0, 6.0], [3.0, 3.0])
+    result = fit("em", x, start=start, min_gain=1e-5, trace=True)
+    gains = np.diff(result.trace.loglik)
+    assert gains[-1] < 1e-5 <= gains[:-1].min()
+    assert result.converged
+    assert result.n_iter == gains.size == result.evaluations["moments"] - 1
+    whole = fit("em", x, start=start, trace=True)
+    np.testing.assert_array_equal(
+        whole.trace.parameters[: result.n_iter + 1], result.trace.parameters
+    )
+
+
 def test_collapse_ends_em():
     data = Data(np.array([0.0, 0.0, 0.0, 1.0, 2.0, 3.0]), np.ones(6))
     start = Mixture([0.5, 0.5], [0.0, 2.0], [1e-3, 1.0])
