@@ -8,10 +8,10 @@ the interpolation error, which for an f that is analytic in the Bernstein ellips
 and bounded by M there is at most 4 M rho^-(q-1)/(rho - 1) (theorem 8.2). `error_bound` finds such
 a rho and M for the log-density of a mixture.
 
-Cells are one width wide, halved where a pilot mixture asks for it, so that a
-narrow component beside a wide one costs cells only where it is. A cell whose observations are all
-equal keeps them as they are: ties and lone outliers stay exact. Weights may be negative, which is
-right for sums and wrong for sampling. Samples on the same cells add up: data can be streamed.
+Cells are one width wide, halved where a pilot mixture asks for it, so that a narrow component
+beside a wide one costs cells only where it is. A cell whose observations are all equal keeps them
+as they are: ties and lone outliers stay exact. Weights may be negative, which is right for sums
+and wrong for sampling. Samples on the same cells add up: data can be streamed.
 """
 
 from __future__ import annotations
@@ -29,18 +29,22 @@ from models.mixture import Floats, Mixture
 
 type Integers = NDArray[np.int64]
 
-DEGREE = 16  # nodes a cell
-DEEPEST = 12  # halvings of a cell, at most
-# The cells are fit for sds this much smaller than the pilot's, and means this much further apart.
+# Nodes a cell. For an error of 1e-15 the cells must be so small that rho^DEGREE = 1e15; nodes a
+# unit of length go with DEGREE * rho, which falls until DEGREE is about 35, cells with rho.
+DEGREE = 24
+DEEPEST = 14  # halvings of a cell, at most
+BLOCK = 32_768  # observations that are sorted by cell at a time: they stay in the cache
+# The cells are fit for sds this much smaller and larger than the pilot's.
 MARGIN = 0.8
 
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """Which cells a sample is cut into: `width`, halved where the pilot asks for it.
+    """Which cells a sample is cut into: `width`, a power of two, halved where the pilot asks.
 
     A cell is halved until the error bound of an observation in it is at most `tolerance` nats, for
-    the pilot mixture and for the pilot with its sds MARGIN times as large and as small.
+    the pilot mixture, with all its sds MARGIN times as large and as small, and with one of them so
+    and the others the other way.
     """
 
     width: float
@@ -49,8 +53,8 @@ class Cells:
 
     @classmethod
     def fit_for(cls, pilot: Mixture, tolerance: float) -> Cells:
-        """Cells that start from the largest sd of the pilot."""
-        return cls(float(pilot.sds.max()), pilot, tolerance)
+        """Cells that start from four to eight times the largest sd of the pilot."""
+        return cls(2.0 ** (math.floor(math.log2(pilot.sds.max())) + 3), pilot, tolerance)
 
     def parts(self, whole: Integers) -> tuple[Integers, Integers]:
         """Left ends, in units of width/2^DEEPEST, and halvings of all parts of the whole cells.
@@ -58,24 +62,7 @@ class Cells:
         whole (m,): i for the cell [i, i + 1) * width, ascending.
         """
         p = self.pilot
-        left, level = [], []
-        for cell in whole.tolist():
-            pending = [(cell << DEEPEST, 0)]
-            while pending:
-                begin, depth = pending.pop()
-                size = 1 << (DEEPEST - depth)
-                half = 0.5 * size * self.width / 2.0**DEEPEST
-                centre = begin * self.width / 2.0**DEEPEST + half
-                worst = max(
-                    _cell_bound(p.weights, p.means, scale * p.sds, centre, half)
-                    for scale in (1.0, MARGIN, 1.0 / MARGIN)
-                )
-                if worst <= self.tolerance or depth == DEEPEST:
-                    left.append(begin)
-                    level.append(depth)
-                else:
-                    pending += [(begin + size // 2, depth + 1), (begin, depth + 1)]
-        return np.array(left, dtype=np.int64), np.array(level, dtype=np.int64)
+        return _parts(whole, self.width, p.weights, p.means, p.sds, self.tolerance)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,18 +87,19 @@ class Compressed:
         """A sample x (n,) with counts (n,); ValueError if the cells are finer than rounding."""
         values = np.ascontiguousarray(x, dtype=float)
         weights = np.ones(values.size) if counts is None else np.asarray(counts, dtype=float)
-        scaled = values / cells.width
-        if values.size and np.abs(scaled).max() > 2.0 ** (52 - DEEPEST):
-            raise ValueError(f"x: reaches {np.abs(values).max():g}, too far for the cells' width")
-        place = np.floor(scaled * 2.0**DEEPEST).astype(np.int64)
-        left, level = cells.parts(_distinct(place >> DEEPEST))
-        slots = _find(left, place)
-        occupied = np.bincount(slots, minlength=left.size) > 0
-        slots = (np.cumsum(occupied) - 1)[slots]
-        left, level = left[occupied], level[occupied]
+        scale = 2.0**DEEPEST / cells.width
+        low, high = (values.min(), values.max()) if values.size else (0.0, 0.0)
+        if max(-low, high) * scale > 2.0**52:
+            raise ValueError(f"x: reaches {max(-low, high):g}, too far for the cells' width")
+        left, level = cells.parts(_occupied(values, cells.width, low, high))
         found = cls(cells, left, level, *_empty(left.size))
-        _add(scaled, values, weights, slots, left, level, *found._sums)
-        return found
+        _add(values, weights, scale, left, level, *found._sums)
+        return found._kept(found.lowest <= found.highest)
+
+    def _kept(self, cells: NDArray[np.bool_]) -> Compressed:
+        return Compressed(
+            self.cells, self.left[cells], self.level[cells], *(part[cells] for part in self._sums)
+        )
 
     @classmethod
     def stream(cls, chunks: Iterable[ArrayLike], *, cells: Cells) -> Compressed:
@@ -149,6 +137,15 @@ class Compressed:
         """Total count."""
         return float(self.totals.sum())
 
+    @property
+    def cell_means(self) -> Floats:
+        """(m,): the mean of the observations in each cell."""
+        size = np.ldexp(1.0, DEEPEST - self.level)
+        unit = self.cells.width / 2.0**DEEPEST
+        inside = self.moments[:, 1] / self.totals
+        means = (self.left + 0.5 * size * (1.0 + inside)) * unit
+        return np.clip(means, self.lowest, self.highest)
+
     @cached_property
     def geometry(self) -> Floats:
         """(cells with different observations, 3): centre, half width and count."""
@@ -181,17 +178,38 @@ class Compressed:
         return float(error_bound(mixture.weights, mixture.means, mixture.sds, self.geometry))
 
 
+# Tried in this order; half as many digits of an error are gained at 2 as at 4.
+_RHO = (6.0, 5.0, 4.6, 4.2, 3.6, 3.0, 2.0)
+
+
 @njit(cache=True, error_model="numpy")
-def error_bound(weights: Floats, means: Floats, sds: Floats, geometry: Floats) -> float:
-    """`Compressed.error_bound` for cells (m, 3) of centre, half width and count."""
+def error_bound(
+    weights: Floats, means: Floats, sds: Floats, geometry: Floats, limit: float = np.inf
+) -> float:
+    """`Compressed.error_bound` for cells (m, 3) of centre, half width and count.
+
+    Above `limit` any number above it will do.
+    """
+    constants, precisions = _log_terms(weights, sds)
     bound = 0.0
     for c in range(geometry.shape[0]):
-        bound += geometry[c, 2] * _cell_bound(weights, means, sds, geometry[c, 0], geometry[c, 1])
+        bound += geometry[c, 2] * _cell_bound(
+            constants, means, precisions, geometry[c, 0], geometry[c, 1]
+        )
+        if bound > limit:
+            break
     return bound
 
 
 @njit(cache=True, error_model="numpy")
-def _cell_bound(weights: Floats, means: Floats, sds: Floats, centre: float, half: float) -> float:
+def _log_terms(weights: Floats, sds: Floats) -> tuple[Floats, Floats]:
+    return np.log(weights) - np.log(sds), 1.0 / (sds * sds)
+
+
+@njit(cache=True, error_model="numpy")
+def _cell_bound(
+    constants: Floats, means: Floats, precisions: Floats, centre: float, half: float
+) -> float:
     """Bound of the interpolation error of the log-density in one cell.
 
     Let r be the component with the largest term a_r at the centre: log-density = a_r + h, a_r a
@@ -199,48 +217,109 @@ def _cell_bound(weights: Floats, means: Floats, sds: Floats, centre: float, half
     rectangle around the ellipse the real part of a_k - a_r is at most D_k, and its phase is
     y ((x - mean_r)/sd_r^2 - (x - mean_k)/sd_k^2). Terms with D_k <= -log(4 K) sum to at most 1/4 in
     modulus; where all others have a phase within pi/2, the real part of 1 + sum is at least 3/4:
-    h is analytic, and |h| is at most log(5/4 + sum exp D_k) + pi.
+    h is analytic, and |h| is at most log(5/4 + sum exp D_k) + pi, for which
+    log(K + 1/4) + max(0, D_1, ..., D_K) + pi stands.
     """
     k = means.size
     r, top = 0, -np.inf
     for j in range(k):
-        z = (centre - means[j]) / sds[j]
-        a = math.log(weights[j]) - math.log(sds[j]) - 0.5 * z * z
+        u = centre - means[j]
+        a = constants[j] - 0.5 * u * u * precisions[j]
         if a > top:
             r, top = j, a
-    pr, ur = 1.0 / (sds[r] * sds[r]), centre - means[r]
-    for rho in (32.0, 16.0, 9.0, 5.0, 3.0, 2.0):
+    pr, ur = precisions[r], centre - means[r]
+    small = -math.log(4.0 * k)
+    for rho in _RHO:
         reach, height = half * (rho + 1.0 / rho) / 2.0, half * (rho - 1.0 / rho) / 2.0
-        size, analytic = 1.25, True
+        most, analytic = 0.0, True
         for j in range(k):
-            if j == r or weights[j] == 0.0:
+            if j == r or constants[j] == -np.inf:
                 continue
             # a_j - a_r = p t^2 + s t + v in t = x - centre; off the line, -p y^2 comes to it.
-            pj, uj = 1.0 / (sds[j] * sds[j]), centre - means[j]
+            pj, uj = precisions[j], centre - means[j]
             p, s = 0.5 * (pr - pj), ur * pr - uj * pj
-            v = 0.5 * (ur * ur * pr - uj * uj * pj)
-            v += math.log(weights[j]) - math.log(weights[r]) + math.log(sds[r]) - math.log(sds[j])
+            v = 0.5 * (ur * ur * pr - uj * uj * pj) + constants[j] - constants[r]
             largest = p * reach * reach + abs(s) * reach
             if p < 0.0 and abs(s) < -2.0 * p * reach:
                 largest = -s * s / (4.0 * p)
             largest += v + max(-p, 0.0) * height * height
-            if largest > -math.log(4.0 * k):
+            if largest > small:
                 if height * (abs(s) + 2.0 * abs(p) * reach) > 0.5 * math.pi:
                     analytic = False
                     break
-                size += math.exp(min(largest, 700.0))
+                most = max(most, largest)
         if analytic:
-            most = math.log(size) + math.pi
-            return 4.0 * most * rho ** (1.0 - DEGREE) / (rho - 1.0)
+            size = math.log(k + 0.25) + most + math.pi
+            return 4.0 * size * rho ** (1.0 - DEGREE) / (rho - 1.0)
     return np.inf
 
 
 @njit(cache=True, error_model="numpy")
+def _parts(
+    whole: Integers, width: float, weights: Floats, means: Floats, sds: Floats, tolerance: float
+) -> tuple[Integers, Integers]:
+    """`Cells.parts`: each whole cell is gone through from left to right, depth first."""
+    terms = [_log_terms(weights, sds)]
+    for scale in (MARGIN, 1.0 / MARGIN):
+        terms.append(_log_terms(weights, scale * sds))
+        for j in range(sds.size if sds.size > 1 else 0):
+            varied = sds / scale
+            varied[j] *= scale * scale
+            terms.append(_log_terms(weights, varied))
+    unit = width / 2.0**DEEPEST
+    left, level = [np.int64(0) for _ in range(0)], [np.int64(0) for _ in range(0)]
+    for cell in whole:
+        begin, depth, end = cell << DEEPEST, 0, (cell + 1) << DEEPEST
+        while begin < end:
+            size = 1 << (DEEPEST - depth)
+            half = 0.5 * size * unit
+            worst = 0.0
+            for constants, precisions in terms:
+                bound = _cell_bound(constants, means, precisions, begin * unit + half, half)
+                worst = max(worst, bound)
+            if worst > tolerance and depth < DEEPEST:
+                depth += 1
+                continue
+            left.append(begin)
+            level.append(depth)
+            begin += size
+            # On to the largest cell that begins here and has not been halved yet.
+            while depth > 0 and begin % (1 << (DEEPEST - depth + 1)) == 0:
+                depth -= 1
+    return np.array(left), np.array(level)
+
+
+@njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+def _add_segment(
+    x: Floats, counts: Floats, scale: float, shift: float, moments: Floats, rows: Floats
+) -> None:
+    """Add the Chebyshev moments of x (n,), u = scale x - shift; rows (3, n or more) is scratch."""
+    u, before, now = rows[0], rows[1], rows[2]
+    first = second = 0.0
+    for i in range(x.size):
+        u[i] = scale * x[i] - shift
+        before[i], now[i] = 1.0, u[i]
+        first += counts[i]
+        second += counts[i] * u[i]
+    moments[0] += first
+    moments[1] += second
+    # Two degrees at a time, so that the rows change places without a copy.
+    for p in range(2, DEGREE, 2):
+        even = odd = 0.0
+        for i in range(x.size):
+            before[i] = 2.0 * u[i] * now[i] - before[i]
+            now[i] = 2.0 * u[i] * before[i] - now[i]
+            even += counts[i] * before[i]
+            odd += counts[i] * now[i]
+        moments[p] += even
+        moments[p + 1] += odd
+
+
+@njit(cache=True, error_model="numpy")
 def _add(
-    scaled: Floats,
     x: Floats,
     counts: Floats,
-    slots: Integers,
+    scale: float,
     left: Integers,
     level: Integers,
     totals: Floats,
@@ -248,47 +327,76 @@ def _add(
     lowest: Floats,
     highest: Floats,
 ) -> None:
-    for i in range(x.size):
-        m, c = slots[i], counts[i]
-        size = math.ldexp(1.0, DEEPEST - level[m])
-        u = 2.0 * (scaled[i] * 2.0**DEEPEST - left[m]) / size - 1.0
-        totals[m] += c
-        lowest[m] = min(lowest[m], x[i])
-        highest[m] = max(highest[m], x[i])
-        before, now = 1.0, u
-        moments[m, 0] += c
-        moments[m, 1] += c * u
-        for p in range(2, DEGREE):
-            before, now = now, 2.0 * u * now - before
-            moments[m, p] += c * now
+    """Add observations to cells, block by block: sorted by cell, then summed cell by cell."""
+    m = left.size
+    if m == 0:
+        return
+    finest = DEEPEST - level.max()
+    first = left[0] >> finest
+    reach = ((left[m - 1] >> finest) - first) + (1 << (level.max() - level[m - 1]))
+    table = np.zeros(reach if reach <= max(65_536, x.size // 8) else 0, dtype=np.int32)
+    for j in range(m if table.size else 0):
+        begin = (left[j] >> finest) - first
+        table[begin : begin + (1 << (level.max() - level[j]))] = j
+    slots = np.empty(BLOCK, dtype=np.int32)
+    xs, cs, rows = np.empty(BLOCK), np.empty(BLOCK), np.empty((3, 256))
+    for start in range(0, x.size, BLOCK):
+        size = min(BLOCK, x.size - start)
+        ends = np.zeros(m + 1, dtype=np.int64)
+        for i in range(size):
+            place = np.int64(math.floor(x[start + i] * scale))
+            j = table[(place >> finest) - first] if table.size else _last_at_most(left, place)
+            slots[i] = j
+            ends[j + 1] += 1
+        for j in range(m):
+            ends[j + 1] += ends[j]
+        fill = ends[:m].copy()
+        for i in range(size):
+            at = fill[slots[i]]
+            fill[slots[i]] += 1
+            xs[at], cs[at] = x[start + i], counts[start + i]
+        for j in range(m):
+            # u = 2 (x - left end) / size - 1 in the cell.
+            unit = 2.0 / math.ldexp(1.0, DEEPEST - level[j])
+            for i in range(ends[j], ends[j + 1]):
+                totals[j] += cs[i]
+                lowest[j], highest[j] = min(lowest[j], xs[i]), max(highest[j], xs[i])
+            for begin in range(ends[j], ends[j + 1], 256):
+                part = slice(begin, min(begin + 256, ends[j + 1]))
+                _add_segment(
+                    xs[part], cs[part], scale * unit, left[j] * unit + 1.0, moments[j], rows
+                )
 
 
 @njit(cache=True, error_model="numpy")
-def _find(left: Integers, place: Integers) -> Integers:
-    """For each place the last of the ascending left ends that is not beyond it."""
-    slots = np.empty(place.size, dtype=np.int64)
-    for i in range(place.size):
-        low, high = 0, left.size
-        while high - low > 1:
-            middle = (low + high) >> 1
-            if left[middle] <= place[i]:
-                low = middle
-            else:
-                high = middle
-        slots[i] = low
-    return slots
+def _last_at_most(left: Integers, place: int) -> int:
+    """The last of the ascending left ends that is not beyond the place."""
+    low, high = 0, left.size
+    while high - low > 1:
+        middle = (low + high) >> 1
+        if left[middle] <= place:
+            low = middle
+        else:
+            high = middle
+    return low
 
 
-def _distinct(values: Integers) -> Integers:
-    """The distinct values, ascending: by a table where their range is no more than a few n."""
-    if values.size == 0:
-        return values
-    low, high = int(values.min()), int(values.max())
-    if high - low > 4 * values.size + 1000:
-        return np.unique(values)
-    seen = np.zeros(high - low + 1, dtype=bool)
-    seen[values - low] = True
-    return np.flatnonzero(seen) + low
+def _occupied(x: Floats, width: float, low: float, high: float) -> Integers:
+    """The whole cells that hold observations, ascending."""
+    if x.size == 0:
+        return np.zeros(0, dtype=np.int64)
+    first, last = math.floor(low / width), math.floor(high / width)
+    if last - first > 4 * x.size + 1000:
+        return np.unique(np.floor(x / width)).astype(np.int64)
+    seen = np.zeros(last - first + 1, dtype=np.bool_)
+    _mark(x, 1.0 / width, first, seen)
+    return np.flatnonzero(seen) + first
+
+
+@njit(cache=True, error_model="numpy")
+def _mark(x: Floats, scale: float, first: int, seen: NDArray[np.bool_]) -> None:
+    for i in range(x.size):
+        seen[np.int64(math.floor(x[i] * scale)) - first] = True
 
 
 def _empty(m: int) -> tuple[Floats, Floats, Floats, Floats]:

@@ -10,14 +10,15 @@ from scipy.optimize import minimize
 from models.likelihood import information, score
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
-from models.problem import Data, Solution, Trace, unit_free
+from models.problem import Data, Solution, Trace, Uncertified, unit_free
 
 
 class Objective:
     """Minus the mean log-likelihood as scipy wants it: value, gradient, Hessian, and counts.
 
-    Coordinates are theta of `unit_free`. Where an sd is below the data's floor the value is inf:
-    a line search may look there and come back, so only an end near the floor is a collapse.
+    Coordinates are theta of `unit_free`. Where an sd is below the data's floor, or a streamed
+    sample's nodes are not certified, the value is inf: a line search may look there and come
+    back, so only an end near the floor is a collapse.
     """
 
     def __init__(self, data: Data, model: MixtureModel) -> None:
@@ -55,7 +56,10 @@ class Objective:
         if not finite or self.data.collapsed(mixture, self.model):
             return np.inf, np.zeros_like(theta)
         self.evaluations["moments"] += 1
-        sums = self.data.moments(mixture)
+        try:
+            sums = self.data.moments(mixture)
+        except Uncertified:
+            return np.inf, np.zeros_like(theta)
         gradient = self.model.selection.T @ score(mixture, sums.t)
         return -sums.loglik / self.data.n, -self.scale * gradient / self.data.n
 

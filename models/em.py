@@ -15,7 +15,7 @@ from numba import njit
 from models.likelihood import Moments
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
-from models.problem import Data, Solution, Trace, unit_free
+from models.problem import Data, Solution, Trace, Uncertified, unit_free
 
 
 def e_step(mixture: Mixture, data: Data) -> Moments:
@@ -187,7 +187,10 @@ def em_squarem(
         if not np.all(np.isfinite(mixture.as_rows())) or data.collapsed(mixture, model):
             return -np.inf, theta
         passes += 1
-        expected = e_step(mixture, data)
+        try:
+            expected = e_step(mixture, data)
+        except Uncertified:
+            return -np.inf, theta
         after = m_step(mixture, expected, model)
         # A collapsed sd is kept above zero, so that theta is finite; the next step refuses it.
         finite = Mixture.trusted(after.weights, after.means, np.maximum(after.sds, lowest))

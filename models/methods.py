@@ -10,9 +10,10 @@ import importlib
 import inspect
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -21,11 +22,20 @@ from numpy.typing import ArrayLike
 from threadpoolctl import ThreadpoolController
 
 from models import bayes, direct, em
+from models.compression import Cells, Compressed
 from models.likelihood import SecondMoments, compile_passes
 from models.mixture import Floats, Mixture, ParameterArray, draws_by_mean
 from models.model import MixtureModel
-from models.problem import Collapse, CompressedData, Data, Solution, Trace
-from models.starts import pilot, shared_start
+from models.problem import (
+    Collapse,
+    CompressedData,
+    Data,
+    Solution,
+    Trace,
+    Uncertified,
+    cells_for,
+)
+from models.starts import START_SIZE, pilot, shared_start
 from models.uncertainty import (
     Certificate,
     certify,
@@ -33,9 +43,6 @@ from models.uncertainty import (
     standard_errors,
     wald_interval,
 )
-
-# Observations from which compression pays: it costs about thirty passes.
-COMPRESS_FROM = 50_000
 
 Status = Literal["ok", "not-converged", "singular", "failed"]
 Engine = Literal["numeric", "pymc"]
@@ -47,12 +54,15 @@ class Method:
 
     engine: "numeric" needs NumPy, SciPy and the kernel; "pymc" needs PyMC. kind: what its
     estimate is: the maximum of the likelihood, the posterior mode, or the posterior mean.
+    compress_from: observations from which compression pays; it costs as much as six passes and
+    a millisecond for its pilot.
     """
 
     function: Callable[..., Solution]
     label: str
     engine: Engine = "numeric"
     kind: Literal["likelihood", "posterior mode", "posterior"] = "likelihood"
+    compress_from: int = 50_000
 
 
 METHODS: dict[str, Method] = {
@@ -62,8 +72,8 @@ METHODS: dict[str, Method] = {
     "newton": Method(direct.newton, "Newton"),
     "nelder-mead": Method(direct.nelder_mead, "Nelder-Mead"),
     "map": Method(bayes.map_estimate, "MAP", "pymc", "posterior mode"),
-    "nuts": Method(bayes.nuts, "NUTS", "pymc", "posterior"),
-    "nuts-ordered": Method(bayes.nuts_ordered, "NUTS ordered", "pymc", "posterior"),
+    "nuts": Method(bayes.nuts, "NUTS", "pymc", "posterior", 2_000),
+    "nuts-ordered": Method(bayes.nuts_ordered, "NUTS ordered", "pymc", "posterior", 2_000),
 }
 
 
@@ -138,7 +148,7 @@ class Fit:
 
 def fit(
     method: str,
-    x: ArrayLike,
+    x: ArrayLike | CompressedData,
     model: MixtureModel | None = None,
     *,
     counts: ArrayLike | None = None,
@@ -147,14 +157,14 @@ def fit(
     compress: bool | Literal["auto"] = "auto",
     **options: Any,
 ) -> Fit:
-    """Fit a mixture to x (n,) by one of METHODS.
+    """Fit a mixture to x, (n,) or what `compress` made, by one of METHODS.
 
     model: default MixtureModel(), two components with everything free. counts (n,): observation
     weights, default ones. start: default the shared start of starts.py. rng: a Generator or a
     seed, default 0. compress: whether to pass over the data through the nodes of compression.py,
-    "auto" for samples of COMPRESS_FROM or more; the log-likelihood, certificate and standard
-    errors of the result are of the exact sample either way. options: the method's own (see its
-    function), such as trace=True.
+    "auto" for samples of the method's compress_from or more; the log-likelihood, certificate and
+    standard errors of the result are of the exact sample either way, unless it was streamed and
+    cannot be read again. options: the method's own (see its function), such as trace=True.
 
     Raises ValueError for bad input, naming the argument. What goes wrong in the fit itself is in
     the Fit's status and message.
@@ -164,6 +174,9 @@ def fit(
         raise ValueError(f"method: unknown {method!r}; choose from {', '.join(METHODS)}")
     if not isinstance(model, MixtureModel):
         raise ValueError(f"model: {model!r} is not a MixtureModel")
+    given = isinstance(x, CompressedData)
+    if given and (counts is not None or compress is False):
+        raise ValueError("x: is compressed; counts are part of it, and compress=False is too late")
     data = as_data(x, counts, model)
     run = METHODS[method].function
     _check_options(method, run, options)
@@ -183,10 +196,11 @@ def fit(
 
     begin = time.perf_counter()
     status: Status | None = None
+    enough = data.x.size >= METHODS[method].compress_from
     used = data
     try:
         with _one_thread().limit(limits=1, user_api="blas"):
-            if compress is True or (compress == "auto" and data.x.size >= COMPRESS_FROM):
+            if not given and (compress is True or (compress == "auto" and enough)):
                 used = CompressedData.of(data, pilot(data, model, first))
             solution = run(used, model, first, generator, **options)
     except Collapse as collapse:
@@ -196,6 +210,13 @@ def fit(
         status = "failed"
         solution = Solution(first, False, f"{type(error).__name__}: {error}", 0, {})
     elapsed = time.perf_counter() - begin
+    second = None
+    if status != "failed":
+        try:
+            final = used.final if isinstance(used, CompressedData) else data
+            second = final.second_moments(solution.mixture)
+        except Uncertified as error:
+            status, solution = "failed", replace(solution, message=str(error))
     return _record(
         method,
         data,
@@ -203,12 +224,43 @@ def fit(
         first,
         solution,
         status,
+        second,
         seconds=elapsed - solution.compile_seconds,
         start_seconds=start_seconds,
         compile_seconds=compile_seconds + solution.compile_seconds,
         start_passes=passes,
         used=used,
     )
+
+
+def compress(
+    chunks: Iterable[ArrayLike],
+    model: MixtureModel | None = None,
+    *,
+    cells: Cells | None = None,
+) -> CompressedData:
+    """A sample that comes in chunks, each (any n,), as weighted nodes that fit() takes for x.
+
+    The chunks are gone through once, in memory bounded by START_SIZE observations, a chunk and
+    the nodes. If they can be gone through again (a list, or an object whose __iter__ begins anew,
+    but not a generator), fit() comes back to them where the nodes are not certified and at the
+    end. cells: those of another compressed sample, `.compressed.cells`, whose nodes these are to
+    be added to by `merged`; default fit for the model's estimate from the first chunks, which
+    should therefore look like the whole. Raises ValueError for values that are not finite.
+    """
+    model = MixtureModel() if model is None else model
+    again = None if iter(chunks) is chunks else (chunks,)
+    checked = (_finite_vector(f"chunks[{i}]", chunk) for i, chunk in enumerate(chunks))
+    first: list[Floats] = []
+    if cells is None:
+        for chunk in checked:
+            first.append(chunk)
+            if sum(part.size for part in first) >= START_SIZE:
+                break
+        part = as_data(np.concatenate(first) if first else [], None, model)
+        start = shared_start(part, model, np.random.default_rng(0)).mixture
+        cells = cells_for(pilot(part, model, start, START_SIZE))
+    return CompressedData.streamed(Compressed.stream(chain(first, checked), cells=cells), again)
 
 
 def load_engine(engine: Engine) -> float:
@@ -227,8 +279,11 @@ def _one_thread() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def as_data(x: ArrayLike, counts: ArrayLike | None, model: MixtureModel) -> Data:
+def as_data(x: ArrayLike | CompressedData, counts: ArrayLike | None, model: MixtureModel) -> Data:
     """x and counts checked against what the model needs; ValueError names what is wrong."""
+    if isinstance(x, CompressedData):
+        _check_size(x.exact.x, x.n, model)
+        return x
     values = _finite_vector("x", x)
     weights = np.ones(values.size) if counts is None else _finite_vector("counts", counts)
     if weights.size != values.size:
@@ -237,16 +292,19 @@ def as_data(x: ArrayLike, counts: ArrayLike | None, model: MixtureModel) -> Data
         raise ValueError(f"counts: {weights.min():g} is negative; counts must be at least 0")
     if counts is not None and np.any(weights == 0):
         values, weights = values[weights > 0], weights[weights > 0]
+    _check_size(values, weights.sum(), model)
+    return Data(np.ascontiguousarray(values), np.ascontiguousarray(weights))
+
+
+def _check_size(values: Floats, total: float, model: MixtureModel) -> None:
     if values.size == 0:
         raise ValueError("x: has no observations")
-    total = weights.sum()
     if total < model.k:
         raise ValueError(f"x: {total:g} observations; {model.k} components need at least {model.k}")
     if model.sds is None and values.min() == values.max():
         raise ValueError(
             f"x: all observations are {values[0]:g}; standard deviations need at least two values"
         )
-    return Data(np.ascontiguousarray(values), np.ascontiguousarray(weights))
 
 
 def _finite_vector(name: str, value: ArrayLike) -> Floats:
@@ -283,6 +341,7 @@ def _record(
     start: Mixture,
     solution: Solution,
     status: Status | None,
+    second: SecondMoments | None,
     *,
     seconds: float,
     start_seconds: float,
@@ -290,11 +349,10 @@ def _record(
     start_passes: int,
     used: Data,
 ) -> Fit:
-    mixture, failed = solution.mixture, status == "failed"
+    mixture = solution.mixture
     loglik, certificate = np.nan, None
     se = np.full((3, model.k), np.nan)
-    if not failed:
-        second = data.second_moments(mixture)
+    if second is not None:
         loglik = second.loglik
         gradient, curvature = _objective(mixture, model, solution, second)
         if METHODS[method].kind != "posterior":
@@ -317,7 +375,7 @@ def _record(
         method=method,
         model=model,
         n=data.n,
-        mixture=None if failed else mixture.permuted(order),
+        mixture=None if second is None else mixture.permuted(order),
         loglik=float(loglik),
         status=status,
         message=solution.message,

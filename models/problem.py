@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -37,6 +39,10 @@ class Collapse(ArithmeticError):
         self.mixture = Mixture.trusted(
             mixture.weights, mixture.means, np.maximum(mixture.sds, floor)
         )
+
+
+class Uncertified(ArithmeticError):
+    """The nodes of a sample cannot be trusted at a mixture, and the sample is out of reach."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +116,70 @@ class Data:
             raise Collapse(mixture, self.sd_floor)
         return mixture
 
+    def thinned(self, size: int, rng: np.random.Generator) -> Data:
+        """The data, or if they are more than `size` rows a random `size` of them.
+
+        Rows are drawn in proportion to their counts, with replacement: a rule such as every
+        tenth row would miss what comes with a period.
+        """
+        if self.x.size <= size:
+            return self
+        if np.all(self.counts == self.counts[0]):
+            rows = rng.integers(self.x.size, size=size)
+        else:
+            total = np.cumsum(self.counts)
+            rows = np.searchsorted(total, total[-1] * rng.random(size), side="right")
+        return Data(self.x[rows], np.ones(size))
+
+
+@dataclass(frozen=True, eq=False)
+class StreamedData(Data):
+    """A sample that is not in memory: one row a cell of `compressed`, its mean and its count.
+
+    The rows are good for quantiles and starts. Passes go over `sources`, iterables of arrays that
+    can be gone through again and again, or None if the sample cannot be read a second time.
+    """
+
+    compressed: Compressed
+    sources: tuple[Iterable[ArrayLike], ...] | None
+
+    @cached_property
+    def sd(self) -> float:
+        """Weighted standard deviation, of the sample and not of its cells."""
+        x, counts = self.compressed.nodes
+        return float(np.sqrt(max(counts @ (x - self.mean) ** 2, 0.0) / self.n)) or 1.0
+
+    def thinned(self, size: int, rng: np.random.Generator) -> Data:
+        """The rows, which are few."""
+        return Data(self.x, self.counts)
+
+    def moments(self, mixture: Mixture) -> Moments:
+        """`likelihood.moments` of all chunks; Uncertified if they cannot be read again."""
+        loglik, t = 0.0, np.zeros((mixture.k, 3))
+        for part in self._parts(mixture):
+            found = part.moments(mixture)
+            loglik, t = loglik + found.loglik, t + found.t
+        return Moments(loglik, t)
+
+    def second_moments(self, mixture: Mixture) -> SecondMoments:
+        """`likelihood.second_moments` of all chunks; Uncertified if they cannot be read again."""
+        loglik, t, cross = 0.0, np.zeros((mixture.k, 5)), np.zeros((3 * mixture.k, 3 * mixture.k))
+        for part in self._parts(mixture):
+            found = part.second_moments(mixture)
+            loglik, t, cross = loglik + found.loglik, t + found.t, cross + found.cross
+        return SecondMoments(loglik, t, cross)
+
+    def _parts(self, mixture: Mixture) -> Iterable[Data]:
+        if self.sources is None:
+            raise Uncertified(
+                f"sds {mixture.sds}, means {mixture.means}: too far from what the sample was "
+                "compressed for, and it cannot be read again; compress it with cells for a pilot "
+                "nearer to these, or from chunks that can be gone through twice, such as a list"
+            )
+        for chunk in chain.from_iterable(self.sources):
+            x = np.ascontiguousarray(chunk, dtype=float)
+            yield Data(x, np.ones(x.size))
+
 
 @dataclass(frozen=True, eq=False)
 class CompressedData(Data):
@@ -127,10 +197,25 @@ class CompressedData(Data):
     @classmethod
     def of(cls, exact: Data, pilot: Mixture) -> CompressedData:
         """The sample in cells that are fit for mixtures near the pilot."""
-        tolerance = TOLERANCE * exact.n
-        cells = Cells.fit_for(pilot, 0.1 * TOLERANCE)
-        compressed = Compressed.of(exact.x, exact.counts, cells=cells)
-        return cls(*compressed.nodes, exact, compressed, tolerance)
+        compressed = Compressed.of(exact.x, exact.counts, cells=cells_for(pilot))
+        return cls(*compressed.nodes, exact, compressed, TOLERANCE * exact.n)
+
+    @classmethod
+    def streamed(
+        cls, compressed: Compressed, sources: tuple[Iterable[ArrayLike], ...] | None
+    ) -> CompressedData:
+        """A sample that was streamed into cells; `sources` as in StreamedData."""
+        exact = StreamedData(compressed.cell_means, compressed.totals, compressed, sources)
+        return cls(*compressed.nodes, exact, compressed, TOLERANCE * exact.n)
+
+    def merged(self, other: CompressedData) -> CompressedData:
+        """Both samples together; ValueError if their cells differ or one was not streamed."""
+        for name, data in (("this sample", self), ("other", other)):
+            if not isinstance(data.exact, StreamedData):
+                raise ValueError(f"{name}: was not streamed; make it with compress([x])")
+        mine, theirs = (data.exact.sources for data in (self, other))  # type: ignore[attr-defined]
+        sources = None if mine is None or theirs is None else (*mine, *theirs)
+        return CompressedData.streamed(self.compressed.merged(other.compressed), sources)
 
     @property
     def n(self) -> float:
@@ -152,6 +237,20 @@ class CompressedData(Data):
         """As of `exact`."""
         return self.exact.sd_floor
 
+    def streamed_for(self, k: int) -> bool:
+        """Whether this is a streamed sample in cells for mixtures of k components."""
+        return isinstance(self.exact, StreamedData) and self.compressed.cells.pilot.k == k
+
+    @property
+    def final(self) -> Data:
+        """What the numbers of a result come from: `exact`, if it can be read."""
+        once = isinstance(self.exact, StreamedData) and self.exact.sources is None
+        return self if once else self.exact
+
+    def thinned(self, size: int, rng: np.random.Generator) -> Data:
+        """`exact` thinned: nodes have negative weights, and are no sample."""
+        return self.exact.thinned(size, rng)
+
     def certified(self, mixture: Mixture) -> bool:
         """Whether the nodes may stand for the sample at the mixture; counts where not."""
         good = self.compressed.error_bound(mixture) <= self.tolerance
@@ -167,6 +266,11 @@ class CompressedData(Data):
         if self.certified(mixture):
             return super().second_moments(mixture)
         return self.exact.second_moments(mixture)
+
+
+def cells_for(pilot: Mixture) -> Cells:
+    """Cells whose error at mixtures near the pilot is a tenth of what TOLERANCE allows."""
+    return Cells.fit_for(pilot, 0.1 * TOLERANCE)
 
 
 def unit_free(data: Data, model: MixtureModel) -> tuple[Floats, Floats]:

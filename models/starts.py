@@ -2,7 +2,7 @@
 
 The list is the same for all methods: a quantile split, k-means, an equal-means split by scale,
 and random centres with random scales. `shared_start` runs a few EM steps from each and keeps the
-best (Biernacki, Celeux and Govaert 2003, "em-EM").
+best (Biernacki, Celeux and Govaert 2003, "em-EM"). Of a large sample a random part serves.
 """
 
 from __future__ import annotations
@@ -14,7 +14,11 @@ import numpy as np
 from models.em import e_step, m_step
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
-from models.problem import Data
+from models.problem import CompressedData, Data
+
+# Rows of a large sample that the start and the pilot are found from.
+START_SIZE = 50_000
+PILOT_SIZE = 5_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +62,13 @@ def shared_start(
     """The candidate with the highest log-likelihood after `short` EM steps.
 
     Candidates that collapse or leave a component fewer than two observations on the way are
-    passed over, unless all do: then the quantile split itself is the start.
+    passed over, unless all do: then the quantile split itself is the start. Passes are over the
+    data, or a random START_SIZE of them. A streamed sample's start is the estimate from its first
+    chunks that its cells were made for, as long as that has the model's K.
     """
+    if isinstance(data, CompressedData) and data.streamed_for(model.k):
+        return Start(model.admit(data.compressed.cells.pilot), 0)
+    data = data.thinned(START_SIZE, rng)
     if model.n_free == 0 or model.k == 1:
         return Start(candidates(data, model, rng, 0)[0], 0)
     best, best_loglik, passes = None, -np.inf, 0
@@ -80,10 +89,9 @@ def shared_start(
     return Start(everything[0] if best is None else best, passes)
 
 
-def pilot(data: Data, model: MixtureModel, start: Mixture, size: int = 5000) -> Mixture:
-    """A fit near the optimum from `start`, by EM on every so many observations of the data."""
-    step = max(data.x.size // size, 1)
-    part = Data(data.x[::step].copy(), data.counts[::step].copy())
+def pilot(data: Data, model: MixtureModel, start: Mixture, size: int = PILOT_SIZE) -> Mixture:
+    """A fit near the optimum from `start`, by EM on a random `size` of the data."""
+    part = data.thinned(size, np.random.default_rng(0))
     mixture = start
     for _ in range(100):
         after = m_step(mixture, e_step(mixture, part), model)
