@@ -16,7 +16,7 @@ from scipy.optimize import minimize
 from models.mixture import Floats, Mixture, draws_by_mean
 from models.model import MixtureModel
 from models.priors import Prior
-from models.problem import CompressedData, Data, Solution, Trace
+from models.problem import CompressedData, Data, Solution, StreamedData, Trace
 from models.uncertainty import certify
 
 if TYPE_CHECKING:
@@ -76,19 +76,21 @@ def map_estimate(
         return Solution(start, True, "nothing to estimate", 0, {})
     from models.posterior import compiled_density, timed
 
-    (density, pymc_model), seconds = timed(compiled_density, posterior.structure)
+    (density, slots), seconds = timed(compiled_density, posterior.structure)
     for name, value in posterior.shared.items():
-        pymc_model[name].set_value(value)
+        slots[name].set_value(value)
 
     def objective(point: Floats) -> tuple[float, Floats]:
         logp, gradient = density(point)
-        return -float(logp), -gradient
+        # A mean, so that L-BFGS-B's first step, of the gradient's length at most 1, is no leap.
+        return -float(logp) / data.n, -gradient / data.n
 
     path = [start]
 
     def visit(xk: Floats) -> None:
         path.append(data.check(posterior.mixture(xk), model))
 
+    gtol = GRADIENT / data.n
     found = minimize(
         objective,
         posterior.point(start),
@@ -96,7 +98,7 @@ def map_estimate(
         method="L-BFGS-B",
         bounds=posterior.bounds(),
         callback=visit,
-        options={"maxiter": max_iter, "maxfun": 50 * max_iter, "ftol": 1e-14, "gtol": GRADIENT},
+        options={"maxiter": max_iter, "maxfun": 50 * max_iter, "ftol": 1e-14, "gtol": gtol},
     )
     polished, gradient, curvature, decrement = _newton(posterior, path[-1])
     path += polished
@@ -306,6 +308,8 @@ def _posterior(
     if prior is not None and not isinstance(prior, Prior):
         raise ValueError(f"prior: {prior!r} is not a Prior; give one, or None for the default")
     if likelihood == "pymc" and isinstance(data, CompressedData):
+        if isinstance(data.exact, StreamedData):
+            raise ValueError("likelihood: 'pymc' needs the sample in memory; 'kernel' does not")
         data = data.exact  # pm.NormalMixture has no guard for where the nodes do not hold
     chosen = Prior.default(data, model.k) if prior is None else prior
     return Posterior(data, model, chosen, ordered, likelihood)

@@ -293,8 +293,8 @@ def _parts(
             if worst > tolerance and depth < DEEPEST:
                 depth += 1
                 continue
-            left.append(begin)
-            level.append(depth)
+            left.append(np.int64(begin))
+            level.append(np.int64(depth))
             begin += size
             # On to the largest cell that begins here and has not been halved yet.
             while depth > 0 and begin % (1 << (DEEPEST - depth + 1)) == 0:
@@ -382,7 +382,7 @@ def _add(
 
 
 @njit(cache=True, error_model="numpy")
-def _last_at_most(left: Integers, place: int) -> int:
+def _last_at_most(left: Integers, place: np.int64) -> int:
     """The last of the ascending left ends that is not beyond the place."""
     low, high = 0, left.size
     while high - low > 1:

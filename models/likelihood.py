@@ -24,6 +24,7 @@ from numba.extending import intrinsic
 from models.mixture import LOG_2PI, Floats, Mixture
 
 BLOCK = 128
+MOST = 200  # components whose factors' product over a block cannot overflow: MOST^BLOCK < 1e308
 
 
 class Moments(NamedTuple):
@@ -309,7 +310,11 @@ def add_pass(
     out: Floats,
     cross: Floats,
 ) -> float:
-    """Add the sums over x to out (K, 3 or 5) and, if that is 5, to cross (3K, 3K); the loglik."""
+    """Add the sums over x to out (K, 3 or 5) and, if that is 5, to cross (3K, 3K); the loglik.
+
+    Where the counts are ones, the logs of a block are taken at once, of a product of factors
+    between 1 and K.
+    """
     k = means.size
     n = x.size
     order = out.shape[1]
@@ -342,11 +347,22 @@ def add_pass(
                 e = _exp(t[j, i] - top[i])
                 t[j, i] = e
                 total[i] += e
-        subtotal = 0.0
+        others = 0
         for i in range(size):
-            subtotal += cs[i] * (top[i] + _log(total[i]))
-            total[i] = 1.0 / total[i]
-        loglik += subtotal
+            others += cs[i] != 1.0
+        if others == 0 and k <= MOST:
+            subtotal, product = 0.0, 1.0
+            for i in range(size):
+                subtotal += top[i]
+                product *= total[i]
+                total[i] = 1.0 / total[i]
+            loglik += subtotal + math.log(product)
+        else:
+            subtotal = 0.0
+            for i in range(size):
+                subtotal += cs[i] * (top[i] + _log(total[i]))
+                total[i] = 1.0 / total[i]
+            loglik += subtotal
         for j in range(k):
             s0, s1, s2, s3, s4 = 0.0, 0.0, 0.0, 0.0, 0.0
             if order == 3:

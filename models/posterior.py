@@ -1,44 +1,44 @@
 """The marginalised Gaussian mixture in PyMC: the model, compiled once, and a posterior of it.
 
-A PyMC model is built and compiled once in a process for each `Structure`; data, counts, known
+A PyMC model is built and compiled once on a machine for each `Structure`; data, counts, known
 parameters and the priors' numbers are put in afterwards. It runs on standardised data,
-(x - mean)/sd, so that starts and steps are free of scale. Importing this imports PyMC.
+(x - mean)/sd, so that starts and steps are free of scale. What PyTensor compiled is kept on disk
+as one C function; PyMC itself is imported only where there is something to compile.
 """
 
 from __future__ import annotations
 
+import ctypes
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from functools import cache, cached_property
-from typing import Any, NamedTuple
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numba
 import numpy as np
-import pymc as pm
 import pytensor
-import pytensor.tensor as pt
 from numba import types
-from nutpie.compile_pymc import CompiledPyMCModel, address_as_void_pointer
-from pymc.distributions.transforms import ordered as ascending
-from pytensor.graph.replace import clone_replace
+from numba.core.errors import TypingError
+from pytensor.link.numba.cache import compile_numba_function_src
 
+from models import priors
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
-from models.priors import Dirichlet, Flat, HalfNormal, InverseGamma, LogNormal, Normal, Prior
-from models.problem import CompressedData, Data
-from models.pytensor_op import DATA, ENTRY, loglik_and_gradient
+from models.priors import Dirichlet, Flat, InverseGamma, Prior
+from models.problem import CompressedData, Data, StreamedData
+from models.pytensor_op import DATA, ENTRY, PASS_SOURCES, digest, loglik_and_gradient
 from models.uncertainty import score_and_information
 
-_FAMILIES: dict[str, dict[type, Any]] = {
-    "means": {Normal: pm.Normal, Flat: pm.Flat},
-    "sds": {
-        InverseGamma: pm.InverseGamma,
-        LogNormal: pm.LogNormal,
-        HalfNormal: pm.HalfNormal,
-        Flat: pm.HalfFlat,
-    },
-}
+if TYPE_CHECKING:
+    import pymc as pm
+    from nutpie.compile_pymc import CompiledPyMCModel
+
+# All that decides how a model is compiled, but for the packages.
+SOURCES = (*PASS_SOURCES, Path(priors.__file__), Path(__file__))
 
 
 class Structure(NamedTuple):
@@ -56,17 +56,50 @@ class Structure(NamedTuple):
     likelihood: str = "kernel"
 
 
+def size(structure: Structure) -> int:
+    """d, the number of a point's entries."""
+    means = structure.k if structure.means else 0
+    sds = (1 if structure.equal_sds else structure.k) if structure.sds else 0
+    return structure.k - 1 + means + sds
+
+
+def data_names(structure: Structure) -> list[str]:
+    """What is put into the model, all of them vectors, in the order of the compiled function."""
+    names = [*_observations(structure)]
+    if structure.k > 1:
+        names.append("weights_prior")
+    for name, family in (("means", structure.means), ("sds", structure.sds)):
+        if family is None:
+            names.append(name)
+        elif fields(family):
+            names.append(f"{name}_prior")
+    return names
+
+
+def _observations(structure: Structure) -> tuple[str, ...]:
+    return DATA if structure.likelihood == "kernel" else ("x", "counts")
+
+
+def _first_value(name: str) -> Floats:
+    # The Op calls what stands at the entry, whatever the other data are.
+    return ENTRY if name == "entry" else np.ones(2)
+
+
 def build(structure: Structure) -> pm.Model:
     """The PyMC model of a structure, on two observations in place of the data.
 
     Its free values are, in this order and where they are not known: weights (simplex), means
-    (ascending if ordered), and variances or sds, whichever the prior is stated on.
+    (ascending if ordered), and variances or sds, whichever the prior is stated on. Its data are
+    those of `data_names`.
     """
+    import pymc as pm
+    import pytensor.tensor as pt
+    from pymc.distributions.transforms import ordered as ascending
+
     k = structure.k
     with pm.Model(check_bounds=False) as model:
-        first = {"entry": ENTRY}  # the Op calls it, whatever the other data are
-        data = {n: pm.Data(n, first.get(n, np.ones(2))) for n in _data_names(structure)}
-        weights = pt.ones(1)
+        data = {name: pm.Data(name, _first_value(name)) for name in _observations(structure)}
+        weights: Any = pt.ones(1)
         if k > 1:
             concentration = pm.Data("weights_prior", np.ones(1))
             weights = pm.Dirichlet("weights", concentration[0] * pt.ones(k))
@@ -86,52 +119,136 @@ def build(structure: Structure) -> pm.Model:
     return model
 
 
-def _data_names(structure: Structure) -> tuple[str, ...]:
-    return DATA if structure.likelihood == "kernel" else ("x", "counts")
-
-
 def _variable(name: str, family: type | None, size: int, **options: Any) -> Any:
+    import pymc as pm
+
     if family is None:
         return pm.Data(name, np.ones(size))
     n = len(fields(family))
     hyper = pm.Data(f"{name}_prior", np.ones(n)) if n else []
-    return _FAMILIES[name][family](name, *(hyper[i] for i in range(n)), shape=size, **options)
+    positive_flat = name == "sds" and family is Flat
+    distribution = pm.HalfFlat if positive_flat else getattr(pm, family.__name__)
+    return distribution(name, *(hyper[i] for i in range(n)), shape=size, **options)
 
 
-def density_function(model: pm.Model, *, jacobian: bool) -> tuple[Any, int]:
-    """PyTensor's function of a point (d,) for the log posterior and its gradient, and d."""
+def density_function(model: pm.Model, *, jacobian: bool) -> Any:
+    """PyTensor's function of a point (d,) and the model's data: log posterior and gradient."""
+    import pymc as pm
+    import pytensor.tensor as pt
+    from pytensor.graph.replace import clone_replace
+
     sizes = [variable.type.shape[0] for variable in model.value_vars]
     point = pt.vector("point", shape=(sum(sizes),))
     ends = np.cumsum(sizes)
     parts = [point[end - size : end] for size, end in zip(sizes, ends, strict=True)]
-    given = dict(zip(model.value_vars, parts, strict=True))
-    free: Any = model.logp(jacobian=jacobian)
-    logp = clone_replace([free], given)[0]
-    gradient: Any = pt.grad(logp, point)
-    return pytensor.function([point], [logp, gradient], trust_input=True), sum(sizes)
+    data = [variable.type(variable.name) for variable in model.data_vars]
+    given: Any = dict(zip([*model.value_vars, *model.data_vars], [*parts, *data], strict=True))
+    logp: Any = model.logp(jacobian=jacobian)
+    gradient: Any = pt.concatenate(pt.grad(logp, model.value_vars))
+    with model:  # whose check_bounds=False leaves out the checks of the priors' numbers
+        outputs = clone_replace([logp, gradient], given)
+        return pm.compile([point, *data], outputs, trust_input=True)
+
+
+_POINTER = types.CPointer(types.double)
+_SIGNATURE = types.int64(types.uint64, _POINTER, _POINTER, _POINTER, types.voidptr)
+
+
+def c_function(structure: Structure, *, jacobian: bool) -> Any:
+    """The log posterior as nutpie calls it, from the cache on disk or compiled.
+
+    (d, point, gradient out, value out, table of the data) -> 0 if all are finite.
+    """
+    names = data_names(structure)
+    # Numba cannot unpack a tuple of arrays of its own making into the call: it is written out.
+    source = f"""
+def logp(size, point, gradient_out, value_out, data):
+    table = numba.carray(data, ({len(names)}, 2), np.int64)
+    value, gradient = density(
+        numba.carray(point, ({size(structure)},)),
+        {", ".join(f"vector(table, {i})" for i in range(len(names)))}
+    )
+    out = numba.carray(gradient_out, ({size(structure)},))
+    finite = np.isfinite(value[()])
+    for i in range({size(structure)}):
+        out[i] = gradient[i]
+        finite = finite and np.isfinite(gradient[i])
+    numba.carray(value_out, (1,))[0] = value[()]
+    return 0 if finite else 3
+"""
+    called: dict[str, Any] = {"__name__": __name__}  # Numba imports it on loading.
+    logp = compile_numba_function_src(source, "logp", called, cache_key=key(structure, jacobian))
+    compiled = numba.cfunc(_SIGNATURE, cache=True, error_model="numpy")
+    try:
+        return compiled(logp)
+    except TypingError:  # It is not in the cache, and what it calls is not there yet.
+        called.update(_called(structure, jacobian))
+        return compiled(logp)
+
+
+def key(structure: Structure, jacobian: bool) -> str:
+    """What the compiled function depends on, as a hash: nothing else is looked at on loading."""
+    packages = ("pymc", "pytensor", "numba", "llvmlite", "nutpie", "numpy")
+    settings = pytensor.config.get_config_hash()
+    parts = (structure, jacobian, digest(SOURCES), [version(p) for p in packages], settings)
+    return sha256(repr(parts).encode()).hexdigest()
+
+
+def _called(structure: Structure, jacobian: bool) -> dict[str, Any]:
+    """The names in the C function's source, PyTensor's compiled density among them."""
+    from nutpie.compile_pymc import address_as_void_pointer
+
+    @numba.njit
+    def vector(table: Any, i: int) -> Any:
+        return numba.carray(address_as_void_pointer(table[i, 0]), table[i, 1], np.float64)
+
+    model = build(structure)
+    # With fast-math the compiler may rearrange small expressions differently where it compiles
+    # them anew and where it loads them from PyTensor's cache. The pm.NormalMixture baseline keeps
+    # PyTensor's defaults.
+    with pytensor.config.change_flags(numba__fastmath=structure.likelihood == "pymc"):
+        density = density_function(model, jacobian=jacobian).vm.jit_fn
+    return {"numba": numba, "np": np, "density": density, "vector": vector}
+
+
+def _table(arrays: Sequence[Floats]) -> Any:
+    """The addresses and sizes of the data, (n, 2)."""
+    return np.array([(array.ctypes.data, array.size) for array in arrays], dtype=np.int64)
+
+
+class Vector:
+    """One of the data of a compiled function."""
+
+    def __init__(self, row: Any, value: Floats) -> None:
+        self._row = row  # of the function's table, (2,)
+        self.set_value(value)
+
+    def set_value(self, value: Floats) -> None:
+        """Let the function read, and of a tally write, the value itself."""
+        self._value = np.ascontiguousarray(value, dtype=float)
+        self._row[:] = _table([self._value])[0]
 
 
 @cache
-def compiled_density(structure: Structure) -> tuple[Callable[[Floats], Any], pm.Model]:
-    """The log posterior without Jacobian, and its gradient, at a point (d,); and the model.
+def compiled_density(structure: Structure) -> tuple[Callable[[Floats], Any], dict[str, Vector]]:
+    """The log posterior without Jacobian, and its gradient, at a point (d,); and its data by name.
 
-    Put the data into the model before a call. Constants are those of the standardised data.
+    Set the data before a call. Constants are those of the standardised data.
     """
-    with _rounding(structure):
-        model = build(structure)
-        function, size = density_function(model, jacobian=False)
-        function(np.zeros(size))  # Numba compiles at the first call.
-    return function, model
+    compiled = c_function(structure, jacobian=False)
+    names, d = data_names(structure), size(structure)
+    table = np.zeros((len(names), 2), dtype=np.int64)
+    data = {name: Vector(row, _first_value(name)) for name, row in zip(names, table, strict=True)}
+    here, gradient, value = np.empty(d), np.empty(d), np.empty(1)
+    pointer = ctypes.POINTER(ctypes.c_double)
+    pointers = [array.ctypes.data_as(pointer) for array in (here, gradient, value)]
 
+    def density(point: Floats) -> tuple[float, Floats]:
+        here[:] = point
+        compiled.ctypes(d, *pointers, table.ctypes.data)
+        return value.item(), gradient.copy()
 
-def _rounding(structure: Structure) -> Any:
-    """PyTensor's settings under which the kernel's densities round alike in every process.
-
-    With fast-math the compiler may rearrange small expressions differently where it compiles
-    them anew and where it loads them from the cache. The pm.NormalMixture baseline keeps
-    PyTensor's defaults.
-    """
-    return pytensor.config.change_flags(numba__fastmath=structure.likelihood == "pymc")
+    return density, data
 
 
 class Sampler(NamedTuple):
@@ -150,70 +267,37 @@ class Sampler(NamedTuple):
     ) -> CompiledPyMCModel:
         """The model with data by name and a starting point (d,) by seed; nothing is compiled."""
         arrays = [np.ascontiguousarray(shared[name], dtype=float) for name in self.names]
-        table = np.array([(array.ctypes.data, array.size) for array in arrays], dtype=np.int64)
         return replace(
             self.compiled,
             initial_point_func=initial_point,
             shared_data=dict(zip(self.names, arrays, strict=True)),
-            user_data=table,
+            user_data=_table(arrays),
         )
 
 
 @cache
 def compiled_sampler(structure: Structure) -> Sampler:
     """The log posterior with Jacobian for nutpie; draws are points (d,) of the name "point"."""
-    with _rounding(structure):
-        function, size = density_function(build(structure), jacobian=True)
-        names = [variable.name for variable in function.get_shared()]
-        logp = _logp_cfunc(function.vm.jit_fn, size, len(names))
+    from nutpie.compile_pymc import CompiledPyMCModel
+
+    names, d = data_names(structure), size(structure)
     compiled = CompiledPyMCModel(
         dims={},
         _coords={},
-        _shapes={"point": (size,)},
-        compiled_logp_func=logp,
+        _shapes={"point": (d,)},
+        compiled_logp_func=c_function(structure, jacobian=True),
         compiled_expand_func=_expand_cfunc(),
-        initial_point_func=lambda seed: np.zeros(size),
+        initial_point_func=lambda seed: np.zeros(d),
         shared_data={},
         shared_var_keys={},
         user_data=np.zeros((len(names), 2), dtype=np.int64),
-        n_expanded=size,
-        shape_info=(["point"], [slice(0, size)], [(size,)]),
+        n_expanded=d,
+        shape_info=(["point"], [slice(0, d)], [(d,)]),
         logp_func=None,
         expand_func=None,
-        _n_dim=size,
+        _n_dim=d,
     )
     return Sampler(compiled, names)
-
-
-_POINTER = types.CPointer(types.double)
-
-
-def _logp_cfunc(density: Any, size: int, n_shared: int) -> Any:
-    """nutpie's C function (d, point, gradient out, value out, table of the data) -> 0 if finite."""
-
-    @numba.njit
-    def vector(table: Any, i: int) -> Any:
-        return numba.carray(address_as_void_pointer(table[i, 0]), table[i, 1], np.float64)
-
-    # Numba cannot unpack a tuple of arrays of its own making into the call: it is written out.
-    source = f"""
-def logp(size, point, gradient_out, value_out, data):
-    table = numba.carray(data, ({n_shared}, 2), np.int64)
-    value, gradient = density(
-        numba.carray(point, ({size},)), {", ".join(f"vector(table, {i})" for i in range(n_shared))}
-    )
-    out = numba.carray(gradient_out, ({size},))
-    finite = np.isfinite(value[()])
-    for i in range({size}):
-        out[i] = gradient[i]
-        finite = finite and np.isfinite(gradient[i])
-    numba.carray(value_out, (1,))[0] = value[()]
-    return 0 if finite else 3
-"""
-    names: dict[str, Any] = {"numba": numba, "np": np, "density": density, "vector": vector}
-    exec(source, names)
-    signature = types.int64(types.uint64, _POINTER, _POINTER, _POINTER, types.voidptr)
-    return numba.cfunc(signature, error_model="numpy")(names["logp"])
 
 
 @cache
@@ -226,7 +310,7 @@ def _expand_cfunc() -> Any:
         return 0
 
     signature = types.int64(types.uint64, types.uint64, _POINTER, _POINTER, types.voidptr)
-    return numba.cfunc(signature)(expand)
+    return numba.cfunc(signature, cache=True)(expand)
 
 
 def timed[T](build: Callable[[Structure], T], structure: Structure) -> tuple[T, float]:
@@ -276,14 +360,15 @@ class Posterior:
         shared |= {"x": (data.x - data.mean) / data.sd, "counts": data.counts, "entry": ENTRY}
         if isinstance(data, CompressedData):
             cells = data.compressed.geometry - [data.mean, 0.0, 0.0]
+            if not isinstance(data.exact, StreamedData):
+                shared["exact_x"] = (data.exact.x - data.mean) / data.sd
+                shared["exact_counts"] = data.exact.counts
             shared |= {
                 "cells": (cells / [data.sd, data.sd, 1.0]).ravel(),
-                "exact_x": (data.exact.x - data.mean) / data.sd,
-                "exact_counts": data.exact.counts,
                 "tolerance": np.array([data.tolerance]),
                 "tally": data.exact_passes,
             }
-        names = _data_names(self.structure)
+        names = data_names(self.structure)
         shared = {name: value for name, value in shared.items() if name in names}
         if model.k > 1:
             weights = standard.weights

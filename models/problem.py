@@ -147,7 +147,8 @@ class StreamedData(Data):
     def sd(self) -> float:
         """Weighted standard deviation, of the sample and not of its cells."""
         x, counts = self.compressed.nodes
-        return float(np.sqrt(max(counts @ (x - self.mean) ** 2, 0.0) / self.n)) or 1.0
+        variance = float(counts @ (x - self.mean) ** 2) / self.n
+        return float(np.sqrt(max(variance, 0.0))) or 1.0
 
     def thinned(self, size: int, rng: np.random.Generator) -> Data:
         """The rows, which are few."""

@@ -15,6 +15,7 @@ from numba.extending import intrinsic
 from pytensor.gradient import disconnected_type
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.op import Op
+from pytensor.link.numba.cache import CACHED_SRC_FUNCTIONS
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_and_cache_key
 
 from models import compression, likelihood
@@ -25,6 +26,18 @@ from models.likelihood import add_pass
 DATA = ("x", "counts", "cells", "exact_x", "exact_counts", "tolerance", "tally", "entry")
 N_DATA = len(DATA)
 
+# Caches on disk look at no source but the one that they stand beside, or at none: what is compiled
+# from these files must be stored under a key that changes with all of them.
+PASS_SOURCES = tuple(Path(file) for file in (likelihood.__file__, compression.__file__, __file__))
+
+
+def digest(files: Sequence[Path]) -> str:
+    """The hash of the files' contents."""
+    return sha256(b"".join(sha256(file.read_bytes()).digest() for file in files)).hexdigest()
+
+
+_KEY = digest(PASS_SOURCES)
+
 
 class LoglikAndGradient(Op):
     """log-likelihood () and its gradient (3, K).
@@ -32,10 +45,11 @@ class LoglikAndGradient(Op):
     Inputs: log weights, means and log sds, each (K,); observations and counts (n,); then of a
     compressed sample its cells (3 m,) with their centres, half widths and counts, the exact sample
     (N,), (N,), the tolerance (1,) and a tally (1,) of the passes over the exact sample, all of
-    them empty for one that is not compressed; and ENTRY. All are contiguous. The gradient is by
-    the first three, the log weights taken as free of each other. The pullback of the value reuses
-    the second output, so a graph with value and gradient holds one node of this Op and passes
-    over the data once.
+    them empty for one that is not compressed; and ENTRY. All are contiguous. Where the nodes of a
+    compressed sample are not certified and the exact sample is empty the value is -inf. The
+    gradient is by the first three, the log weights taken as free of each other. The pullback of
+    the value reuses the second output, so a graph with value and gradient holds one node of this
+    Op and passes over the data once.
 
     The pass is called by its address. Compiled into the graph it would be optimised anew with its
     surroundings, differently in the process that compiles them and in those that load them from
@@ -80,12 +94,7 @@ _POINTER = types.CPointer(types.double)
 _N_ARRAYS = 11
 
 
-@cfunc(
-    types.double(*[types.int64] * 4, *[_POINTER] * _N_ARRAYS),
-    cache=True,
-    error_model="numpy",
-)
-def _entry(  # type: ignore[no-untyped-def]  # numba compiles this
+def _guarded_pass(  # type: ignore[no-untyped-def]  # numba compiles this
     k,
     n,
     m,
@@ -108,10 +117,17 @@ def _entry(  # type: ignore[no-untyped-def]  # numba compiles this
         bound = error_bound(w, centres, spreads, carray(cells, (m, 3)))
         if not bound <= carray(tolerance, (1,))[0]:
             carray(tally, (1,))[0] += 1.0
+            if n_exact == 0:
+                return -np.inf
             xs, cs = carray(exact_x, (n_exact,)), carray(exact_counts, (n_exact,))
             return add_pass(w, centres, spreads, xs, cs, out, cross)
     return add_pass(w, centres, spreads, carray(x, (n,)), carray(counts, (n,)), out, cross)
 
+
+CACHED_SRC_FUNCTIONS[_guarded_pass] = _KEY
+_entry = cfunc(
+    types.double(*[types.int64] * 4, *[_POINTER] * _N_ARRAYS), cache=True, error_model="numpy"
+)(_guarded_pass)
 
 # Where the compiled pass stands in this process, as data of the graph: see LoglikAndGradient.
 ENTRY = np.array([_entry.address], dtype=float)
@@ -149,15 +165,19 @@ def _source(  # type: ignore[no-untyped-def]
     entry,
 ):
     k = means.size
-    weights, centres, sds = np.exp(log_weights), means.copy(), np.exp(log_sds)
+    # One array, which is read again after the call: Numba frees an array after its last use.
+    own = np.empty((3, k))
+    for j in range(k):
+        own[0, j], own[1, j], own[2, j] = np.exp(log_weights[j]), means[j], np.exp(log_sds[j])
+    first = np.int64(own.ctypes.data)
     sums = np.zeros((k, 3))
     value = _call_entry(
         np.int64(entry[0]),
         (np.int64(k), np.int64(x.size), np.int64(cells.size // 3), np.int64(exact_x.size)),
         (
-            np.int64(weights.ctypes.data),
-            np.int64(centres.ctypes.data),
-            np.int64(sds.ctypes.data),
+            first,
+            np.int64(first + 8 * k),
+            np.int64(first + 16 * k),
             np.int64(x.ctypes.data),
             np.int64(counts.ctypes.data),
             np.int64(cells.ctypes.data),
@@ -168,12 +188,10 @@ def _source(  # type: ignore[no-untyped-def]
             np.int64(sums.ctypes.data),
         ),
     )
-    gradient = np.empty((3, k))
     for j in range(k):
-        gradient[0, j] = sums[j, 0]
-        gradient[1, j] = sums[j, 1] / sds[j]
-        gradient[2, j] = sums[j, 2] - sums[j, 0]
-    return np.asarray(value), gradient
+        sums[j, 1] /= own[2, j]
+        sums[j, 2] -= sums[j, 0]
+    return np.asarray(value), sums.T
 
 
 _value_and_gradient = numba_njit(_source, final_function=True)
@@ -181,7 +199,4 @@ _value_and_gradient = numba_njit(_source, final_function=True)
 
 @register_funcify_and_cache_key(LoglikAndGradient)
 def _funcify(op: LoglikAndGradient, node: Apply, **settings: Any) -> tuple[Callable[..., Any], str]:
-    # PyTensor's cache on disk does not look at sources: the key must change with the pass itself.
-    files = (Path(likelihood.__file__), Path(compression.__file__), Path(__file__))
-    key = sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-    return numba_njit(_source), key
+    return numba_njit(_source), _KEY
