@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 
-from models.likelihood import information, score
+from models.likelihood import Moments, information, score
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
 from models.problem import Data, Solution, Trace, Uncertified, unit_free
@@ -32,8 +32,7 @@ class Objective:
 
     def mixture(self, theta: Floats) -> Mixture:
         """The mixture at theta, components in the model's order."""
-        with np.errstate(over="ignore"):
-            return self.model.unpack(self.shift + self.scale * theta)
+        return self.model.unpack(self.shift + self.scale * theta)
 
     def bounds(self) -> list[tuple[float, float]]:
         """By coordinate: the log sds stay just above the floor, the others are free."""
@@ -43,25 +42,27 @@ class Objective:
         return [(-np.inf, np.inf)] * free + [(lowest, np.inf)] * n_sds
 
     def value(self, theta: Floats) -> float:
-        """Minus the log-likelihood of an observation, on average; inf off the float range."""
-        return self._evaluate(theta)[0]
+        """Minus the log-likelihood of an observation, on average; inf where it is not to be had."""
+        sums = self._moments(self.mixture(theta))
+        return np.inf if sums is None else -sums.loglik / self.data.n
 
     def value_and_gradient(self, theta: Floats) -> tuple[float, Floats]:
         """The value and its gradient (p,) from one pass."""
-        return self._evaluate(theta)
-
-    def _evaluate(self, theta: Floats) -> tuple[float, Floats]:
         mixture = self.mixture(theta)
-        finite = np.all(np.isfinite(mixture.as_rows()))
-        if not finite or self.data.collapsed(mixture, self.model):
-            return np.inf, np.zeros_like(theta)
-        self.evaluations["moments"] += 1
-        try:
-            sums = self.data.moments(mixture)
-        except Uncertified:
+        sums = self._moments(mixture)
+        if sums is None:
             return np.inf, np.zeros_like(theta)
         gradient = self.model.selection.T @ score(mixture, sums.t)
         return -sums.loglik / self.data.n, -self.scale * gradient / self.data.n
+
+    def _moments(self, mixture: Mixture) -> Moments | None:
+        if not mixture.finite or self.data.collapsed(mixture, self.model):
+            return None
+        self.evaluations["moments"] += 1
+        try:
+            return self.data.moments(mixture)
+        except Uncertified:
+            return None
 
     def hessian(self, theta: Floats) -> Floats:
         """(p, p): the Hessian of the value."""

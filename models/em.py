@@ -37,22 +37,23 @@ def m_step(mixture: Mixture, expected: Moments, model: MixtureModel) -> Mixture:
 @njit(cache=True, error_model="numpy")
 def _maximise(
     means: Floats, sds: Floats, t: Floats, free_means: bool, free_sds: bool, equal_sds: bool
-) -> tuple[Floats, Floats, Floats]:
+) -> Floats:
     total = t[:, 0].sum()
-    new_weights, new_means, new_sds = t[:, 0] / total, means.copy(), sds.copy()
+    new = np.empty((3, means.size))
+    new[0], new[1], new[2] = t[:, 0] / total, means, sds
     pooled = 0.0
     for k in range(means.size):
         n, s1, s2 = t[k]
         if n > 0.0:
             shift = s1 / n if free_means else 0.0
-            new_means[k] = means[k] + sds[k] * shift
+            new[1, k] = means[k] + sds[k] * shift
             squares = max(s2 - 2.0 * shift * s1 + shift * shift * n, 0.0)
             pooled += sds[k] ** 2 * squares
             if free_sds:
-                new_sds[k] = sds[k] * math.sqrt(squares / n)
+                new[2, k] = sds[k] * math.sqrt(squares / n)
     if free_sds and equal_sds:
-        new_sds[:] = math.sqrt(pooled / total)
-    return new_weights, new_means, new_sds
+        new[2] = math.sqrt(pooled / total)
+    return new
 
 
 def step_length(before: Mixture, after: Mixture) -> float:
@@ -182,9 +183,8 @@ def em_squarem(
 
     def step(theta: Floats) -> tuple[float, Floats]:
         nonlocal passes
-        with np.errstate(over="ignore", invalid="ignore"):
-            mixture = mixture_at(theta)
-        if not np.all(np.isfinite(mixture.as_rows())) or data.collapsed(mixture, model):
+        mixture = mixture_at(theta)
+        if not mixture.finite or data.collapsed(mixture, model):
             return -np.inf, theta
         passes += 1
         try:
@@ -192,9 +192,10 @@ def em_squarem(
         except Uncertified:
             return -np.inf, theta
         after = m_step(mixture, expected, model)
-        # A collapsed sd is kept above zero, so that theta is finite; the next step refuses it.
-        finite = Mixture.trusted(after.weights, after.means, np.maximum(after.sds, lowest))
-        return expected.loglik, (model.pack(finite) - shift) / scale
+        if after.sds.min() < lowest:
+            # A collapsed sd is kept above zero, so that theta is finite; the next step refuses it.
+            after = Mixture.trusted(after.weights, after.means, np.maximum(after.sds, lowest))
+        return expected.loglik, (model.pack(after) - shift) / scale
 
     def on_cycle(theta: Floats, value: float) -> None:
         mixture = data.check(mixture_at(theta), model)

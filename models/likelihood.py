@@ -80,14 +80,7 @@ def score(mixture: Mixture, t: Floats) -> Floats:
 
     Fisher's identity: the responsibility-weighted complete-data score. t: (K, 3 or more).
     """
-    n = t[:, 0].sum()
-    return np.concatenate(
-        [
-            (t[:, 0] - n * mixture.weights)[:-1],
-            t[:, 1] / mixture.sds,
-            t[:, 2] - t[:, 0],
-        ]
-    )
+    return _score(mixture.weights, mixture.sds, t)
 
 
 def information(mixture: Mixture, second: SecondMoments) -> Floats:
@@ -147,6 +140,17 @@ def _louis_terms(mixture: Mixture, second: SecondMoments) -> tuple[Floats, Float
     complete[:k, :k] = n * (np.diag(w) - np.outer(w, w))
     kept: Any = np.ix_(*[np.delete(np.arange(size), k - 1)] * 2)
     return complete[kept], expected[kept], outer[kept]
+
+
+@njit(cache=True, error_model="numpy")
+def _score(weights: Floats, sds: Floats, t: Floats) -> Floats:
+    k = weights.size
+    n = t[:, 0].sum()
+    gradient = np.empty(3 * k - 1)
+    gradient[: k - 1] = (t[:, 0] - n * weights)[: k - 1]
+    gradient[k - 1 : 2 * k - 1] = t[:, 1] / sds
+    gradient[2 * k - 1 :] = t[:, 2] - t[:, 0]
+    return gradient
 
 
 def compile_passes() -> float:

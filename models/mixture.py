@@ -6,9 +6,11 @@ parameters were found, or which of them were free.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 type Floats = NDArray[np.float64]
@@ -77,6 +79,11 @@ class Mixture:
     def k(self) -> int:
         """Number of components."""
         return self.weights.size
+
+    @property
+    def finite(self) -> bool:
+        """Whether no parameter is infinite or NaN."""
+        return bool(_all_finite(self.weights, self.means, self.sds))
 
     def as_rows(self) -> Floats:
         """(3, K): weights, means, sds."""
@@ -165,6 +172,14 @@ def draws_by_mean(draws: Floats) -> Floats:
     """
     order = np.argsort(draws[..., 1, :], axis=-1, kind="stable")
     return np.take_along_axis(draws, order[..., None, :], axis=-1)
+
+
+@njit(cache=True, error_model="numpy")
+def _all_finite(weights: Floats, means: Floats, sds: Floats) -> bool:
+    for k in range(weights.size):
+        if not (math.isfinite(weights[k]) and math.isfinite(means[k]) and math.isfinite(sds[k])):
+            return False
+    return True
 
 
 def _vector(name: str, value: ArrayLike) -> Floats:
