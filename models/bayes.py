@@ -218,7 +218,7 @@ def _sample(
     from models.posterior import compiled_sampler, timed
 
     sampler, seconds = timed(compiled_sampler, posterior.structure)
-    tree = nutpie.sample(
+    trace = nutpie.sample(
         sampler.with_data(posterior.shared, starting_points(posterior, start)),
         draws=draws,
         tune=tune,
@@ -227,22 +227,40 @@ def _sample(
         target_accept=target_accept,
         seed=int(rng.integers(2**63)),
         progress_bar=False,
+        return_raw_trace=True,
     )
-    stats = tree["sample_stats"]
-    sampled = np.stack(posterior.parameters(tree["posterior"]["point"].to_numpy()), axis=2)
+    points, stats = _arrays(trace)
+    sampled = np.stack(posterior.parameters(points[:, tune:]), axis=2)
+    kept = {name: values[:, tune:] for name, values in stats.items()}
     ordered = draws_by_mean(sampled) if posterior.model.exchangeable else sampled
-    converged, message = diagnose(ordered, stats["diverging"].to_numpy())
-    steps = stats["n_steps"].sum() + tree["warmup_sample_stats"]["n_steps"].sum()
+    converged, message = diagnose(ordered, kept["diverging"])
     return Solution(
         Mixture(*ordered.mean(axis=(0, 1))),
         converged,
         message,
         tune + draws,
-        {"gradients": int(steps), "draws": chains * draws},
+        {"gradients": int(stats["n_steps"].sum()), "draws": chains * draws},
         se=ordered.std(axis=(0, 1), ddof=1),
-        draws=_draws(sampled, stats),
+        draws=_draws(sampled, kept),
         compile_seconds=seconds,
     )
+
+
+def _arrays(trace: Any) -> tuple[Floats, dict[str, NDArray[Any]]]:
+    """Of nutpie's raw trace: points (chains, tune + draws, d), and statistics likewise, by name.
+
+    Its own reading into a DataTree, with all that it stores, takes as long as sampling a small
+    data set.
+    """
+    import pyarrow
+
+    parts, stats = ([pyarrow.record_batch(b) for b in part] for part in trace.get_arrow_trace())
+    points = [part["point"].flatten().to_numpy().reshape(len(part), -1) for part in parts]
+    by_name = {
+        new: np.stack([batch[old].to_numpy(zero_copy_only=False) for batch in stats])
+        for old, new in _STATISTICS.items()
+    }
+    return np.stack(points), by_name
 
 
 def starting_points(posterior: Posterior, start: Mixture) -> Callable[[int], Floats]:
@@ -278,14 +296,14 @@ def diagnose(parameters: Floats, diverging: NDArray[np.bool_]) -> tuple[bool, st
     return converged, f"R-hat {rhat:.4f}, bulk ESS {ess:.0f}, {divergences} divergences"
 
 
-def _draws(sampled: Floats, stats: Any) -> xr.DataTree:
+def _draws(sampled: Floats, stats: dict[str, NDArray[Any]]) -> xr.DataTree:
     import xarray as xr
 
     dims = ("chain", "draw", "component")
     arrays = (sampled[:, :, row] for row in range(3))
     named = zip(("weights", "means", "sds"), arrays, strict=True)
     coords = {name: np.arange(n) for name, n in zip(dims, sampled[:, :, 0].shape, strict=True)}
-    kept = {new: (dims[:2], stats[old].to_numpy()) for old, new in _STATISTICS.items()}
+    kept = {name: (dims[:2], values) for name, values in stats.items()}
     return xr.DataTree.from_dict(
         {
             "posterior": xr.Dataset({name: (dims, v) for name, v in named}, coords),
