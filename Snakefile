@@ -1,5 +1,6 @@
 # The study's workflow. `snakemake --cores all` makes the default design,
-# `snakemake --cores all --config design=NAME_OR_FILE` another one.
+# `snakemake --cores all --config design=NAME_OR_FILE` another one, and
+# `snakemake --cores all benchmarks` the benchmarks.
 import sys
 from pathlib import Path
 
@@ -26,10 +27,12 @@ report: "study/report/front.rst"
 include: "study/rules/common.smk"
 include: "study/rules/fit.smk"
 include: "study/rules/present.smk"
+include: "study/rules/benchmarks.smk"
 
 
 localrules:
     all,
+    benchmarks,
 
 
 rule all:

@@ -31,7 +31,7 @@ def m_step(mixture: Mixture, expected: Moments, model: MixtureModel) -> Mixture:
     section 4.3. A component without any responsibility keeps its mean and sd.
     """
     free = (model.means is None, model.sds is None, model.equal_sds)
-    return Mixture.trusted(*_maximise(mixture.means, mixture.sds, expected.t, *free))
+    return Mixture.of_rows(_maximise(mixture.means, mixture.sds, expected.t, *free))
 
 
 @njit(cache=True, error_model="numpy")

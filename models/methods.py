@@ -324,14 +324,15 @@ def _finite_vector(name: str, value: ArrayLike) -> Floats:
 
 
 def _check_options(method: str, run: Callable[..., Solution], options: dict[str, Any]) -> None:
-    known = [
-        name
-        for name, parameter in inspect.signature(run).parameters.items()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-    ]
     for name in options:
-        if name not in known:
-            raise ValueError(f"{name}: no option of {method}; it takes {', '.join(known)}")
+        if name not in _options(run):
+            known = ", ".join(_options(run))
+            raise ValueError(f"{name}: no option of {method}; it takes {known}")
+
+
+def _options(run: Callable[..., Solution]) -> list[str]:
+    parameters = inspect.signature(run).parameters.values()
+    return [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
 
 
 def _record(

@@ -96,7 +96,7 @@ class MixtureModel:
         """The mixture at eta (n_free,)."""
         means = _FREE if self.means is None else self.means
         sds = _FREE if self.sds is None else self.sds
-        return Mixture.trusted(*_unpacked(self.selection, eta, self.k, means, sds))
+        return Mixture.of_rows(_unpacked(self.selection, eta, self.k, means, sds))
 
     def natural_jacobian(self, mixture: Mixture) -> Floats:
         """(3K, n_free): derivatives of (weights, means, sds) by eta; zero rows where known."""

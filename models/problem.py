@@ -108,7 +108,8 @@ class Data:
 
     def collapsed(self, mixture: Mixture, model: MixtureModel, times: float = 1.0) -> bool:
         """Whether an sd that the model estimates is not above the floor, or `times` the floor."""
-        return model.sds is None and not mixture.sds.min() > times * self.sd_floor
+        floor = times * self.sd_floor
+        return model.sds is None and not all(sd > floor for sd in mixture.sds.tolist())
 
     def check(self, mixture: Mixture, model: MixtureModel, times: float = 1.0) -> Mixture:
         """The mixture, or Collapse if it has collapsed."""

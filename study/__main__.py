@@ -68,6 +68,16 @@ def _parser() -> argparse.ArgumentParser:
     step.add_argument("--out", type=Path, required=True)
     step.set_defaults(run=_provenance)
 
+    step = steps.add_parser("benchmark", help="measure one suite of the benchmarks")
+    step.add_argument("suite", help="passes, fits, peers or posterior")
+    step.add_argument("--out", type=Path, required=True, help="folder; a file a kind of row")
+    step.set_defaults(run=_benchmark)
+
+    step = steps.add_parser("benchmark-exhibits", help="make the benchmarks' tables and figure")
+    step.add_argument("--rows", type=Path, required=True, help="folder of the suites' folders")
+    step.add_argument("--out", type=Path, required=True, help="folder of their two folders")
+    step.set_defaults(run=_benchmark_exhibits)
+
     step = steps.add_parser("fit", help="fit a column of a CSV file and print a table")
     step.add_argument("file", type=Path)
     step.add_argument("--column", required=True)
@@ -166,6 +176,37 @@ def _provenance(options: argparse.Namespace) -> None:
     options.out.parent.mkdir(parents=True, exist_ok=True)
     record = provenance(load(options.design))
     options.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def _benchmark(options: argparse.Namespace) -> None:
+    import json
+
+    from study.benchmarks import SUITES
+    from study.provenance import environment
+
+    if options.suite not in SUITES:
+        raise ValueError(f"suite: unknown {options.suite!r}; choose from {', '.join(SUITES)}")
+    rows = SUITES[options.suite](lambda line: print(line, file=sys.stderr, flush=True))
+    options.out.mkdir(parents=True, exist_ok=True)
+    for kind, frame in rows.frames().items():
+        frame.to_parquet(options.out / f"{kind}.parquet", index=False)
+    record = json.dumps(environment(), indent=2)
+    (options.out / "provenance.json").write_text(record + "\n", encoding="utf-8")
+
+
+def _benchmark_exhibits(options: argparse.Namespace) -> None:
+    from study.benchmark_tables import BENCHMARK_TABLES, read_measured
+    from study.figures import BENCHMARK_FIGURES, save
+    from study.tables import write
+
+    measured = read_measured(options.rows)
+    tables, figures = options.out / "tables", options.out / "figures"
+    for folder in (tables, figures):
+        folder.mkdir(parents=True, exist_ok=True)
+    for table in BENCHMARK_TABLES:
+        write(table.build(measured), table.caption, tables / table.name)
+    for figure in BENCHMARK_FIGURES:
+        save(figure.draw(measured), figures / figure.name)
 
 
 def _fit(options: argparse.Namespace) -> None:

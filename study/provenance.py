@@ -33,6 +33,12 @@ def provenance(design: Design) -> dict[str, Any]:
         "design": design.model_dump(mode="json", exclude={"data": {"__all__": {"file"}}})
         | {"digest": design.digest()},
         "data_files": {unit.name: unit.file.name for unit in design.data},
+    } | environment()
+
+
+def environment() -> dict[str, Any]:
+    """Of that, what is no design's: versions, git revision, machine, threads."""
+    return {
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
         "git": {

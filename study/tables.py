@@ -207,13 +207,13 @@ def real_data(results: Results) -> pd.DataFrame:
 
 
 @dataclass(frozen=True)
-class Table:
+class Table[Rows]:
     """name: of its files and of its caption in study/report. category: where the report has it."""
 
     name: str
     title: str
     category: str
-    build: Callable[[Results], pd.DataFrame]
+    build: Callable[[Rows], pd.DataFrame]
 
     @property
     def caption(self) -> str:
@@ -222,7 +222,7 @@ class Table:
         return " ".join(text.split())
 
 
-TABLES = (
+TABLES: tuple[Table[Results], ...] = (
     Table("estimates", "Estimates against truth, named scenarios", "Estimates", estimates),
     Table("grid", "Estimates against truth, grid", "Estimates", grid),
     Table("real-data", "Real data", "Real data", real_data),

@@ -1,7 +1,7 @@
 """Figures of a study: each a function from the gathered rows to a matplotlib Figure.
 
-FIGURES lists them. How they look is in style.py; what they draw, in the other modules. Nothing
-here uses pyplot, whose state is global.
+FIGURES lists them, BENCHMARK_FIGURES those of the benchmarks. How they look is in style.py; what
+they draw, in the other modules. Nothing here uses pyplot, whose state is global.
 """
 
 from __future__ import annotations
@@ -12,25 +12,28 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from study.benchmark_tables import Measured
 from study.figures.estimates import bias, coverage, coverage_weight, densities, rmse
 from study.figures.fitted import fitted_densities
 from study.figures.optimisation import effort, gap, seconds
 from study.figures.overview import overview
+from study.figures.scaling import scaling
 from study.figures.style import STYLE, Draw, styled
 from study.figures.switching import rhat, traces
+from study.tables import Results
 
 
 @dataclass(frozen=True)
-class Exhibit:
+class Exhibit[Rows]:
     """name: of its files and of its caption in study/report. category: where the report has it."""
 
     name: str
     title: str
     category: str
-    draw: Draw
+    draw: Draw[Rows]
 
 
-FIGURES: tuple[Exhibit, ...] = (
+FIGURES: tuple[Exhibit[Results], ...] = (
     Exhibit("overview", "At a glance", "At a glance", styled(overview)),
     Exhibit("densities", "True densities", "Estimates", styled(densities)),
     Exhibit("bias", "Bias, grid", "Estimates", styled(bias)),
@@ -43,6 +46,10 @@ FIGURES: tuple[Exhibit, ...] = (
     Exhibit("traces", "Means as sampled and relabelled", "Label switching", styled(traces)),
     Exhibit("rhat", "R-hat and relabelling", "Label switching", styled(rhat)),
     Exhibit("time", "Seconds by method", "Cost", styled(seconds)),
+)
+
+BENCHMARK_FIGURES: tuple[Exhibit[Measured], ...] = (
+    Exhibit("scaling", "Seconds against n", "Benchmarks", styled(scaling)),
 )
 
 

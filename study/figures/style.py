@@ -22,14 +22,13 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from models import METHODS
 from models.mixture import Floats
-from study.tables import Results
 
 STYLE = Path(__file__).parents[1] / "paper.mplstyle"
 SINGLE, DOUBLE = 3.5, 7.2  # inches, the columns of a journal
 GREY = "0.55"
 COMPONENTS = ("#0072B2", "#E69F00", "#000000", "#56B4E9", "#009E73", "#D55E00")
 
-type Draw = Callable[[Results], Figure]
+type Draw[Rows] = Callable[[Rows], Figure]
 
 
 class Look(NamedTuple):
@@ -62,11 +61,11 @@ LOOKS = {
 }
 
 
-def styled(draw: Draw) -> Draw:
+def styled[Rows](draw: Draw[Rows]) -> Draw[Rows]:
     """The same drawing in the paper's style, whatever the user's own settings are."""
 
     @functools.wraps(draw)
-    def drawn(results: Results) -> Figure:
+    def drawn(results: Rows) -> Figure:
         with mpl.rc_context(fname=STYLE):
             return draw(results)
 

@@ -13,10 +13,10 @@ def code(*files):
     return [os.path.normpath(os.path.join(root, file)) for file in files]
 
 
-def folder(name):
-    """The Python files of a package of the repository."""
+def folder(name, files="*.py"):
+    """The files of a package of the repository, Python's unless others are asked for."""
     root = Path(workflow.basedir)
-    return [str(path.relative_to(root)) for path in sorted((root / name).glob("*.py"))]
+    return [str(path.relative_to(root)) for path in sorted((root / name).glob(files))]
 
 
 # The shared start takes EM steps, which is why PyMC's fits depend on em.py as well.

@@ -10,8 +10,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from models import METHODS
+from study.benchmark_tables import BENCHMARK_TABLES
 from study.design import DataSet, Design, Grid, ModelSpec, Scenario
-from study.figures import FIGURES, save
+from study.figures import BENCHMARK_FIGURES, FIGURES, save
 from study.figures.estimates import cells, series, wilson
 from study.figures.fitted import mixture
 from study.figures.style import LOOKS, dodge_width, dodged
@@ -169,7 +170,8 @@ def test_three_files_with_the_same_bytes_every_time(tmp_path):
 
 
 def test_every_exhibit_has_a_caption_and_every_caption_an_exhibit():
-    names = [exhibit.name for exhibit in (*TABLES, *FIGURES)]
+    exhibits = (*TABLES, *FIGURES, *BENCHMARK_TABLES, *BENCHMARK_FIGURES)
+    names = [exhibit.name for exhibit in exhibits]
     assert len(names) == len(set(names))
     captions = {file.stem for file in CAPTIONS.glob("*.rst")}
     assert captions == {*names, "front", "provenance"}

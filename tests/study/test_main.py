@@ -64,6 +64,7 @@ def test_replay_prints_the_trace_of_the_studys_own_fit(capsys):
         (["replay", "smoke", "birds", "-1", "em"], "replicate: -1 is negative"),
         (["replay", "smoke", "birds", "0", "magic"], "method: unknown 'magic'"),
         (["check", "nowhere"], "nowhere: no such design"),
+        (["benchmark", "magic", "--out", "."], "suite: unknown 'magic'; choose from passes"),
     ],
 )
 def test_unknown_names_are_one_line_and_exit_code_2(capsys, arguments, says):

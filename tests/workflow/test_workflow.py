@@ -69,6 +69,14 @@ def test_everything_is_made(finished):
         }  # fmt: skip
 
 
+def test_benchmarks_are_a_target_apart(finished):
+    assert not (finished / "results" / "benchmarks").exists()
+    jobs = snakemake(finished, "-n", "--", "benchmarks").stdout
+    stats = jobs[jobs.index("Job stats") :].split("\n\n")[0].splitlines()[3:]
+    counts = {line.split()[0]: int(line.split()[1]) for line in stats if line.strip()}
+    assert counts == {"benchmark": 4, "benchmark_exhibits": 1, "benchmarks": 1, "total": 6}
+
+
 def test_one_core_and_other_chunks_give_the_same_bytes(finished, tmp_path):
     folder = tiny(tmp_path / "other")
     snakemake(folder, "chunk=5", "--cores", "1")
