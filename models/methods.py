@@ -10,7 +10,8 @@ import importlib
 import inspect
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from itertools import chain
@@ -19,7 +20,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import LibController, ThreadpoolController
 
 from models import bayes, direct, em
 from models.compression import Cells, Compressed
@@ -199,7 +200,7 @@ def fit(
     enough = data.x.size >= METHODS[method].compress_from
     used = data
     try:
-        with _one_thread().limit(limits=1, user_api="blas"):
+        with _one_thread():
             if not given and (compress is True or (compress == "auto" and enough)):
                 used = CompressedData.of(data, pilot(data, model, first))
             solution = run(used, model, first, generator, **options)
@@ -274,9 +275,22 @@ def load_engine(engine: Engine) -> float:
 
 
 @cache
-def _one_thread() -> ThreadpoolController:
+def _blas() -> list[LibController]:
+    return ThreadpoolController().select(user_api="blas").lib_controllers
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
     # BLAS on vectors of five numbers loses tenths of a second a fit to threads that wait.
-    return ThreadpoolController()
+    # threadpoolctl's own context takes a third of a millisecond, as long as a small fit.
+    many = [(library, n) for library in _blas() if (n := library.get_num_threads()) != 1]
+    for library, _ in many:
+        library.set_num_threads(1)
+    try:
+        yield
+    finally:
+        for library, n in many:
+            library.set_num_threads(n)
 
 
 def as_data(x: ArrayLike | CompressedData, counts: ArrayLike | None, model: MixtureModel) -> Data:

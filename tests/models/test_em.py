@@ -113,6 +113,24 @@ def test_the_stop_is_on_the_parameters_not_on_the_loglik():
     assert result.certificate.certified
 
 
+@pytest.mark.parametrize(
+    "model", [MixtureModel(), MixtureModel(equal_sds=True), MixtureModel(2, [1.0, 9.0], [2.0, 3.0])]
+)
+@pytest.mark.parametrize("options", [{}, {"min_gain": 1e-3}, {"max_iter": 7}])
+def test_the_compiled_loop_is_the_written_one_to_the_bit(model, options):
+    x, _ = SECOND_ARTICLE.sample(400, np.random.default_rng(2))
+    counts = np.random.default_rng(3).integers(1, 4, x.size)
+    fast = fit("em", x, model, counts=counts, **options)
+    slow = fit("em", x, model, counts=counts, trace=True, **options)
+    np.testing.assert_array_equal(fast.mixture.as_rows(), slow.mixture.as_rows())
+    assert (fast.n_iter, fast.message, fast.converged) == (
+        slow.n_iter,
+        slow.message,
+        slow.converged,
+    )
+    assert fast.evaluations == slow.evaluations
+
+
 def test_a_stop_on_the_gain_ends_at_the_first_iterate_that_gains_less():
     x, _ = SECOND_ARTICLE.sample(2000, np.random.default_rng(2))
     start = Mixture([0.5, 0.5], [4.0, 6.0], [3.0, 3.0])
