@@ -111,8 +111,9 @@ def em(
             iterations += 1
     else:
         free = (model.means is None, model.sds is None, model.equal_sds)
+        floor = data.sd_floor if model.sds is None else 0.0
         rows, moved, gain, iterations, passes = _loop(
-            start.as_rows(), data.x, data.counts, *free, data.sd_floor, tol, least, max_iter
+            start.as_rows(), data.x, data.counts, *free, floor, tol, least, max_iter
         )
         mixture = data.check(Mixture.of_rows(rows), model)
     enough = gain < least

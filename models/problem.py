@@ -108,8 +108,10 @@ class Data:
 
     def collapsed(self, mixture: Mixture, model: MixtureModel, times: float = 1.0) -> bool:
         """Whether an sd that the model estimates is not above the floor, or `times` the floor."""
+        if model.sds is not None:
+            return False
         floor = times * self.sd_floor
-        return model.sds is None and not all(sd > floor for sd in mixture.sds.tolist())
+        return not all(sd > floor for sd in mixture.sds.tolist())
 
     def check(self, mixture: Mixture, model: MixtureModel, times: float = 1.0) -> Mixture:
         """The mixture, or Collapse if it has collapsed."""
