@@ -233,15 +233,17 @@ def _sample(
     sampled = np.stack(posterior.parameters(points[:, tune:]), axis=2)
     kept = {name: values[:, tune:] for name, values in stats.items()}
     ordered = draws_by_mean(sampled) if posterior.model.exchangeable else sampled
-    converged, message = diagnose(ordered, kept["diverging"])
+    found = diagnose(ordered, kept["diverging"])
+    rhat, ess, divergences = found.values()
     return Solution(
         Mixture(*ordered.mean(axis=(0, 1))),
-        converged,
-        message,
+        rhat < MAX_RHAT and ess > MIN_ESS and divergences == 0,
+        f"R-hat {rhat:.4f}, bulk ESS {ess:.0f}, {divergences:.0f} divergences",
         tune + draws,
         {"gradients": int(stats["n_steps"].sum()), "draws": chains * draws},
         se=ordered.std(axis=(0, 1), ddof=1),
         draws=_draws(sampled, kept),
+        diagnostics=found,
         compile_seconds=seconds,
     )
 
@@ -279,21 +281,22 @@ def starting_points(posterior: Posterior, start: Mixture) -> Callable[[int], Flo
     return point
 
 
-def diagnose(parameters: Floats, diverging: NDArray[np.bool_]) -> tuple[bool, str]:
-    """Whether the chains converged, and the numbers that say so.
+def diagnose(parameters: Floats, diverging: NDArray[np.bool_]) -> dict[str, float]:
+    """The worst R-hat and bulk ESS of the parameters, and the number of divergences.
 
-    parameters: (chains, draws, 3, K), relabelled; those that do not vary are left out.
-    diverging: (chains, draws).
+    parameters: (chains, draws, 3, K), relabelled; those that do not vary are left out, and so is
+    the last weight, one minus the others. diverging: (chains, draws).
     """
     from arviz_stats.base import array_stats
 
-    flat = parameters.reshape(*parameters.shape[:2], -1)
+    k = parameters.shape[-1]
+    flat = np.delete(parameters.reshape(*parameters.shape[:2], -1), k - 1, axis=2)
     varying = flat[:, :, np.ptp(flat, axis=(0, 1)) > 0]
-    rhat = float(np.max(array_stats.rhat(varying, chain_axis=0, draw_axis=1)))
-    ess = float(np.min(array_stats.ess(varying, chain_axis=0, draw_axis=1)))
-    divergences = int(diverging.sum())
-    converged = rhat < MAX_RHAT and ess > MIN_ESS and divergences == 0
-    return converged, f"R-hat {rhat:.4f}, bulk ESS {ess:.0f}, {divergences} divergences"
+    return {
+        "rhat": float(np.max(array_stats.rhat(varying, chain_axis=0, draw_axis=1))),
+        "ess": float(np.min(array_stats.ess(varying, chain_axis=0, draw_axis=1))),
+        "divergences": float(diverging.sum()),
+    }
 
 
 def _draws(sampled: Floats, stats: dict[str, NDArray[Any]]) -> xr.DataTree:

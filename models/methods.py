@@ -91,8 +91,9 @@ class Fit:
     "exact_passes" counts the passes over the whole sample where they could not be certified.
     seconds: the method alone, compression included; start_seconds: the shared start;
     compile_seconds: imports and compilation. se: (3, K) standard errors, its rows also .weights,
-    .means and .sds (posterior sds for NUTS, 0 where known, NaN where there are none). trace,
-    draws: if kept.
+    .means and .sds (posterior sds for NUTS, 0 where known, NaN where there are none).
+    diagnostics: of samplers, the worst rank-normalised split "rhat" and bulk "ess" over the
+    relabelled parameters, and the number of "divergences". trace, draws: if kept.
     """
 
     method: str
@@ -111,6 +112,7 @@ class Fit:
     compile_seconds: float
     se: ParameterArray
     start: Mixture
+    diagnostics: Mapping[str, float]
     trace: Trace | None = field(default=None, repr=False)
     draws: Any = field(default=None, repr=False)
 
@@ -403,6 +405,7 @@ def _record(
         compile_seconds=compile_seconds,
         se=ParameterArray.of(se[:, order]),
         start=start.by_mean(),
+        diagnostics=MappingProxyType(solution.diagnostics),
         trace=trace,
         draws=solution.draws,
     )

@@ -292,7 +292,8 @@ class Solution:
     converged and message: the method's own word. evaluations: how often each kind of evaluation
     was made; "moments" and "second_moments" are passes over the data. trace: if it was asked for.
     se: standard errors (3, K) where the method has its own (posterior sds), else None.
-    draws: an ArviZ DataTree, for samplers. objective_score (p,) and objective_information (p, p):
+    draws: an ArviZ DataTree, and diagnostics: R-hat, bulk ESS and divergences, for samplers.
+    objective_score (p,) and objective_information (p, p):
     of the method's objective at the solution, in the model's unconstrained coordinates, where the
     objective is not the log-likelihood (a log posterior); None otherwise.
     compile_seconds: how much of the running time went into compilation.
@@ -306,6 +307,7 @@ class Solution:
     trace: Trace | None = None
     se: Floats | None = None
     draws: Any = None
+    diagnostics: dict[str, float] = field(default_factory=dict)
     objective_score: Floats | None = None
     objective_information: Floats | None = None
     compile_seconds: float = 0.0

@@ -47,11 +47,11 @@ def diagnose(result: Fit) -> dict[str, Any]:
     within chains; the largest share of draws in one labelling; divergences."""
     posterior = result.draws["posterior"]
     raw = np.stack([posterior[name].values for name in ("weights", "means", "sds")], axis=-2)
-    ordered = result.ordered_draws
     labelling = orders(raw)
-    free = [
-        (row, j) for row in range(3) for j in range(raw.shape[-1]) if np.ptp(raw[..., row, j]) > 0
-    ]
+    k = raw.shape[-1]
+    # The last weight is one minus the others.
+    places = [(row, j) for row in range(3) for j in range(k) if (row, j) != (0, k - 1)]
+    free = [(row, j) for row, j in places if np.ptp(raw[..., row, j]) > 0]
     mean = (raw[..., 0, :] * raw[..., 1, :]).sum(axis=-1)
     second = (raw[..., 0, :] * (raw[..., 1, :] ** 2 + raw[..., 2, :] ** 2)).sum(axis=-1)
     invariant = [mean, second - mean**2]
@@ -60,10 +60,10 @@ def diagnose(result: Fit) -> dict[str, Any]:
     chain_main = [np.bincount(chain).argmax() for chain in labelling]
     return {
         "rhat_raw": max(rhat(raw[..., r, j]) for r, j in free),
-        "rhat_relabelled": max(rhat(ordered[..., r, j]) for r, j in free),
+        "rhat_relabelled": result.diagnostics["rhat"],
         "rhat_invariant": max(rhat(v) for v in invariant),
         "ess_raw": min(ess_bulk(raw[..., r, j]) for r, j in free),
-        "ess_relabelled": min(ess_bulk(ordered[..., r, j]) for r, j in free),
+        "ess_relabelled": result.diagnostics["ess"],
         "ess_invariant": min(ess_bulk(v) for v in invariant),
         "switches": int(switches(labelling).sum()),
         "labellings": len(set(chain_main)),
