@@ -18,8 +18,7 @@ import numpy as np
 import pandas as pd
 
 from models import METHODS, Fit, Mixture, fit
-from models.likelihood import compile_passes
-from models.methods import as_data
+from models.methods import as_data, warm_up
 from models.mixture import Floats
 from models.starts import Start, shared_start
 from study.design import Chunk, DataSet, Design, Scenario
@@ -121,7 +120,7 @@ def fit_chunk(design: Design, chunk: Chunk, say: Callable[[str], None] = lambda 
         if METHODS[method].engine == chunk.engine
     }
     rows = Rows()
-    say(f"{unit.name} {chunk.engine}: kernel ready in {compile_passes():.1f} s")
+    say(f"{unit.name} {chunk.engine}: compiled code ready in {warm_up():.1f} s")
     begin = said = time.perf_counter()
     for replicate in range(chunk.first, chunk.last):
         x = data_set(design, unit, replicate)

@@ -43,6 +43,10 @@ def gap(results: Results) -> Figure:
     panels = [(title, part) for title, part in panels if not part.empty]
     if not panels:
         return nothing("No data set of this design is simulated.")
+    none = [title for title, part in panels if part["behind"].max(skipna=False) <= GAPS[0]]
+    panels = [(title, part) for title, part in panels if title not in none]
+    if not panels:
+        return nothing("Every optimiser reached the best log-likelihood on every data set.")
     columns = min(len(panels), 4)
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(width_for(columns), 0.9 + 1.55 * rows))
@@ -56,7 +60,8 @@ def gap(results: Results) -> Figure:
         axes.tick_params(labelbottom=True)
     top = max(0.05, all_axes[0].get_ylim()[1])
     all_axes[0].set_ylim(-0.03 * top, top)
-    figure.supxlabel("Gap to the best log-likelihood (nats)", fontsize=7)
+    all_best = f"\nno gap on any data set: {', '.join(none)}" if none else ""
+    figure.supxlabel(f"Gap to the best log-likelihood (nats){all_best}", fontsize=7)
     figure.supylabel("Share of data sets with a larger gap", fontsize=7)
     legend_above(figure)
     return figure

@@ -185,6 +185,9 @@ def test_chunks_that_can_be_read_again_serve_where_the_nodes_do_not():
     assert again.status == "ok"
     assert again.evaluations["exact_passes"] > 0
     assert again.loglik == pytest.approx(fit("em", TWO).loglik, abs=1e-6)
+    sample = compress(np.array_split(TWO, 7))
+    counts = [fit("em", sample, start=at).evaluations["exact_passes"] for at in (far, None, far)]
+    assert counts[0] == counts[2] > counts[1] == 0  # of each fit, not of the sample's life
     gone = fit("em", compress(iter(np.array_split(TWO, 7))), start=far)
     assert (gone.status, gone.mixture) == ("failed", None)
     assert "compress it with cells for a pilot nearer" in gone.message
