@@ -11,6 +11,7 @@ min_version("9.27")
 from study.design import chunks, load
 from study.recovery import recover
 from study.simulate import check_data
+from study.worker import start
 
 recover()
 # The rules' python is the one that runs Snakemake, whatever the PATH.
@@ -19,6 +20,10 @@ shell.prefix(f'set -euo pipefail; export PATH="{Path(sys.executable).parent}:$PA
 design = load(config.get("design", "default"), **{k: config[k] for k in ("chunk",) if k in config})
 check_data(design)
 OUT = f"results/{design.name}"
+
+
+onstart:
+    start()
 
 
 report: "study/report/front.rst"
@@ -40,5 +45,5 @@ rule all:
     input:
         rules.simulate.output,
         rules.tables.output,
-        rules.figures.output,
+        [f"{OUT}/figures/{f.name}.{ending}" for f in FIGURES for ending in FORMATS],
         rules.provenance.output,

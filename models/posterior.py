@@ -9,6 +9,7 @@ as one C function; PyMC itself is imported only where there is something to comp
 from __future__ import annotations
 
 import ctypes
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, fields, replace
@@ -85,12 +86,12 @@ def _first_value(name: str) -> Floats:
     return ENTRY if name == "entry" else np.ones(2)
 
 
-def build(structure: Structure) -> pm.Model:
+def build(structure: Structure, *, jacobian: bool) -> pm.Model:
     """The PyMC model of a structure, on two observations in place of the data.
 
-    Its free values are, in this order and where they are not known: weights (simplex), means
-    (ascending if ordered), and variances or sds, whichever the prior is stated on. Its data are
-    those of `data_names`.
+    Its free values are, in this order and where they are not known: weights (by their log-ratios),
+    means (ascending if ordered), and variances or sds, whichever the prior is stated on. Its data
+    are those of `data_names`. jacobian: what `density_function` will be asked for.
     """
     import pymc as pm
     import pytensor.tensor as pt
@@ -99,24 +100,46 @@ def build(structure: Structure) -> pm.Model:
     k = structure.k
     with pm.Model(check_bounds=False) as model:
         data = {name: pm.Data(name, _first_value(name)) for name in _observations(structure)}
-        weights: Any = pt.ones(1)
-        if k > 1:
-            concentration = pm.Data("weights_prior", np.ones(1))
-            weights = pm.Dirichlet("weights", concentration[0] * pt.ones(k))
+        log_weights: Any = pt.zeros(1)
+        if k > 1 and structure.likelihood == "pymc":
+            concentration = pm.Data("weights_prior", np.ones(2))[0]
+            log_weights = pt.log(pm.Dirichlet("weights", concentration * pt.ones(k)))
+        elif k > 1:
+            log_weights = _log_weights(k, jacobian)
         order = {"transform": ascending, "initval": np.arange(k)} if structure.ordered else {}
         means = _variable("means", structure.means, k, **order)
         sds = _variable("sds", structure.sds, 1 if structure.equal_sds else k)
         if structure.sds is InverseGamma:
             sds = pt.sqrt(sds)
         if structure.likelihood == "pymc":
-            mixture = pm.NormalMixture.dist(w=weights, mu=means, sigma=sds)
+            mixture = pm.NormalMixture.dist(w=pt.exp(log_weights), mu=means, sigma=sds)
             loglik: Any = pt.sum(data["counts"] * pm.logp(mixture, data["x"]))
         else:
             log_sds = pt.log(sds) * pt.ones(k)
-            inputs = (pt.log(weights), means, log_sds, *data.values())
+            inputs = (log_weights, means, log_sds, *data.values())
             loglik = loglik_and_gradient.make_node(*inputs).outputs[0]
         pm.Potential("loglik", loglik)
     return model
+
+
+def _log_weights(k: int, jacobian: bool) -> Any:
+    """Log weights (K,) with a Dirichlet prior, in the coordinates of PyMC's own transform.
+
+    These are the first K - 1 centred log-ratios y, and the weights softmax(y, -sum y), with the
+    Jacobian K prod w. The density is then a power of prod w, and takes a third of the operations
+    of pm.Dirichlet with its transform, half of the time of a gradient of a small sample.
+    """
+    import pymc as pm
+    import pytensor.tensor as pt
+    from pytensor.tensor.special import log_softmax
+
+    prior = pm.Data("weights_prior", np.ones(2))
+    ratios = pm.Flat("weights", shape=k - 1)
+    log_weights = log_softmax(pt.concatenate([ratios, -pt.sum(ratios, keepdims=True)]), axis=0)
+    power = prior[0] if jacobian else prior[0] - 1.0
+    constant = prior[1] + (math.log(k) if jacobian else 0.0)
+    pm.Potential("weights_density", power * pt.sum(log_weights) + constant)
+    return log_weights
 
 
 def _variable(name: str, family: type | None, size: int, **options: Any) -> Any:
@@ -202,7 +225,7 @@ def _called(structure: Structure, jacobian: bool) -> dict[str, Any]:
     def vector(table: Any, i: int) -> Any:
         return numba.carray(address_as_void_pointer(table[i, 0]), table[i, 1], np.float64)
 
-    model = build(structure)
+    model = build(structure, jacobian=jacobian)
     # With fast-math the compiler may rearrange small expressions differently where it compiles
     # them anew and where it loads them from PyTensor's cache. The pm.NormalMixture baseline keeps
     # PyTensor's defaults.
@@ -371,9 +394,10 @@ class Posterior:
         names = data_names(self.structure)
         shared = {name: value for name, value in shared.items() if name in names}
         if model.k > 1:
-            weights = standard.weights
-            concentration = weights.concentration if isinstance(weights, Dirichlet) else 1.0
-            shared["weights_prior"] = np.array([concentration])
+            weights = standard.weights if isinstance(standard.weights, Dirichlet) else Dirichlet()
+            shared["weights_prior"] = np.array(
+                [weights.concentration, weights.log_constant(model.k)]
+            )
         if model.means is not None:
             shared["means"] = (model.means - data.mean) / data.sd
         elif astuple(standard.means):

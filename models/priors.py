@@ -51,6 +51,10 @@ class Dirichlet:
     def __post_init__(self) -> None:
         _require(self, positive=("concentration",))
 
+    def log_constant(self, k: int) -> float:
+        """Log of what the product of K weights to the power concentration - 1 is multiplied by."""
+        return math.lgamma(k * self.concentration) - k * math.lgamma(self.concentration)
+
 
 @dataclass(frozen=True)
 class Normal:
@@ -188,11 +192,10 @@ class Prior:
         """Log of the normalised prior density, in nats, each parameter on its prior's own scale."""
         k, total = model.k, 0.0
         if isinstance(self.weights, Dirichlet) and k > 1:
-            a = self.weights.concentration
-            total += math.lgamma(k * a) - k * math.lgamma(a)
-            if a != 1.0:
+            total += self.weights.log_constant(k)
+            if self._excess:
                 with np.errstate(divide="ignore"):
-                    total += (a - 1.0) * float(np.log(mixture.weights).sum())
+                    total += self._excess * float(np.log(mixture.weights).sum())
         if model.means is None:
             total += float(self.means.terms(mixture.means).log_density.sum())
         if model.sds is None:

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 # One thread a process: the workflow runs a process a core, and small BLAS calls only lose by more.
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
@@ -61,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         step.add_argument("design")
         step.add_argument("--rows", type=Path, required=True, help="folder that gather wrote")
         step.add_argument("--out", type=Path, required=True, help="folder")
+        step.add_argument("--only", metavar="NAME", help="one of them, by its name")
         step.set_defaults(run=run)
 
     step = steps.add_parser("provenance", help="write design, versions, git revision and machine")
@@ -152,7 +154,7 @@ def _tables(options: argparse.Namespace) -> None:
 
     options.out.mkdir(parents=True, exist_ok=True)
     results = read_results(load(options.design), options.rows)
-    for table in TABLES:
+    for table in _chosen(TABLES, options.only):
         write(table.build(results), table.caption, options.out / table.name)
 
 
@@ -163,8 +165,16 @@ def _figures(options: argparse.Namespace) -> None:
 
     options.out.mkdir(parents=True, exist_ok=True)
     results = read_results(load(options.design), options.rows)
-    for figure in FIGURES:
+    for figure in _chosen(FIGURES, options.only):
         save(figure.draw(results), options.out / figure.name)
+
+
+def _chosen(exhibits: Sequence[Any], name: str | None) -> Sequence[Any]:
+    chosen = [exhibit for exhibit in exhibits if name in (None, exhibit.name)]
+    if not chosen:
+        known = ", ".join(exhibit.name for exhibit in exhibits)
+        raise ValueError(f"--only: there is no {name!r}; choose from {known}")
+    return chosen
 
 
 def _provenance(options: argparse.Namespace) -> None:

@@ -19,7 +19,7 @@ rule simulate:
         content=[design.content(name) for name in design.unit_names()],
         folder=subpath(output[0], parent=True),
     shell:
-        "python -m study simulate {params.design} --out {params.folder} 2> {log}"
+        "python -m study.worker simulate {params.design} --out {params.folder} 2> {log}"
 
 
 rule fit:
@@ -35,7 +35,7 @@ rule fit:
         content=lambda wildcards: design.content(wildcards.scenario, wildcards.engine),
         folder=subpath(output[0], parent=True),
     shell:
-        "python -m study chunk {params.design} {wildcards.scenario} {wildcards.engine}"
+        "python -m study.worker chunk {params.design} {wildcards.scenario} {wildcards.engine}"
         " {wildcards.first} {wildcards.last} --out {params.folder} 2> {log}"
 
 
@@ -56,5 +56,5 @@ rule gather:
         fits=subpath(input[0], ancestor=4),
         folder=subpath(output[0], parent=True),
     shell:
-        "python -m study gather {params.design} --chunk {params.chunk} --fits {params.fits}"
+        "python -m study.worker gather {params.design} --chunk {params.chunk} --fits {params.fits}"
         " --out {params.folder} 2> {log}"

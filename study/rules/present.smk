@@ -3,6 +3,7 @@ from study.figures import FIGURES
 from study.tables import TABLES
 
 ROWS = rules.gather.output
+FORMATS = ("svg", "pdf", "png")
 
 
 rule tables:
@@ -25,30 +26,33 @@ rule tables:
         rows=subpath(input[0], parent=True),
         folder=subpath(output[0], parent=True),
     shell:
-        "python -m study tables {params.design} --rows {params.rows} --out {params.folder} 2> {log}"
+        "python -m study.worker tables {params.design} --rows {params.rows} --out {params.folder} 2> {log}"
 
 
-rule figures:
-    input:
-        ROWS,
-        code(*folder("study/figures")),
-        code("study/tables.py", "study/measures.py", "study/paper.mplstyle"),
-    output:
-        [shown(f"{OUT}/figures/{figure.name}.svg", figure, "figure") for figure in FIGURES],
-        expand(
-            f"{OUT}/figures/{{name}}.{{ending}}",
-            name=[figure.name for figure in FIGURES],
-            ending=["pdf", "png"],
-        ),
-    log:
-        f"{OUT}/logs/figures.log",
-    params:
-        design=config.get("design", "default"),
-        digest=design.digest(),
-        rows=subpath(input[0], parent=True),
-        folder=subpath(output[0], parent=True),
-    shell:
-        "python -m study figures {params.design} --rows {params.rows} --out {params.folder} 2> {log}"
+# A rule each, for a rule's caption may not depend on a wildcard.
+for figure in FIGURES:
+
+    rule:
+        name:
+            f"figure_{figure.name.replace('-', '_')}"
+        input:
+            ROWS,
+            code(*folder("study/figures")),
+            code("study/tables.py", "study/measures.py", "study/paper.mplstyle"),
+        output:
+            shown(f"{OUT}/figures/{figure.name}.svg", figure, "figure"),
+            multiext(f"{OUT}/figures/{figure.name}", ".pdf", ".png"),
+        log:
+            f"{OUT}/logs/figures/{figure.name}.log",
+        params:
+            design=config.get("design", "default"),
+            digest=design.digest(),
+            name=figure.name,
+            rows=subpath(input[0], parent=True),
+            folder=subpath(output[0], parent=True),
+        shell:
+            "python -m study.worker figures {params.design} --only {params.name}"
+            " --rows {params.rows} --out {params.folder} 2> {log}"
 
 
 rule provenance:
@@ -67,4 +71,4 @@ rule provenance:
         design=config.get("design", "default"),
         digest=design.digest(),
     shell:
-        "python -m study provenance {params.design} --out {output} 2> {log}"
+        "python -m study.worker provenance {params.design} --out {output} 2> {log}"

@@ -362,18 +362,21 @@ def test_the_compiled_functions_key_changes_with_whatever_it_is_compiled_from(
     assert pymc_model_of.key(structure._replace(k=3), True) not in keys
 
 
-@pytest.mark.parametrize("ordered", [False, True])
-def test_the_kernels_density_and_gradient_are_pymcs_and_take_one_pass(ordered):
-    """At the same points, to rounding of sums of 300 terms."""
+@pytest.mark.parametrize(
+    ("k", "ordered", "jacobian"),
+    [(2, False, True), (2, True, True), (2, False, False), (3, True, True)],
+)
+def test_the_kernels_density_and_gradient_are_pymcs_and_take_one_pass(k, ordered, jacobian):
+    """At the same points, to rounding of sums of 300 terms; constants included."""
     data = sample(TWO, 300, counts=True)
     values = []
     for likelihood in ("kernel", "pymc"):
         posterior = pymc_model_of.Posterior(
-            data, MixtureModel(), Prior.default(data), ordered, likelihood
+            data, MixtureModel(k), Prior.default(data, k), ordered, likelihood
         )
         structure = posterior.structure
-        model = pymc_model_of.build(structure)
-        function = pymc_model_of.density_function(model, jacobian=True)
+        model = pymc_model_of.build(structure, jacobian=jacobian)
+        function = pymc_model_of.density_function(model, jacobian=jacobian)
         names = pymc_model_of.data_names(structure)
         given = [posterior.shared[name] for name in names]
         points = rng(3).normal(0, 0.5, (5, pymc_model_of.size(structure)))
