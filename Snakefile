@@ -32,6 +32,7 @@ report: "study/report/front.rst"
 include: "study/rules/common.smk"
 include: "study/rules/fit.smk"
 include: "study/rules/present.smk"
+include: "study/rules/walkthrough.smk"
 include: "study/rules/benchmarks.smk"
 
 
@@ -46,4 +47,5 @@ rule all:
         rules.simulate.output,
         rules.tables.output,
         [f"{OUT}/figures/{f.name}.{ending}" for f in FIGURES for ending in FORMATS],
+        rules.walkthrough.output,
         rules.provenance.output,

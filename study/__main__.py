@@ -65,6 +65,10 @@ def _parser() -> argparse.ArgumentParser:
         step.add_argument("--only", metavar="NAME", help="one of them, by its name")
         step.set_defaults(run=run)
 
+    step = steps.add_parser("walkthrough", help="make the guided walk through the two articles")
+    step.add_argument("--out", type=Path, required=True, help="folder")
+    step.set_defaults(run=_walkthrough)
+
     step = steps.add_parser("provenance", help="write design, versions, git revision and machine")
     step.add_argument("design")
     step.add_argument("--out", type=Path, required=True)
@@ -155,7 +159,7 @@ def _tables(options: argparse.Namespace) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     results = read_results(load(options.design), options.rows)
     for table in _chosen(TABLES, options.only):
-        write(table.build(results), table.caption, options.out / table.name)
+        write(table.make(results), table.caption, options.out / table.name)
 
 
 def _figures(options: argparse.Namespace) -> None:
@@ -166,7 +170,7 @@ def _figures(options: argparse.Namespace) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     results = read_results(load(options.design), options.rows)
     for figure in _chosen(FIGURES, options.only):
-        save(figure.draw(results), options.out / figure.name)
+        save(figure.make(results), options.out / figure.name)
 
 
 def _chosen(exhibits: Sequence[Any], name: str | None) -> Sequence[Any]:
@@ -175,6 +179,12 @@ def _chosen(exhibits: Sequence[Any], name: str | None) -> Sequence[Any]:
         known = ", ".join(exhibit.name for exhibit in exhibits)
         raise ValueError(f"--only: there is no {name!r}; choose from {known}")
     return chosen
+
+
+def _walkthrough(options: argparse.Namespace) -> None:
+    from study.walkthrough import make
+
+    make(options.out)
 
 
 def _provenance(options: argparse.Namespace) -> None:
@@ -214,9 +224,9 @@ def _benchmark_exhibits(options: argparse.Namespace) -> None:
     for folder in (tables, figures):
         folder.mkdir(parents=True, exist_ok=True)
     for table in BENCHMARK_TABLES:
-        write(table.build(measured), table.caption, tables / table.name)
+        write(table.make(measured), table.caption, tables / table.name)
     for figure in BENCHMARK_FIGURES:
-        save(figure.draw(measured), figures / figure.name)
+        save(figure.make(measured), figures / figure.name)
 
 
 def _fit(options: argparse.Namespace) -> None:

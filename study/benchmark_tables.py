@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 from study.benchmarks import SCHEMA, SUITES
+from study.exhibit import Exhibit
 from study.peers import OURS
-from study.tables import Table
 from study.timing import slope, summary
 
 
@@ -178,10 +178,10 @@ def slopes_of(rows: pd.DataFrame, keys: Sequence[str], value: str) -> pd.DataFra
     return pd.DataFrame(found, columns=[*keys, "slope"])
 
 
-BENCHMARK_TABLES: tuple[Table[Measured], ...] = (
-    Table("benchmark-passes", "A pass over the data", "Benchmarks", passes),
-    Table("benchmark-fits", "Fits by n and separation", "Benchmarks", fits),
-    Table("benchmark-peers", "EM by other packages", "Benchmarks", peers),
-    Table("benchmark-modes", "Posterior modes", "Benchmarks", modes),
-    Table("benchmark-nuts", "Samplers", "Benchmarks", nuts),
+BENCHMARK_TABLES: tuple[Exhibit[Measured, pd.DataFrame], ...] = (
+    Exhibit("benchmark-passes", "A pass over the data", "Benchmarks", passes),
+    Exhibit("benchmark-fits", "Fits by n and separation", "Benchmarks", fits),
+    Exhibit("benchmark-peers", "EM by other packages", "Benchmarks", peers),
+    Exhibit("benchmark-modes", "Posterior modes", "Benchmarks", modes),
+    Exhibit("benchmark-nuts", "Samplers", "Benchmarks", nuts),
 )

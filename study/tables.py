@@ -8,7 +8,6 @@ number, both cut to its second digit.
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +17,9 @@ import pandas as pd
 from models import METHODS
 from study import measures
 from study.design import Design
+from study.exhibit import Exhibit
 from study.measures import Measure
 
-CAPTIONS = Path(__file__).parent / "report"
 # Below these, in seconds, what is left is the clock's own noise.
 SMALLEST = {"compile": 1e-3}
 STATUSES = ("ok", "not-converged", "singular", "failed")
@@ -206,30 +205,14 @@ def real_data(results: Results) -> pd.DataFrame:
     return _sorted(results, table)
 
 
-@dataclass(frozen=True)
-class Table[Rows]:
-    """name: of its files and of its caption in study/report. category: where the report has it."""
-
-    name: str
-    title: str
-    category: str
-    build: Callable[[Rows], pd.DataFrame]
-
-    @property
-    def caption(self) -> str:
-        """One paragraph of plain text."""
-        text = (CAPTIONS / f"{self.name}.rst").read_text(encoding="utf-8")
-        return " ".join(text.split())
-
-
-TABLES: tuple[Table[Results], ...] = (
-    Table("estimates", "Estimates against truth, named scenarios", "Estimates", estimates),
-    Table("grid", "Estimates against truth, grid", "Estimates", grid),
-    Table("real-data", "Real data", "Real data", real_data),
-    Table("failures", "Fits by status", "Optimisation", failures),
-    Table("optimisation", "Gap, certificates, iterations", "Optimisation", optimisation),
-    Table("labels", "Label switching", "Label switching", label_switching),
-    Table("timings", "Seconds by method", "Cost", timings),
+TABLES: tuple[Exhibit[Results, pd.DataFrame], ...] = (
+    Exhibit("estimates", "Estimates against truth, named scenarios", "Estimates", estimates),
+    Exhibit("grid", "Estimates against truth, grid", "Estimates", grid),
+    Exhibit("real-data", "Real data", "Real data", real_data),
+    Exhibit("failures", "Fits by status", "Optimisation", failures),
+    Exhibit("optimisation", "Gap, certificates, iterations", "Optimisation", optimisation),
+    Exhibit("labels", "Label switching", "Label switching", label_switching),
+    Exhibit("timings", "Seconds by method", "Cost", timings),
 )
 
 
@@ -310,7 +293,7 @@ def with_error(value: float, error: float) -> str:
 def _number(name: str, value: float) -> str:
     if pd.isna(value):
         return "–"
-    if name == "loglik":
+    if name.endswith("loglik"):
         return f"{value:.3f}"
     return "0" if abs(value) < SMALLEST.get(name, 0.0) else f"{value:.4g}"
 

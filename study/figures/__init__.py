@@ -6,34 +6,23 @@ they draw, in the other modules. Nothing here uses pyplot, whose state is global
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from study.benchmark_tables import Measured
+from study.exhibit import Exhibit
 from study.figures.estimates import bias, coverage, coverage_weight, densities, rmse
 from study.figures.fitted import fitted_densities
 from study.figures.optimisation import effort, gap, seconds
 from study.figures.overview import overview
 from study.figures.scaling import scaling
-from study.figures.style import STYLE, Draw, styled
+from study.figures.style import STYLE, styled
 from study.figures.switching import rhat, traces
 from study.tables import Results
 
-
-@dataclass(frozen=True)
-class Exhibit[Rows]:
-    """name: of its files and of its caption in study/report. category: where the report has it."""
-
-    name: str
-    title: str
-    category: str
-    draw: Draw[Rows]
-
-
-FIGURES: tuple[Exhibit[Results], ...] = (
+FIGURES: tuple[Exhibit[Results, Figure], ...] = (
     Exhibit("overview", "At a glance", "At a glance", styled(overview)),
     Exhibit("densities", "True densities", "Estimates", styled(densities)),
     Exhibit("bias", "Bias, grid", "Estimates", styled(bias)),
@@ -48,7 +37,7 @@ FIGURES: tuple[Exhibit[Results], ...] = (
     Exhibit("time", "Seconds by method", "Cost", styled(seconds)),
 )
 
-BENCHMARK_FIGURES: tuple[Exhibit[Measured], ...] = (
+BENCHMARK_FIGURES: tuple[Exhibit[Measured, Figure], ...] = (
     Exhibit("scaling", "Seconds against n", "Benchmarks", styled(scaling)),
 )
 

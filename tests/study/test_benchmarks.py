@@ -107,9 +107,9 @@ def test_what_is_absent_is_a_row_with_a_note_and_nothing_fails(monkeypatch):
     partial = Measured(pd.concat([rows, timings], ignore_index=True), found["estimates"])
     for table in BENCHMARK_TABLES:
         if table.name.endswith(("peers", "nuts", "modes")):
-            built = table.build(partial)
+            built = table.make(partial)
             assert built["median"].notna().any()
-    notes = BENCHMARK_TABLES[2].build(partial)["note"]
+    notes = BENCHMARK_TABLES[2].make(partial)["note"]
     assert (notes == "it is not installed").sum() == len(gone)
 
 
@@ -128,7 +128,7 @@ def test_ratios_are_paired_and_slopes_of_medians():
     )
     rows.timings.extend(times({OURS: [20.0], "NumPy, logaddexp": [1000.0]}, n=1000))
     found = rows.frames()
-    table = BENCHMARK_TABLES[0].build(Measured(found["timings"], found["estimates"]))
+    table = BENCHMARK_TABLES[0].make(Measured(found["timings"], found["estimates"]))
     row = table[(table["implementation"] != OURS) & (table["n"] == 100)].iloc[0]
     assert row["ratio"] == 10.0  # of 10, 5 and 11; the ratio of the medians is 5
     assert (row["R"], row["median"]) == (3, 1e9 * 10.0 / 100)
@@ -156,7 +156,7 @@ def test_agreement_is_in_monte_carlo_errors():
 
 @pytest.mark.parametrize("table", BENCHMARK_TABLES, ids=lambda t: t.name)
 def test_every_table_has_its_columns_and_a_base_of_ratio_one(table):
-    built = table.build(measured())
+    built = table.make(measured())
     assert {"implementation", "n", "R", "median", "q25", "q75", "ratio", "slope"} <= set(built)
     ran = built["median"].notna()
     assert (built.loc[ran, "q25"] <= built.loc[ran, "median"]).all()
@@ -168,16 +168,16 @@ def test_every_table_has_its_columns_and_a_base_of_ratio_one(table):
 
 @pytest.mark.parametrize("exhibit", BENCHMARK_FIGURES, ids=lambda e: e.name)
 def test_the_figure_draws_what_there_is(exhibit):
-    figure = exhibit.draw(measured())
+    figure = exhibit.make(measured())
     assert isinstance(figure, Figure)
     shown = [axes for axes in figure.axes if axes.get_visible()]
     assert len(shown) == 4
     assert all(axes.get_xscale() == axes.get_yscale() == "log" for axes in shown)
     figure.draw_without_rendering()
     empty = Measured(*(frame.iloc[:0] for frame in frames("passes").values()))
-    assert exhibit.draw(empty).texts[0].get_text() == "Nothing was timed."
+    assert exhibit.make(empty).texts[0].get_text() == "Nothing was timed."
     alone = Measured(frames("passes")["timings"], frames("passes")["estimates"])
-    exhibit.draw(alone).draw_without_rendering()
+    exhibit.make(alone).draw_without_rendering()
 
 
 def test_the_command_line_writes_rows_and_exhibits(tmp_path, monkeypatch, capsys):

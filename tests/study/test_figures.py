@@ -138,14 +138,14 @@ def words(figure):
 @pytest.mark.parametrize("name", DESIGNS)
 @pytest.mark.parametrize("exhibit", FIGURES, ids=lambda e: e.name)
 def test_every_figure_draws_for_every_design(exhibit, name):
-    figure = exhibit.draw(results(name))
+    figure = exhibit.make(results(name))
     assert isinstance(figure, Figure)
     assert figure.axes or words(figure).endswith(".")
     figure.draw_without_rendering()
 
 
 def test_a_figure_without_content_says_so():
-    drawn = {exhibit.name: exhibit.draw(results("only data")) for exhibit in FIGURES}
+    drawn = {exhibit.name: exhibit.make(results("only data")) for exhibit in FIGURES}
     said = {name: words(figure) for name, figure in drawn.items() if not figure.axes}
     assert said["bias"] == "This design has no grid."
     assert set(said) == {
@@ -161,7 +161,7 @@ def test_three_files_with_the_same_bytes_every_time(tmp_path):
         found = []
         for run in ("first", "second"):
             (tmp_path / run).mkdir(exist_ok=True)
-            save(exhibit.draw(study), tmp_path / run / exhibit.name)
+            save(exhibit.make(study), tmp_path / run / exhibit.name)
             found.append(
                 {f.name: f.read_bytes() for f in (tmp_path / run).glob(f"{exhibit.name}.*")}
             )

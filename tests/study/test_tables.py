@@ -91,7 +91,7 @@ def test_time_ratios_are_paired_with_the_fastest_method():
 
 @pytest.mark.parametrize("table", TABLES, ids=[t.name for t in TABLES])
 def test_every_table_is_written_four_ways_even_without_rows(table, tmp_path):
-    write(table.build(results()), table.caption, tmp_path / table.name)
+    write(table.make(results()), table.caption, tmp_path / table.name)
     found = sorted(path.suffix for path in tmp_path.iterdir())
     assert found == [".csv", ".html", ".md", ".tex"]
 

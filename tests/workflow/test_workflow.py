@@ -63,6 +63,7 @@ def test_everything_is_made(finished):
     out = finished / "results" / "tiny"
     assert (out / "provenance.json").is_file()
     assert (out / "data" / "near.csv").read_text().count("\n") == 61
+    assert (out / "walkthrough" / "walkthrough.html").is_file()
     for name in ("estimates", "failures", "labels", "timings"):
         assert {p.suffix for p in (out / "tables").glob(f"{name}.*")} == {
             ".csv", ".md", ".tex", ".html",

@@ -1,0 +1,28 @@
+"""What a study shows: a table or a figure with its name, its place in the report and a caption."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+CAPTIONS = Path(__file__).parent / "report"
+
+
+@dataclass(frozen=True)
+class Exhibit[Rows, Made]:
+    """How a table (a DataFrame) or a figure is made of rows.
+
+    name: of its files and of its caption in study/report. category: where the report has it.
+    """
+
+    name: str
+    title: str
+    category: str
+    make: Callable[[Rows], Made]
+
+    @property
+    def caption(self) -> str:
+        """One paragraph of plain text."""
+        text = (CAPTIONS / f"{self.name}.rst").read_text(encoding="utf-8")
+        return " ".join(text.split())

@@ -1,0 +1,32 @@
+# The walk through the two articles: the same for every design, and without PyMC.
+from study.walkthrough import FIGURES as WALK_FIGURES
+from study.walkthrough import TABLES as WALK_TABLES
+
+WALK = f"{OUT}/walkthrough"
+
+
+rule walkthrough:
+    input:
+        SHARED,
+        code("models/direct.py"),
+        code(*folder("study/walkthrough"), "study/walkthrough/page.md", "study/theory.py"),
+        code("study/figures/style.py", "study/paper.mplstyle", "study/tables.py", "study/measures.py"),
+        code(*(f"study/report/{exhibit.name}.rst" for exhibit in (*WALK_FIGURES, *WALK_TABLES))),
+    output:
+        report(
+            f"{WALK}/walkthrough.html",
+            caption="../report/walkthrough.rst",
+            category="Walkthrough",
+            labels={"what": "The page", "kind": "page"},
+        ),
+        f"{WALK}/walkthrough.md",
+        [shown(f"{WALK}/figures/{figure.name}.svg", figure, "figure") for figure in WALK_FIGURES],
+        [f"{WALK}/figures/{f.name}.{ending}" for f in WALK_FIGURES for ending in ("pdf", "png")],
+        [shown(f"{WALK}/tables/{table.name}.html", table, "table") for table in WALK_TABLES],
+        [f"{WALK}/tables/{t.name}.{ending}" for t in WALK_TABLES for ending in ("csv", "md", "tex")],
+    log:
+        f"{OUT}/logs/walkthrough.log",
+    params:
+        folder=subpath(output[0], parent=True),
+    shell:
+        "python -m study.worker walkthrough --out {params.folder} 2> {log}"

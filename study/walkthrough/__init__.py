@@ -1,0 +1,190 @@
+"""A guided walk through the two articles that the study grew from, in our own words and code.
+
+known_components.py and five_parameters.py hold what is computed and drawn; here is what is shown,
+in order, and the page that ties it together: `page.md`, with numbers in place of its {names}.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from markdown_it import MarkdownIt
+from matplotlib.figure import Figure
+
+from study.exhibit import Exhibit
+from study.figures import save
+from study.figures.style import Draw, styled
+from study.tables import write
+from study.walkthrough import five_parameters as five
+from study.walkthrough import known_components
+
+CATEGORY = "Walkthrough"
+PAGE = Path(__file__).parent / "page.md"
+
+
+@dataclass(frozen=True)
+class Walk:
+    """All that the walkthrough shows, computed."""
+
+    known: known_components.KnownComponents
+    birds: known_components.Birds
+    line: five.Line
+    sample: five.Sample
+    maxima: five.Maxima
+    runs: five.Runs
+    ends: tuple[five.Ends, ...]
+
+    @classmethod
+    def run(cls) -> Walk:
+        """Everything, from seeds of its own."""
+        sample = five.Sample.run()
+        return cls(
+            known_components.KnownComponents.run(),
+            known_components.Birds.run(),
+            five.Line.run(),
+            sample,
+            five.Maxima.run(),
+            five.Runs.run(sample),
+            five.all_ends(sample),
+        )
+
+
+def _figure(name: str, title: str, draw: Draw[Walk]) -> Exhibit[Walk, Figure]:
+    return Exhibit(name, title, CATEGORY, styled(draw))
+
+
+def _table(
+    name: str, title: str, build: Callable[[Walk], pd.DataFrame]
+) -> Exhibit[Walk, pd.DataFrame]:
+    return Exhibit(name, title, CATEGORY, build)
+
+
+FIGURES: tuple[Exhibit[Walk, Figure], ...] = (
+    _figure("line", "Likelihood of a line's slope", lambda w: five.line(w.line)),
+    _figure("histogram", "A sample of the mixture", lambda w: five.histogram(w.sample)),
+    _figure("mixture-densities", "Densities by weight", lambda w: five.densities(w.sample)),
+    _figure("slices", "One parameter at a time", lambda w: five.slices(w.sample)),
+    _figure("maxima", "The published maximum", lambda w: five.maxima(w.maxima)),
+    _figure("complete-data", "The likelihood splits", lambda w: five.split(w.sample)),
+    _figure("em-path", "EM's path, known components", lambda w: known_components.path(w.known)),
+    _figure("em-convergence", "How fast EM goes", lambda w: known_components.convergence(w.known)),
+    _figure("em-traces", "EM's five parameters", lambda w: five.traces(w.sample, w.runs)),
+    _figure("em-starts", "Where starts end", lambda w: five.starts(w.ends)),
+    _figure("responsibilities", "Responsibilities", lambda w: five.responsibilities(w.sample)),
+    _figure("old-mean", "The old mean in the sd", lambda w: five.old_mean(w.runs, w.sample)),
+    _figure("flocks", "Two flocks", lambda w: known_components.flocks(w.birds)),
+)
+
+TABLES: tuple[Exhibit[Walk, pd.DataFrame], ...] = (
+    _table("slice-maxima", "Maxima of slices", lambda w: five.maxima_of_slices(w.sample)),
+    _table("complete-data-parts", "Parts", lambda w: five.complete_data(w.sample)),
+    _table("em-progress", "EM's published table", lambda w: known_components.progress(w.known)),
+    _table("em-speed", "EM and Newton by step", lambda w: known_components.speed(w.known)),
+    _table("em-ends", "Where starts end", lambda w: five.ends(w.ends)),
+    _table("bird-errors", "What labels are worth", lambda w: known_components.birds(w.birds)),
+)
+
+
+def make(folder: Path) -> None:
+    """folder/figures, folder/tables, folder/walkthrough.md and .html."""
+    walk = Walk.run()
+    for name in ("figures", "tables"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    for figure in FIGURES:
+        save(figure.make(walk), folder / "figures" / figure.name)
+    for table in TABLES:
+        write(table.make(walk), table.caption, folder / "tables" / table.name)
+    text = PAGE.read_text(encoding="utf-8").format_map(numbers(walk) | _exhibits(folder))
+    (folder / "walkthrough.md").write_text(text, encoding="utf-8")
+    (folder / "walkthrough.html").write_text(_html(text, folder), encoding="utf-8")
+
+
+def numbers(walk: Walk) -> dict[str, str]:
+    """The numbers in the page's text, by name, as they are to be read."""
+    known, line, maxima, runs = walk.known, walk.line, walk.maxima, walk.runs
+    assert known.newton.mixture is not None
+    reached, best = float(known.weights[-1]), float(known.newton.mixture.weights[0])
+    se = float(np.asarray(known.newton.se)[0, 0])
+    rises = np.diff(known.logliks)
+    rate = known.rate
+    table = known_components.birds(walk.birds).set_index("parameter")
+    cost = table["ratio_of_bounds"]
+    others = cost.drop("weight 1")
+    excess = table["simulated_unknown"] / table["bound_unknown"] - 1.0
+    gaps = walk.sample.best.loglik - np.stack([runs.new_logliks, runs.old_logliks])
+    climbs = [
+        np.diff(logliks)[gap[:-1] > 1e-6].min()
+        for logliks, gap in zip((runs.new_logliks, runs.old_logliks), gaps, strict=True)
+    ]
+    equal = int((known_components.progress(known)["equal"] == "yes").sum())
+    values, counts = np.unique(maxima.weights, return_counts=True)
+    return {
+        "line_most_likely": f"{line.most_likely:.6f}",
+        "line_least_squares": f"{line.least_squares:.6f}",
+        "grid_maximum": f"{values[np.argmax(counts)]:.1f}",
+        "grid_share": f"{maxima.share:.1%}",
+        "seeds": f"{maxima.logliks.size:,}",
+        "quantile": f"{maxima.quantile:.3f}",
+        "rows": str(known.logliks.size),
+        "equal": str(equal),
+        "rate": f"{rate:.4f}",
+        "rate_squared": f"{rate**2:.4f}",
+        "observed_ratios": ", ".join(f"{r:.4f}" for r in rises[7:12] / rises[6:11]),
+        "left": f"{rises[-1] * rate**2 / (1.0 - rate**2):.1e}",
+        "left_se": f"{abs(best - reached) / se:.4f}",
+        "newton_steps": str(known.newton.n_iter),
+        "se": f"{se:.6f}",
+        "bound": f"{known.bound:.6f}",
+        "labelled_bound": f"{known.labelled_bound:.6f}",
+        "estimate": f"{best:.6f}",
+        "estimate_se": f"{abs(best - 0.8) / se:.2f}",
+        "starts_n": str(five.STARTS),
+        "few": str(five.FEW),
+        "smallest_rise_new": f"{climbs[0]:.1e}",
+        "smallest_rise_old": f"{climbs[1]:.1e}",
+        "five_rate": f"{five.rate(walk.sample):.4f}",
+        "birds_n": str(known_components.BIRDS),
+        "cost_weight": f"{cost['weight 1']:.2f}",
+        "cost_least": f"{others.min():.2f}",
+        "cost_most": f"{others.max():.2f}",
+        "excess_least": f"{excess.min():.0%}",
+        "excess_most": f"{excess.max():.0%}",
+        "worst_birds": f"{cost.max() ** 2:.1f}",
+    }
+
+
+def _exhibits(folder: Path) -> dict[str, str]:
+    """Figures and tables in Markdown, under their names."""
+    found = {}
+    for figure in FIGURES:
+        image = f"![{figure.title}](figures/{figure.name}.svg)"
+        found[f"figure_{figure.name.replace('-', '_')}"] = f"{image}\n\n*{figure.caption}*"
+    for table in TABLES:
+        text = (folder / "tables" / f"{table.name}.md").read_text(encoding="utf-8")
+        caption, rows = text.split("\n\n", 1)
+        found[f"table_{table.name.replace('-', '_')}"] = f"{rows.strip()}\n\n*{caption}*"
+    return found
+
+
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 48em; margin: 2em auto; padding: 0 1em; }
+img { max-width: 100%; } em { color: #444; font-size: 90%; }
+table { border-collapse: collapse; border-top: 2px solid; border-bottom: 2px solid;
+        font-size: 80%; display: block; overflow-x: auto; }
+th { border-bottom: 1px solid; } th, td { padding: 2px 8px; text-align: left; }
+"""
+
+
+def _html(text: str, folder: Path) -> str:
+    """The page as one HTML file, its figures inside."""
+    body = MarkdownIt("commonmark").enable("table").render(text)
+    for figure in FIGURES:
+        file = f"figures/{figure.name}.svg"
+        image = base64.b64encode((folder / file).read_bytes()).decode()
+        body = body.replace(f'src="{file}"', f'src="data:image/svg+xml;base64,{image}"')
+    return f'<!doctype html>\n<meta charset="utf-8">\n<style>{_STYLE}</style>\n{body}'
