@@ -10,15 +10,17 @@ import pytest
 from matplotlib.figure import Figure
 
 from models import METHODS
+from study import walkthrough
 from study.benchmark_tables import BENCHMARK_TABLES
 from study.design import DataSet, Design, Grid, ModelSpec, Scenario
+from study.exhibit import CAPTIONS
 from study.figures import BENCHMARK_FIGURES, FIGURES, save
 from study.figures.estimates import cells, series, wilson
 from study.figures.fitted import mixture
 from study.figures.style import LOOKS, dodge_width, dodged
 from study.figures.switching import examples
 from study.fitting import PARAMETERS, SCHEMA
-from study.tables import CAPTIONS, TABLES, Results
+from study.tables import TABLES, Results
 
 REPLICATES = 4
 GRID = Grid(name="grid", separation=[2, 4], weight=[0.5, 0.1], sd_ratio=[1], n=[100, 500])
@@ -170,11 +172,12 @@ def test_three_files_with_the_same_bytes_every_time(tmp_path):
 
 
 def test_every_exhibit_has_a_caption_and_every_caption_an_exhibit():
-    exhibits = (*TABLES, *FIGURES, *BENCHMARK_TABLES, *BENCHMARK_FIGURES)
+    walk = (*walkthrough.TABLES, *walkthrough.FIGURES)
+    exhibits = (*TABLES, *FIGURES, *BENCHMARK_TABLES, *BENCHMARK_FIGURES, *walk)
     names = [exhibit.name for exhibit in exhibits]
     assert len(names) == len(set(names))
     captions = {file.stem for file in CAPTIONS.glob("*.rst")}
-    assert captions == {*names, "front", "provenance"}
+    assert captions == {*names, "front", "provenance", "walkthrough"}
 
 
 def test_each_method_has_a_look_of_its_own():
