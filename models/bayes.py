@@ -80,15 +80,20 @@ def map_estimate(
     for name, value in posterior.shared.items():
         slots[name].set_value(value)
 
+    calls = 0
+
     def objective(point: Floats) -> tuple[float, Floats]:
+        nonlocal calls
+        calls += 1
         logp, gradient = density(point)
         # A mean, so that L-BFGS-B's first step, of the gradient's length at most 1, is no leap.
         return -float(logp) / data.n, -gradient / data.n
 
-    path = [start]
+    path, passes = [start], [1]
 
     def visit(xk: Floats) -> None:
         path.append(data.check(posterior.mixture(xk), model))
+        passes.append(calls)
 
     gtol = GRADIENT / data.n
     found = minimize(
@@ -102,13 +107,14 @@ def map_estimate(
     )
     polished, gradient, curvature, decrement = _newton(posterior, path[-1])
     path += polished
+    passes += [found.nfev + 1 + step for step, _ in enumerate(polished, 1)]
     return Solution(
         path[-1],
         decrement <= DECREMENT,
         f"{found.message}; {len(polished)} Newton steps, decrement {decrement:.2g}",
         found.nit + len(polished),
         {"gradients": found.nfev, "second_moments": len(polished) + 1},
-        _trace(path, data) if trace else None,
+        _trace(path, passes, data) if trace else None,
         objective_score=gradient,
         objective_information=curvature,
         compile_seconds=seconds,
@@ -341,6 +347,5 @@ def _check_count(name: str, value: int, least: int) -> None:
         raise ValueError(f"{name}: {value!r} is not a whole number of at least {least}")
 
 
-def _trace(path: list[Mixture], data: Data) -> Trace:
-    logliks = [data.moments(mixture).loglik for mixture in path]
-    return Trace(np.array(logliks), np.stack([mixture.as_rows() for mixture in path]))
+def _trace(path: list[Mixture], passes: list[int], data: Data) -> Trace:
+    return Trace.of([data.moments(mixture).loglik for mixture in path], path, passes)

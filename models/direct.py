@@ -85,15 +85,19 @@ def _run(
     **settings: Any,
 ) -> Solution:
     objective = Objective(data, model)
-    path = [objective.theta(start)]
+    path = [(objective.theta(start), 1)]
     if model.n_free == 0:
         return Solution(start, True, "nothing to estimate", 0, objective.evaluations)
+
+    def visit(theta: Floats) -> None:
+        path.append((np.array(theta), sum(objective.evaluations.values())))
+
     result = minimize(
         objective.value_and_gradient if derivatives else objective.value,
-        path[0],
+        path[0][0],
         jac=derivatives > 0,
         hess=objective.hessian if derivatives == 2 else None,
-        callback=lambda theta: path.append(np.array(theta)) if trace else None,
+        callback=visit if trace else None,
         bounds=objective.bounds() if settings["method"] == "L-BFGS-B" else None,
         **settings,
     )
@@ -110,11 +114,10 @@ def _run(
     )
 
 
-def _trace(objective: Objective, path: list[Floats]) -> Trace:
-    return Trace(
-        np.array([-objective.value(theta) * objective.data.n for theta in path]),
-        np.stack([objective.mixture(theta).as_rows() for theta in path]),
-    )
+def _trace(objective: Objective, path: list[tuple[Floats, int]]) -> Trace:
+    points, passes = zip(*path, strict=True)
+    logliks = [-objective.value(theta) * objective.data.n for theta in points]
+    return Trace.of(logliks, [objective.mixture(theta) for theta in points], passes)
 
 
 def lbfgs(

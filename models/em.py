@@ -21,6 +21,9 @@ from models.mixture import Floats, Mixture
 from models.model import MixtureModel
 from models.problem import Data, Solution, Trace, Uncertified, unit_free
 
+# A method's way: log-likelihood, mixture, and passes until it was known.
+type Way = list[tuple[float, Mixture, int]]
+
 
 def e_step(mixture: Mixture, data: Data) -> Moments:
     """Log-likelihood at the mixture and the responsibility moments N, sum t z, sum t z^2."""
@@ -95,7 +98,7 @@ def em(
     a point.
     """
     least = -np.inf if min_gain is None else min_gain
-    path: list[tuple[float, Mixture]] = []
+    path: Way = []
     if trace or type(data) is not Data:
         mixture, moved, gain, previous = start, np.inf, np.inf, -np.inf
         iterations = passes = 0
@@ -105,7 +108,7 @@ def em(
             gain, previous = expected.loglik - previous, expected.loglik
             if gain < least:
                 break
-            path.append((expected.loglik, mixture))
+            path.append((expected.loglik, mixture, passes))
             before, mixture = mixture, data.check(m_step(mixture, expected, model), model)
             moved = step_length(before, mixture)
             iterations += 1
@@ -125,7 +128,7 @@ def em(
         else f"parameters moved by {moved:.2g} in the last step",
         iterations,
         {"moments": passes},
-        _trace(path, mixture, data) if trace else None,
+        _trace(path, mixture, data, passes) if trace else None,
     )
 
 
@@ -224,7 +227,7 @@ def em_squarem(
     shift, scale = unit_free(data, model)
     lowest = 0.5 * data.sd_floor
     passes = 0
-    path: list[tuple[float, Mixture]] = []
+    path: Way = []
 
     def mixture_at(theta: Floats) -> Mixture:
         return model.unpack(shift + scale * theta)
@@ -248,7 +251,7 @@ def em_squarem(
     def on_cycle(theta: Floats, value: float) -> None:
         mixture = data.check(mixture_at(theta), model)
         if trace:
-            path.append((value, mixture))
+            path.append((value, mixture, passes))
 
     theta = (model.pack(start) - shift) / scale
     theta, cycles, moved = squarem(step, theta, tol=tol, max_iter=max_iter, on_cycle=on_cycle)
@@ -259,10 +262,10 @@ def em_squarem(
         f"an EM step moved the parameters by {moved:.2g}",
         cycles,
         {"moments": passes},
-        _trace(path, mixture, data) if trace else None,
+        _trace(path, mixture, data, passes) if trace else None,
     )
 
 
-def _trace(path: list[tuple[float, Mixture]], end: Mixture, data: Data) -> Trace:
-    path = [*path, (e_step(end, data).loglik, end)]
-    return Trace(np.array([loglik for loglik, _ in path]), np.stack([m.as_rows() for _, m in path]))
+def _trace(path: Way, end: Mixture, data: Data, passes: int) -> Trace:
+    logliks, mixtures, counts = zip(*path, (e_step(end, data).loglik, end, passes + 1), strict=True)
+    return Trace.of(logliks, mixtures, counts)

@@ -419,7 +419,7 @@ def _record(
     order = mixture.order()
     trace = solution.trace
     if trace is not None:
-        trace = Trace(trace.loglik, trace.parameters[:, :, order])
+        trace = replace(trace, parameters=trace.parameters[:, :, order])
     evaluations = {**solution.evaluations, **extra}
     return Fit(
         method=method,

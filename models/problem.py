@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from models import likelihood
 from models.compression import Cells, Compressed
@@ -315,7 +315,17 @@ class Solution:
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """By iteration, from the start: loglik (m,) and parameters (m, 3, K) in nats and data units."""
+    """By iteration, from the start: loglik (m,) in nats, parameters (m, 3, K) in data units.
+
+    passes (m,): over the data, counted until the log-likelihood there was known.
+    """
 
     loglik: Floats
     parameters: Floats = field(repr=False)
+    passes: NDArray[np.int64] = field(repr=False)
+
+    @classmethod
+    def of(cls, logliks: Sequence[float], path: Sequence[Mixture], passes: Sequence[int]) -> Trace:
+        """From a list each."""
+        rows = np.stack([mixture.as_rows() for mixture in path])
+        return cls(np.array(logliks), rows, np.array(passes))

@@ -207,3 +207,18 @@ def test_a_line_search_that_looks_into_a_singularity_comes_back(seed):
     result = fit("lbfgs", x, rng=seed)
     assert result.status == "ok"
     assert result.certificate.certified
+
+
+@pytest.mark.parametrize("method", ["em", "em-squarem", "lbfgs", "newton", "nelder-mead", "map"])
+def test_a_trace_counts_the_passes_to_each_point(method):
+    """Ascending from 1, at most those of the whole fit but for the look at EM's last point."""
+    x = Mixture([0.4, 0.6], [0, 3], [1, 1]).sample(200, np.random.default_rng(5))[0]
+    result = fit(method, x, trace=True)
+    trace, used = result.trace, result.evaluations
+    assert trace.passes.shape == trace.loglik.shape
+    assert trace.passes[0] == 1
+    assert np.all(np.diff(trace.passes) > 0)
+    total = sum(used.get(kind, 0) for kind in ("moments", "second_moments", "gradients"))
+    assert trace.passes[-1] <= total + 1
+    if method == "em":
+        np.testing.assert_array_equal(trace.passes, np.arange(1, result.n_iter + 2))
