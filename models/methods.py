@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from threadpoolctl import LibController, ThreadpoolController
 
-from models import bayes, direct, em
+from models import bayes, direct, em, verdicts
 from models.compression import Cells, Compressed
 from models.likelihood import SecondMoments, compile_passes
 from models.mixture import Floats, Mixture, ParameterArray, draws_by_mean
@@ -38,6 +38,7 @@ from models.problem import (
 )
 from models.starts import START_SIZE, pilot, shared_start
 from models.uncertainty import (
+    CERTIFIED_DISTANCE,
     Certificate,
     certify,
     score_and_information,
@@ -132,6 +133,22 @@ class Fit:
         else:
             lower, upper = wald_interval(self.mixture, np.asarray(self.se), level)
         return ParameterArray.of(lower), ParameterArray.of(upper)
+
+    def verdict(self, best: float | None = None) -> str:
+        """What the fit came to, one of verdicts.VERDICTS, whatever its method says.
+
+        best: the highest log-likelihood that is known of for the data, from other methods or
+        starts; without it no maximum is called a local one.
+        """
+        distance = np.nan if self.certificate is None else self.certificate.distance
+        kind, trusted = METHODS[self.method].kind, False
+        if self.mixture is not None:
+            trusted = verdicts.believable(self.mixture, self.model, self.n) and np.isfinite(
+                distance
+            )
+        certified = distance <= CERTIFIED_DISTANCE
+        behind = 0.0 if best is None else best - self.loglik
+        return str(verdicts.judge(self.status, kind, certified, trusted, behind))
 
     @cached_property
     def ordered_draws(self) -> Floats:

@@ -50,10 +50,17 @@ def _parser() -> argparse.ArgumentParser:
     step.add_argument("--out", type=Path, required=True, help="folder; a file a kind of row")
     step.set_defaults(run=_chunk)
 
+    step = steps.add_parser("follow", help="follow some replicates step by step, from many starts")
+    step.add_argument("design")
+    step.add_argument("scenario")
+    step.add_argument("--out", type=Path, required=True, help="folder; a file a kind of row")
+    step.set_defaults(run=_follow)
+
     step = steps.add_parser("gather", help="put the rows of all chunks together")
     step.add_argument("design")
     step.add_argument("--chunk", type=int, help="replicates in a job, if not the design's own")
     step.add_argument("--fits", type=Path, required=True, help="folder of the chunks' folders")
+    step.add_argument("--closely", type=Path, required=True, help="folder that follow wrote to")
     step.add_argument("--out", type=Path, required=True)
     step.set_defaults(run=_gather)
 
@@ -140,7 +147,25 @@ def _chunk(options: argparse.Namespace) -> None:
         frame.to_parquet(options.out / f"{kind}.parquet", index=False)
 
 
+def _follow(options: argparse.Namespace) -> None:
+    from study import convergence
+    from study.design import followed, load
+
+    design = load(options.design)
+    unit = design.scenario(options.scenario)
+    rows = []
+    for replicate in range(followed(design, unit)):
+        rows.append(convergence.follow(design, unit, replicate))
+        print(f"{unit.name}: replicate {replicate} followed", file=sys.stderr, flush=True)
+    options.out.mkdir(parents=True, exist_ok=True)
+    for kind, frame in convergence.frames(rows).items():
+        frame.to_parquet(options.out / f"{kind}.parquet", index=False)
+
+
 def _gather(options: argparse.Namespace) -> None:
+    import pandas as pd
+
+    from study import convergence
     from study.design import chunks, load
     from study.fitting import SCHEMA, gather
 
@@ -150,11 +175,16 @@ def _gather(options: argparse.Namespace) -> None:
     for kind in SCHEMA:
         frame = gather(design, kind, [folder / f"{kind}.parquet" for folder in folders])
         frame.to_parquet(options.out / f"{kind}.parquet", index=False)
+    for kind in convergence.SCHEMA:
+        files = [options.closely / name / f"{kind}.parquet" for name in design.unit_names()]
+        frame = pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
+        frame.to_parquet(options.out / f"{kind}.parquet", index=False)
 
 
 def _tables(options: argparse.Namespace) -> None:
     from study.design import load
-    from study.tables import TABLES, read_results, write
+    from study.results import read_results
+    from study.tables import TABLES, write
 
     options.out.mkdir(parents=True, exist_ok=True)
     results = read_results(load(options.design), options.rows)
@@ -165,7 +195,7 @@ def _tables(options: argparse.Namespace) -> None:
 def _figures(options: argparse.Namespace) -> None:
     from study.design import load
     from study.figures import FIGURES, save
-    from study.tables import read_results
+    from study.results import read_results
 
     options.out.mkdir(parents=True, exist_ok=True)
     results = read_results(load(options.design), options.rows)

@@ -152,8 +152,8 @@ class Design(_Strict):
     """A whole study. replicates: how many data sets of a scenario each method fits.
 
     seed: root of every random number. level: of the intervals. chunk: replicates in one job.
-    keep_draws: from how many replicates of a scenario the posterior draws are kept. options: by
-    method, passed on to it.
+    keep_draws: from how many replicates of a scenario the posterior draws are kept. closely: how
+    many replicates are followed step by step and from many starts. options: by method, passed on.
     """
 
     name: Name
@@ -163,6 +163,7 @@ class Design(_Strict):
     level: Annotated[float, Field(gt=0, lt=1)] = 0.95
     chunk: PositiveInt = 100
     keep_draws: Annotated[int, Field(ge=0)] = 1
+    closely: Annotated[int, Field(ge=0)] = 0
     replicates: Replicates
     options: dict[MethodName, dict[str, bool | int | float | str]] = {}
     scenarios: list[Scenario] = []
@@ -277,6 +278,11 @@ def chunks(design: Design) -> list[Chunk]:
                 for first in range(0, total, design.chunk)
             ]
     return found
+
+
+def followed(design: Design, unit: Scenario | DataSet) -> int:
+    """How many of the unit's data sets are followed closely: real data are one."""
+    return min(design.closely, max(design.replicates_of(unit).values(), default=0))
 
 
 def find(name_or_path: str) -> Path:

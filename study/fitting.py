@@ -21,6 +21,7 @@ from models import METHODS, Fit, Mixture, fit
 from models.methods import as_data, warm_up
 from models.mixture import Floats
 from models.starts import Start, shared_start
+from models.verdicts import believable, sd_ratio
 from study.design import Chunk, DataSet, Design, Scenario
 from study.simulate import data_set, generator
 
@@ -33,7 +34,8 @@ SCHEMA: dict[str, dict[str, str]] = {
     "fits": _KEY
     | {"n": "float64", "k": "int64", "status": "string", "message": "string"}
     | {"converged": "boolean", "loglik": "float64", "certified": "boolean"}
-    | dict.fromkeys(("distance", "gap"), "float64")
+    | dict.fromkeys(("distance", "gap", "sd_ratio", "smallest"), "float64")
+    | {"believable": "bool"}
     | dict.fromkeys(("n_iter", "moments", "second_moments", "gradients"), "int64")
     | dict.fromkeys(("start_passes", "nodes", "exact_passes"), "int64"),
     "estimates": _KEY
@@ -164,7 +166,7 @@ def fit_chunk(design: Design, chunk: Chunk, say: Callable[[str], None] = lambda 
 
 
 def _fit_row(result: Fit, start: Start) -> dict[str, Any]:
-    certificate = result.certificate
+    certificate, mixture = result.certificate, result.mixture
     return {
         "n": result.n,
         "k": result.model.k,
@@ -175,6 +177,9 @@ def _fit_row(result: Fit, start: Start) -> dict[str, Any]:
         "certified": None if certificate is None else certificate.certified,
         "distance": None if certificate is None else certificate.distance,
         "gap": None if certificate is None else certificate.gap,
+        "sd_ratio": np.nan if mixture is None else sd_ratio(mixture, result.model),
+        "smallest": np.nan if mixture is None else result.n * mixture.weights.min(),
+        "believable": mixture is not None and believable(mixture, result.model, result.n),
         "n_iter": result.n_iter,
         "moments": result.evaluations.get("moments", 0),
         "second_moments": result.evaluations.get("second_moments", 0),
@@ -196,6 +201,9 @@ def _failed(error: Exception, n: int, start: Start) -> dict[str, Any]:
         "certified": False,
         "distance": np.nan,
         "gap": np.nan,
+        "sd_ratio": np.nan,
+        "smallest": np.nan,
+        "believable": False,
         "n_iter": 0,
         "moments": 0,
         "second_moments": 0,

@@ -8,68 +8,21 @@ number, both cut to its second digit.
 from __future__ import annotations
 
 import html
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from models import METHODS
-from study import measures
-from study.design import Design
+from study import convergence_tables, measures
 from study.exhibit import Exhibit
 from study.measures import Measure
+from study.results import Results, sorted_rows, usable
+from study.verdicts import claims, verdicts, with_verdict
 
 # Below these, in seconds, what is left is the clock's own noise.
 SMALLEST = {"compile": 1e-3}
 STATUSES = ("ok", "not-converged", "singular", "failed")
-
-
-@dataclass(frozen=True)
-class Results:
-    """The gathered rows of a study, by kind, and its design."""
-
-    design: Design
-    fits: pd.DataFrame
-    estimates: pd.DataFrame
-    labels: pd.DataFrame
-    timings: pd.DataFrame
-    draws: pd.DataFrame
-
-    @property
-    def scenario_order(self) -> list[str]:
-        """Names of scenarios and data sets, in the design's order."""
-        return self.design.unit_names()
-
-
-def read_results(design: Design, folder: Path) -> Results:
-    """The rows that `gather` left in a folder."""
-    kinds = ("fits", "estimates", "labels", "timings", "draws")
-    return Results(design, *(pd.read_parquet(folder / f"{kind}.parquet") for kind in kinds))
-
-
-def usable(results: Results) -> pd.DataFrame:
-    """Estimates of fits that ended ok or not converged: singular and failed ones are left out."""
-    fits = results.fits
-    kept = fits.loc[
-        fits["status"].isin(["ok", "not-converged"]), ["scenario", "replicate", "method"]
-    ]
-    return results.estimates.merge(kept, on=["scenario", "replicate", "method"])
-
-
-def with_gap(results: Results) -> pd.DataFrame:
-    """fits with `behind`: nats behind the best log-likelihood that any method found on the data.
-
-    Singular and failed fits neither set the best nor have a gap.
-    """
-    fits = results.fits.copy()
-    regular = fits["loglik"].where(fits["status"].isin(["ok", "not-converged"]))
-    best = regular.groupby([fits["scenario"], fits["replicate"]]).transform("max")
-    # Differences at the level of rounding of a sum of n terms are no differences.
-    rounding = 1e-13 * regular.abs().clip(lower=1.0)
-    behind = best - regular
-    fits["behind"] = behind.where(behind.isna() | (behind > rounding), 0.0)
-    return fits
 
 
 def performance(results: Results) -> pd.DataFrame:
@@ -99,7 +52,7 @@ def performance(results: Results) -> pd.DataFrame:
         row["R_coverage"] = found["coverage"].r
         rows.append(row)
     columns = [*keys, "truth", "R"]
-    return _sorted(results, pd.DataFrame(rows, columns=None if rows else columns))
+    return sorted_rows(results, pd.DataFrame(rows, columns=None if rows else columns))
 
 
 def estimates(results: Results) -> pd.DataFrame:
@@ -128,12 +81,12 @@ def failures(results: Results) -> pd.DataFrame:
     share = counts["R"] - counts["ok"]
     counts["not_ok"] = share / counts["R"]
     counts["not_ok_mcse"] = np.sqrt(counts["not_ok"] * (1 - counts["not_ok"]) / counts["R"])
-    return _sorted(results, counts.reset_index())
+    return sorted_rows(results, counts.reset_index())
 
 
 def optimisation(results: Results) -> pd.DataFrame:
     """Gap to the best log-likelihood, certificates, iterations and passes, optimisers only."""
-    fits = with_gap(results)
+    fits = with_verdict(results)
     optimisers = [name for name, method in METHODS.items() if method.kind != "posterior"]
     fits = fits[fits["method"].isin(optimisers)]
     rows = []
@@ -157,7 +110,9 @@ def optimisation(results: Results) -> pd.DataFrame:
         for name, measure in found.items():
             row[name], row[f"{name}_mcse"] = measure.value, measure.mcse
         rows.append(row)
-    return _sorted(results, pd.DataFrame(rows, columns=None if rows else ["scenario", "method"]))
+    return sorted_rows(
+        results, pd.DataFrame(rows, columns=None if rows else ["scenario", "method"])
+    )
 
 
 def timings(results: Results) -> pd.DataFrame:
@@ -180,7 +135,7 @@ def timings(results: Results) -> pd.DataFrame:
     table["compile"] = groups["compile_seconds"].max()
     table["start"] = groups["start_seconds"].median()
     table["ess_per_second"] = groups["ess_per_second"].median()
-    return _sorted(results, table.reset_index())
+    return sorted_rows(results, table.reset_index())
 
 
 def label_switching(results: Results) -> pd.DataFrame:
@@ -192,7 +147,7 @@ def label_switching(results: Results) -> pd.DataFrame:
     table.insert(1, "fits_with_switches", groups["switches"].agg(lambda s: float((s > 0).mean())))
     p, r = table["fits_with_switches"], table["R"]
     table.insert(2, "fits_with_switches_mcse", np.sqrt(p * (1 - p) / r))
-    return _sorted(results, table.reset_index())
+    return sorted_rows(results, table.reset_index())
 
 
 def real_data(results: Results) -> pd.DataFrame:
@@ -202,13 +157,20 @@ def real_data(results: Results) -> pd.DataFrame:
     fits = results.fits[[*keys, "loglik", "status", "certified"]]
     table = results.estimates.drop(columns="truth").merge(fits, on=keys)
     table = table[table["scenario"].isin(names)].drop(columns="replicate")
-    return _sorted(results, table)
+    return sorted_rows(results, table)
 
 
 TABLES: tuple[Exhibit[Results, pd.DataFrame], ...] = (
     Exhibit("estimates", "Estimates against truth, named scenarios", "Estimates", estimates),
     Exhibit("grid", "Estimates against truth, grid", "Estimates", grid),
     Exhibit("real-data", "Real data", "Real data", real_data),
+    Exhibit("verdicts", "Verdicts", "Optimisation", verdicts),
+    Exhibit("claims", "Convergence claimed and not certified", "Optimisation", claims),
+    Exhibit("stops", "Stopping rules", "Optimisation", convergence_tables.stops),
+    Exhibit("rates", "EM's rate", "Optimisation", convergence_tables.rates),
+    Exhibit("overtaking", "Where EM catches up", "Optimisation", convergence_tables.overtaking),
+    Exhibit("profiles", "Performance profiles", "Optimisation", convergence_tables.profiles),
+    Exhibit("starts", "Starts needed", "Optimisation", convergence_tables.starts),
     Exhibit("failures", "Fits by status", "Optimisation", failures),
     Exhibit("optimisation", "Gap, certificates, iterations", "Optimisation", optimisation),
     Exhibit("labels", "Label switching", "Label switching", label_switching),
@@ -240,25 +202,6 @@ def write(table: pd.DataFrame, caption: str, stem: Path) -> None:
     stem.with_suffix(".tex").write_text(_latex(shown, caption, stem.name), encoding="utf-8")
     page = _PAGE.format(caption=html.escape(caption), table=shown.to_html(index=False, border=0))
     stem.with_suffix(".html").write_text(page, encoding="utf-8")
-
-
-def _sorted(results: Results, table: pd.DataFrame) -> pd.DataFrame:
-    """Rows in the design's order of scenarios, then the registry's order of methods."""
-    if table.empty:
-        return table
-    places: dict[str, dict[str, int]] = {
-        "scenario": {name: i for i, name in enumerate(results.scenario_order)},
-        "parameter": {"weight": 0, "mean": 1, "sd": 2},
-        "method": {name: i for i, name in enumerate(METHODS)},
-    }
-    by = [c for c in ("scenario", "parameter", "component", "method") if c in table]
-    ordered = table.sort_values(
-        by,
-        key=lambda column: (
-            column.map(places[str(column.name)]) if column.name in places else column
-        ),
-    )
-    return ordered.reset_index(drop=True)
 
 
 def _for_readers(table: pd.DataFrame) -> pd.DataFrame:

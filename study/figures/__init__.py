@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from study.benchmark_tables import Measured
 from study.exhibit import Exhibit
+from study.figures import convergence
 from study.figures.estimates import bias, coverage, coverage_weight, densities, rmse
 from study.figures.fitted import fitted_densities
 from study.figures.optimisation import effort, gap, seconds
@@ -20,7 +21,7 @@ from study.figures.overview import overview
 from study.figures.scaling import scaling
 from study.figures.style import STYLE, styled
 from study.figures.switching import rhat, traces
-from study.tables import Results
+from study.results import Results
 
 FIGURES: tuple[Exhibit[Results, Figure], ...] = (
     Exhibit("overview", "At a glance", "At a glance", styled(overview)),
@@ -30,6 +31,12 @@ FIGURES: tuple[Exhibit[Results, Figure], ...] = (
     Exhibit("coverage", "Coverage, first mean, grid", "Estimates", styled(coverage)),
     Exhibit("coverage-weight", "Coverage, weight, grid", "Estimates", styled(coverage_weight)),
     Exhibit("fitted-densities", "Real data and fits", "Real data", styled(fitted_densities)),
+    Exhibit("verdict-shares", "Verdicts", "Optimisation", styled(convergence.verdicts)),
+    Exhibit("stopping", "Stopping rules", "Optimisation", styled(convergence.stopping)),
+    Exhibit("rate", "EM's rate and theory", "Optimisation", styled(convergence.rate)),
+    Exhibit("descent", "Gap by passes and seconds", "Optimisation", styled(convergence.descent)),
+    Exhibit("profile", "Performance profiles", "Optimisation", styled(convergence.profiles)),
+    Exhibit("many-starts", "Starts needed", "Optimisation", styled(convergence.many_starts)),
     Exhibit("gap", "Gap to the best log-likelihood", "Optimisation", styled(gap)),
     Exhibit("effort", "Passes over the data", "Optimisation", styled(effort)),
     Exhibit("traces", "Means as sampled and relabelled", "Label switching", styled(traces)),

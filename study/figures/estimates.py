@@ -31,7 +31,8 @@ from study.figures.style import (
     separation_axis,
     width_for,
 )
-from study.tables import Results, performance
+from study.results import Results
+from study.tables import performance
 
 NO_GRID = "This design has no grid."
 PARAMETERS = (("weight", 1), ("mean", 1), ("mean", 2), ("sd", 1), ("sd", 2))

@@ -12,8 +12,8 @@ from models.mixture import Floats
 from study.design import DataSet
 from study.figures.style import LOOKS, legend_above, nested_widths, nothing, width_for
 from study.fitting import PARAMETERS
+from study.results import Results, usable
 from study.simulate import data_set
-from study.tables import Results, usable
 
 # One method for each route: the first that was fitted.
 ROUTES = (

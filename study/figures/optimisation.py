@@ -25,7 +25,8 @@ from study.figures.style import (
     separation_axis,
     width_for,
 )
-from study.tables import Results, with_gap
+from study.results import Results
+from study.verdicts import with_verdict
 
 GAPS = (1e-8, 1e2)  # nats
 QUARTILES = np.array([0.25, 0.5, 0.75])
@@ -33,7 +34,7 @@ QUARTILES = np.array([0.25, 0.5, 0.75])
 
 def gap(results: Results) -> Figure:
     """Share of data sets on which a method ends more than g nats behind the best, against g."""
-    grid, fits = cells(results.design), with_gap(results)
+    grid, fits = cells(results.design), with_verdict(results)
     fits = fits[fits["method"].map(lambda m: METHODS[m].kind == "likelihood")]
     panels = [
         (f"separation {d:g}", fits[fits["scenario"].isin(part["scenario"])])

@@ -24,7 +24,7 @@ from study.figures.style import (
     nothing,
     separation_axis,
 )
-from study.tables import Results
+from study.results import Results
 
 
 def overview(results: Results) -> Figure:

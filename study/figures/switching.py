@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from models import METHODS
 from models.mixture import Floats
 from study.figures.style import COMPONENTS, DOUBLE, GREY, legend_above, nothing
-from study.tables import Results
+from study.results import Results
 
 KEYS = ["scenario", "replicate", "method"]
 

@@ -29,6 +29,7 @@ SHARED = code(
     "models/starts.py",
     "models/em.py",
     "models/uncertainty.py",
+    "models/verdicts.py",
     "models/methods.py",
     "study/simulate.py",
     "study/fitting.py",
@@ -46,6 +47,7 @@ SOURCES = {
     ),
 }
 KINDS = ["fits", "estimates", "labels", "draws", "timings"]
+FOLLOWED = ["reaches", "stops", "rates", "optima"]
 CHUNK = f"{OUT}/fits/{{scenario}}/{{engine}}/{{first}}-{{last}}"
 
 

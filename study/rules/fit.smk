@@ -39,6 +39,27 @@ rule fit:
         " {wildcards.first} {wildcards.last} --out {params.folder} 2> {log}"
 
 
+rule follow:
+    input:
+        SOURCES["numeric"],
+        code("study/convergence.py", "study/theory.py", "models/verdicts.py"),
+        data_file,
+    output:
+        expand(f"{OUT}/closely/{{scenario}}/{{kind}}.parquet", kind=FOLLOWED, allow_missing=True),
+    log:
+        f"{OUT}/logs/closely/{{scenario}}.log",
+    params:
+        design=config.get("design", "default"),
+        content=lambda wildcards: [
+            design.content(wildcards.scenario, "numeric"),
+            followed(design, design.scenario(wildcards.scenario)),
+        ],
+        folder=subpath(output[0], parent=True),
+    shell:
+        "python -m study.worker follow {params.design} {wildcards.scenario} --out {params.folder}"
+        " 2> {log}"
+
+
 rule gather:
     input:
         [
@@ -46,15 +67,21 @@ rule gather:
             for c in chunks(design)
             for kind in KINDS
         ],
+        expand(
+            f"{OUT}/closely/{{scenario}}/{{kind}}.parquet",
+            scenario=design.unit_names(),
+            kind=FOLLOWED,
+        ),
     output:
-        expand(f"{OUT}/rows/{{kind}}.parquet", kind=KINDS),
+        expand(f"{OUT}/rows/{{kind}}.parquet", kind=KINDS + FOLLOWED),
     log:
         f"{OUT}/logs/gather.log",
     params:
         design=config.get("design", "default"),
         chunk=design.chunk,
         fits=subpath(input[0], ancestor=4),
+        closely=f"{OUT}/closely",
         folder=subpath(output[0], parent=True),
     shell:
         "python -m study.worker gather {params.design} --chunk {params.chunk} --fits {params.fits}"
-        " --out {params.folder} 2> {log}"
+        " --closely {params.closely} --out {params.folder} 2> {log}"

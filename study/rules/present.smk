@@ -4,12 +4,19 @@ from study.tables import TABLES
 
 ROWS = rules.gather.output
 FORMATS = ("svg", "pdf", "png")
+PRESENTED = (
+    "study/results.py",
+    "study/verdicts.py",
+    "study/measures.py",
+    "study/tables.py",
+    "study/convergence_tables.py",
+)
 
 
 rule tables:
     input:
         ROWS,
-        code("study/tables.py", "study/measures.py"),
+        code(*PRESENTED),
         code(*(f"study/report/{table.name}.rst" for table in TABLES)),
     output:
         [shown(f"{OUT}/tables/{table.name}.html", table, "table") for table in TABLES],
@@ -38,7 +45,7 @@ for figure in FIGURES:
         input:
             ROWS,
             code(*folder("study/figures")),
-            code("study/tables.py", "study/measures.py", "study/paper.mplstyle"),
+            code(*PRESENTED, "study/paper.mplstyle"),
         output:
             shown(f"{OUT}/figures/{figure.name}.svg", figure, "figure"),
             multiext(f"{OUT}/figures/{figure.name}", ".pdf", ".png"),

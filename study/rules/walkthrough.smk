@@ -29,4 +29,4 @@ rule walkthrough:
     params:
         folder=subpath(output[0], parent=True),
     shell:
-        "python -m study.worker walkthrough --out {params.folder} 2> {log}"
+        "python -m study walkthrough --out {params.folder} 2> {log}"

@@ -19,6 +19,7 @@ from models.likelihood import moments
 from models.methods import as_data
 from models.mixture import Floats
 from models.problem import Collapse, Data
+from models.verdicts import believable
 from study import measures
 from study.figures.style import COMPONENTS, DOUBLE, GREY, SINGLE, legend_above
 from study.theory import missing_information
@@ -31,7 +32,6 @@ SEEDS = 2000
 ITERATIONS = 40
 STARTS = 200
 FEW = 20  # observations, few enough for starts to end apart
-SPURIOUS = 5  # observations below which a component is not believed
 NAMES = ("weight 1", "mean 1", "mean 2", "sd 1", "sd 2")
 TRUE: dict[str, Any] = {"color": "#D55E00", "ls": "--", "lw": 1.0}
 
@@ -493,7 +493,7 @@ class Ends:
 
     parameters: (STARTS, 5), in the start's order of components. kinds: one of KINDS each; the
     maximum is the highest end that none of the last three describes: components that started equal
-    and stay so; a component of fewer than SPURIOUS observations; a collapse onto a point.
+    and stay so; a component too narrow for its size (`believable`); a collapse onto a point.
     iterations: how many each took.
     """
 
@@ -515,9 +515,10 @@ class Ends:
             except Collapse as collapse:
                 found.append((five(collapse.mixture), np.nan, 0))
         parameters, logliks, iterations = (np.array(v) for v in zip(*found, strict=True))
-        weight, mean_1, mean_2 = parameters[:, :3].T
+        mean_1, mean_2 = parameters[:, 1:3].T
         degenerate, equal = np.isnan(logliks), mean_1 == mean_2
-        spurious = np.minimum(weight, 1.0 - weight) * data.n < SPURIOUS
+        model = MixtureModel()
+        spurious = np.array([not believable(mixture_of(v), model, data.n) for v in parameters])
         best = logliks[~(degenerate | equal | spurious)].max()
         conditions = [degenerate, equal, spurious, best - logliks > 1e-3, mean_1 > mean_2]
         kinds = np.select(conditions, [KINDS[i] for i in (5, 3, 4, 2, 1)], KINDS[0])

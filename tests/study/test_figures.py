@@ -20,7 +20,8 @@ from study.figures.fitted import mixture
 from study.figures.style import LOOKS, dodge_width, dodged
 from study.figures.switching import examples
 from study.fitting import PARAMETERS, SCHEMA
-from study.tables import TABLES, Results
+from study.results import Results
+from study.tables import TABLES
 
 REPLICATES = 4
 GRID = Grid(name="grid", separation=[2, 4], weight=[0.5, 0.1], sd_ratio=[1], n=[100, 500])

@@ -5,7 +5,9 @@ import pytest
 from study import tables
 from study.design import load
 from study.fitting import SCHEMA
-from study.tables import TABLES, Results, with_error, write
+from study.results import Results
+from study.tables import TABLES, with_error, write
+from study.verdicts import with_verdict
 
 
 def rows(kind, records):
@@ -69,7 +71,7 @@ def test_the_gap_is_to_the_best_regular_fit_of_the_same_data():
         fit_row(1, "em", -90.0),
         fit_row(1, "lbfgs", -90.0 - 1e-13),
     ]
-    gaps = tables.with_gap(results(fits))
+    gaps = with_verdict(results(fits))
     assert gaps["behind"].fillna(-1).tolist() == [0.0, 2.5, -1.0, 0.0, 0.0]
     table = tables.optimisation(results(fits)).set_index("method")
     assert table.loc["lbfgs", "at_best"] == 0.5

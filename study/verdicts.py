@@ -1,0 +1,88 @@
+"""Verdicts of a study's fits: which reached the best maximum that is known of, and which did not.
+
+The best of a data set is over all methods, and over the many starts of those replicates that are
+followed closely (convergence.py).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from models import METHODS
+from models.verdicts import VERDICTS, judge
+from study import measures
+from study.results import Results, sorted_rows
+
+KEYS = ["scenario", "replicate"]
+
+
+def with_verdict(results: Results) -> pd.DataFrame:
+    """fits with `behind`, nats behind the best of the data set, and `verdict`.
+
+    Only maxima of the likelihood that are believable set the best; an end that is not believable
+    has no `behind`.
+    """
+    fits = results.fits.copy()
+    fits["kind"] = fits["method"].map({name: method.kind for name, method in METHODS.items()})
+    trusted = (fits["believable"] & fits["distance"].notna()).to_numpy(bool)
+    alive = fits["status"].isin(["ok", "not-converged"])
+    certified = fits["certified"].fillna(False).to_numpy(bool)
+    maxima = (fits["kind"] == "likelihood") & alive & trusted
+    ends = pd.concat([fits.loc[maxima, [*KEYS, "loglik"]], results.optima[[*KEYS, "loglik"]]])
+    best = ends.groupby(KEYS)["loglik"].max().rename("best")
+    fits = fits.merge(best, on=KEYS, how="left")
+    # Differences at the level of rounding of a sum of n terms are no differences.
+    rounding = 1e-13 * fits["best"].abs()
+    behind = (fits["best"] - fits["loglik"]).where(maxima.to_numpy())
+    fits["behind"] = behind.where(behind.isna() | (behind > rounding), 0.0)
+    fits["verdict"] = judge(
+        fits["status"], fits["kind"], certified, trusted, fits["behind"].fillna(0.0)
+    )
+    return fits.drop(columns=["kind", "best"])
+
+
+def verdicts(results: Results) -> pd.DataFrame:
+    """How many fits came to each verdict, by scenario and method, zeros included."""
+    fits = with_verdict(results)
+    counts = (
+        fits.groupby(["scenario", "method"])["verdict"]
+        .value_counts()
+        .unstack(fill_value=0)
+        .reindex(columns=list(VERDICTS[::-1]), fill_value=0)
+    )
+    counts.insert(0, "R", counts.sum(axis=1))
+    good = (counts["certified"] + counts["sampled"]) / counts["R"]
+    counts["share_good"] = good
+    counts["share_good_mcse"] = np.sqrt(good * (1.0 - good) / counts["R"])
+    return sorted_rows(results, counts.reset_index())
+
+
+def claims(results: Results) -> pd.DataFrame:
+    """Every scenario and method that says converged of fits whose verdict says otherwise.
+
+    And how far off these were: in standard errors, and in nats behind the best. Optimisers only.
+    """
+    fits = with_verdict(results)
+    fits = fits[fits["method"].map(lambda m: METHODS[m].kind != "posterior")]
+    wrong = fits[fits["converged"].fillna(False) & (fits["verdict"] != "certified")]
+    said_so = fits[fits["converged"].fillna(False)]
+    rows = []
+    for (scenario, method, verdict), group in wrong.groupby(["scenario", "method", "verdict"]):
+        said = int(((said_so["scenario"] == scenario) & (said_so["method"] == method)).sum())
+        share = measures.proportion((np.arange(said) < len(group)).astype(float))
+        rows.append(
+            {
+                "scenario": scenario,
+                "method": method,
+                "verdict": verdict,
+                "said_converged": said,
+                "wrong": len(group),
+                "share": share.value,
+                "share_mcse": share.mcse,
+                "median_distance": group["distance"].median(),
+                "median_behind": group["behind"].median(),
+            }
+        )
+    columns = ["scenario", "method", "verdict", "said_converged", "wrong", "share", "share_mcse"]
+    return sorted_rows(results, pd.DataFrame(rows, columns=None if rows else columns))
