@@ -202,23 +202,27 @@ class EMPath(NamedTuple):
             }
 
     def rate(self) -> Iterator[dict[str, Any]]:
-        """EM's rate: the largest fraction of missing information at the maximum, and the tail's.
+        """EM's rate: the largest fraction of missing information at the maximum, and the steps'.
 
-        observed: the mean factor by which the last steps shrink, in standard errors, over the
-        last fifth of the steps that are above rounding. NaN where fewer than five are.
+        observed: the mean factor by which steps shrink, in standard errors, over the last half of
+        those within a hundredth of a standard error of the maximum and above rounding. NaN where
+        these are fewer than six, as on EM's long ways that end all at once.
         """
         end = self.maximum()
         if end is None or self.model.n_free == 0:
             return
         mixture, _, information = end
         etas = np.array([self.model.pack(m) for m in self.path])
-        moves = np.diff(etas, axis=0)
-        sizes = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", moves, information, moves), 0.0))
-        above = np.flatnonzero(sizes > 1e-9)
+
+        def length(moves: Floats) -> Floats:
+            return np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", moves, information, moves), 0.0))
+
+        sizes = length(np.diff(etas, axis=0))
+        near = length(etas[:-1] - self.model.pack(mixture)) < 1e-2
+        tail = np.flatnonzero(near & (sizes > 1e-9))
         observed = np.nan
-        if above.size > 5:
-            last = int(above[-1])
-            first = last - max(4, last // 5)
+        if tail.size >= 6:
+            first, last = int(tail[tail.size // 2]), int(tail[-1])
             observed = float((sizes[last] / sizes[first]) ** (1.0 / (last - first)))
         yield {
             "predicted": float(missing_information(mixture, self.model, self.data)[0]),

@@ -183,8 +183,9 @@ def hits(results: Results) -> pd.DataFrame:
     """optima with `hit`: whether a start ended at the best believable maximum of its data set."""
     rows = results.optima.copy()
     fits = results.fits
+    likelihood = [name for name, method in METHODS.items() if method.kind == "likelihood"]
     maxima = fits[
-        fits["method"].map(lambda m: METHODS[m].kind == "likelihood")
+        fits["method"].isin(likelihood)
         & fits["believable"]
         & fits["distance"].notna()
         & fits["status"].isin(["ok", "not-converged"])

@@ -11,10 +11,13 @@ from models import METHODS
 from study import convergence, fitting
 from study.design import Design
 
+# Kinds of rows and their columns.
+SCHEMA = fitting.SCHEMA | convergence.SCHEMA
+
 
 @dataclass(frozen=True)
 class Results:
-    """The gathered rows of a study, by kind, and its design; the kinds are those of the SCHEMAs."""
+    """The gathered rows of a study, by kind, and its design; the kinds are those of SCHEMA."""
 
     design: Design
     fits: pd.DataFrame
@@ -35,8 +38,7 @@ class Results:
 
 def read_results(design: Design, folder: Path) -> Results:
     """The rows that `gather` left in a folder."""
-    kinds = (*fitting.SCHEMA, *convergence.SCHEMA)
-    return Results(design, **{kind: pd.read_parquet(folder / f"{kind}.parquet") for kind in kinds})
+    return Results(design, **{kind: pd.read_parquet(folder / f"{kind}.parquet") for kind in SCHEMA})
 
 
 def usable(results: Results) -> pd.DataFrame:

@@ -64,9 +64,9 @@ def claims(results: Results) -> pd.DataFrame:
     And how far off these were: in standard errors, and in nats behind the best. Optimisers only.
     """
     fits = with_verdict(results)
-    fits = fits[fits["method"].map(lambda m: METHODS[m].kind != "posterior")]
-    wrong = fits[fits["converged"].fillna(False) & (fits["verdict"] != "certified")]
-    said_so = fits[fits["converged"].fillna(False)]
+    optimisers = [name for name, method in METHODS.items() if method.kind != "posterior"]
+    said_so = fits[fits["method"].isin(optimisers) & fits["converged"].fillna(False).astype(bool)]
+    wrong = said_so[said_so["verdict"].to_numpy() != "certified"]
     rows = []
     for (scenario, method, verdict), group in wrong.groupby(["scenario", "method", "verdict"]):
         said = int(((said_so["scenario"] == scenario) & (said_so["method"] == method)).sum())

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from models import METHODS
 from study import walkthrough
 from study.benchmark_tables import BENCHMARK_TABLES
+from study.convergence import FROM_STARTS, RULES, TARGETS
 from study.design import DataSet, Design, Grid, ModelSpec, Scenario
 from study.exhibit import CAPTIONS
 from study.figures import BENCHMARK_FIGURES, FIGURES, save
@@ -19,8 +20,8 @@ from study.figures.estimates import cells, series, wilson
 from study.figures.fitted import mixture
 from study.figures.style import LOOKS, dodge_width, dodged
 from study.figures.switching import examples
-from study.fitting import PARAMETERS, SCHEMA
-from study.results import Results
+from study.fitting import PARAMETERS
+from study.results import SCHEMA, Results
 from study.tables import TABLES
 
 REPLICATES = 4
@@ -86,7 +87,10 @@ def synthetic(design, replicates=None, draws=60):
                     | {"loglik": -100 - rng.exponential(1e-3), "distance": 0.0, "gap": 0.0}
                     | {"n_iter": 9, "moments": rng.integers(5, 50), "second_moments": 2}
                     | {"gradients": 0, "start_passes": 50, "nodes": 0, "exact_passes": 0}
+                    | {"sd_ratio": 0.5, "smallest": 20.0, "believable": not failed}
                 )
+                if kind == "likelihood" and replicate < 2:
+                    _follow(rows, key, rng)
                 if failed:
                     continue
                 rows["estimates"] += [
@@ -123,6 +127,30 @@ def synthetic(design, replicates=None, draws=60):
     )
 
 
+def _follow(rows, key, rng):
+    short = {name: key[name] for name in ("scenario", "replicate")}
+    for target in TARGETS:
+        passes = rng.choice([5.0 - np.log10(target), np.inf], p=[0.9, 0.1])
+        rows["reaches"].append(key | {"target": target, "passes": passes})
+    if key["method"] == "newton":
+        rows["stops"] += [
+            short
+            | {"rule": rule, "iteration": 5, "stopped": True}
+            | {"gap": 10.0**-i, "distance": 10.0 ** (-i / 2)}
+            for i, rule in enumerate(RULES)
+        ]
+        rows["rates"].append(
+            short | {"predicted": 0.9, "observed": 0.9, "certified": True, "iterations": 99}
+        )
+    if key["method"] in FROM_STARTS:
+        rows["optima"] += [
+            key
+            | {"start": start, "loglik": -100.0 - 5.0 * (rng.random() < 0.3)}
+            | {"believable": True, "passes": 20}
+            for start in range(5)
+        ]
+
+
 def _draws(key, truth, draws, rng):
     return [
         key
@@ -153,7 +181,7 @@ def test_a_figure_without_content_says_so():
     assert said["bias"] == "This design has no grid."
     assert set(said) == {
         *("overview", "densities", "bias", "rmse"),
-        *("coverage", "coverage-weight", "gap", "effort"),
+        *("coverage", "coverage-weight", "gap", "effort", "rate", "descent"),
     }
 
 

@@ -4,8 +4,7 @@ import pytest
 
 from study import tables
 from study.design import load
-from study.fitting import SCHEMA
-from study.results import Results
+from study.results import SCHEMA, Results
 from study.tables import TABLES, with_error, write
 from study.verdicts import with_verdict
 
@@ -20,7 +19,7 @@ def fit_row(replicate, method, loglik, status="ok", certified=True):
         **{"status": status, "message": "", "converged": True, "loglik": loglik},
         **{"certified": certified, "distance": 1e-6, "gap": 1e-12, "n_iter": 10 + replicate},
         **{"moments": 20, "second_moments": 1, "gradients": 0, "start_passes": 54},
-        **{"nodes": 0, "exact_passes": 0},
+        **{"nodes": 0, "exact_passes": 0, "sd_ratio": 0.5, "smallest": 40.0, "believable": True},
     }
 
 
