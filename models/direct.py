@@ -10,19 +10,22 @@ from scipy.optimize import minimize
 from models.likelihood import Moments, information, score
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
-from models.problem import Data, Solution, Trace, Uncertified, unit_free
+from models.priors import Penalty, Prior
+from models.problem import UNGUARDED, Data, Solution, Trace, Uncertified, unit_free
 
 
 class Objective:
     """Minus the mean log-likelihood as scipy wants it: value, gradient, Hessian, and counts.
 
-    Coordinates are theta of `unit_free`. Where an sd is below the data's floor, or a streamed
-    sample's nodes are not certified, the value is inf: a line search may look there and come
-    back, so only an end near the floor is a collapse.
+    With a penalty, a prior, of the log-likelihood plus its log density, over n. Coordinates are
+    theta of `unit_free`. Where an sd is below the data's floor, or a streamed sample's nodes are
+    not certified, the value is inf: a line search may look there and come back, so only an end
+    near the floor is a collapse. guard: of that floor, next to nothing with a penalty.
     """
 
-    def __init__(self, data: Data, model: MixtureModel) -> None:
-        self.data, self.model = data, model
+    def __init__(self, data: Data, model: MixtureModel, penalty: Prior | None = None) -> None:
+        self.data, self.model, self.penalty = data, model, penalty
+        self.guard = 1.0 if penalty is None else UNGUARDED
         self.shift, self.scale = unit_free(data, model)
         self.evaluations = {"moments": 0, "second_moments": 0}
 
@@ -36,15 +39,20 @@ class Objective:
 
     def bounds(self) -> list[tuple[float, float]]:
         """By coordinate: the log sds stay just above the floor, the others are free."""
-        lowest = np.log(1.5 * self.data.sd_floor / self.data.sd)
+        lowest = np.log(1.5 * self.guard * self.data.sd_floor / self.data.sd)
         n_sds = self.model.n_free_sds
         free = self.model.n_free - n_sds
         return [(-np.inf, np.inf)] * free + [(lowest, np.inf)] * n_sds
 
     def value(self, theta: Floats) -> float:
         """Minus the log-likelihood of an observation, on average; inf where it is not to be had."""
-        sums = self._moments(self.mixture(theta))
-        return np.inf if sums is None else -sums.loglik / self.data.n
+        mixture = self.mixture(theta)
+        sums = self._moments(mixture)
+        return np.inf if sums is None else -(sums.loglik + self.log_penalty(mixture)) / self.data.n
+
+    def log_penalty(self, mixture: Mixture) -> float:
+        """The penalty's log density, 0 if there is none."""
+        return 0.0 if self.penalty is None else self.penalty.log_density(mixture, self.model)
 
     def value_and_gradient(self, theta: Floats) -> tuple[float, Floats]:
         """The value and its gradient (p,) from one pass."""
@@ -53,10 +61,13 @@ class Objective:
         if sums is None:
             return np.inf, np.zeros_like(theta)
         gradient = self.model.selection.T @ score(mixture, sums.t)
-        return -sums.loglik / self.data.n, -self.scale * gradient / self.data.n
+        if self.penalty is not None:
+            gradient += self.penalty.score(mixture, self.model)
+        value = sums.loglik + self.log_penalty(mixture)
+        return -value / self.data.n, -self.scale * gradient / self.data.n
 
     def _moments(self, mixture: Mixture) -> Moments | None:
-        if not mixture.finite or self.data.collapsed(mixture, self.model):
+        if not mixture.finite or self.data.collapsed(mixture, self.model, self.guard):
             return None
         self.evaluations["moments"] += 1
         try:
@@ -72,7 +83,10 @@ class Objective:
         if not np.all(np.isfinite(observed)):
             raise FloatingPointError("the observed information is not finite")
         s = self.model.selection
-        return np.outer(self.scale, self.scale) * (s.T @ observed @ s) / self.data.n
+        curvature = s.T @ observed @ s
+        if self.penalty is not None:
+            curvature += self.penalty.information(mixture, self.model)
+        return np.outer(self.scale, self.scale) * curvature / self.data.n
 
 
 def _run(
@@ -82,9 +96,11 @@ def _run(
     *,
     trace: bool,
     derivatives: int,
+    penalty: Penalty | None,
     **settings: Any,
 ) -> Solution:
-    objective = Objective(data, model)
+    prior = None if penalty is None else Prior.penalised(data, penalty)
+    objective = Objective(data, model, prior)
     path = [objective.theta(start)]
     if model.n_free == 0:
         return Solution(start, True, "nothing to estimate", 0, objective.evaluations)
@@ -97,7 +113,8 @@ def _run(
         bounds=objective.bounds() if settings["method"] == "L-BFGS-B" else None,
         **settings,
     )
-    end = data.check(objective.mixture(result.x), model, times=2.0)
+    end = data.check(objective.mixture(result.x), model, times=2.0 * objective.guard)
+    score, information = (None, None) if prior is None else prior.derivatives(end, model, data)
     evaluations = dict(objective.evaluations)
     message = result.message.decode() if isinstance(result.message, bytes) else result.message
     return Solution(
@@ -107,14 +124,16 @@ def _run(
         int(result.nit),
         evaluations,
         _trace(objective, path) if trace else None,
+        objective_score=score,
+        objective_information=information,
     )
 
 
 def _trace(objective: Objective, path: list[Floats]) -> Trace:
-    return Trace(
-        np.array([-objective.value(theta) * objective.data.n for theta in path]),
-        np.stack([objective.mixture(theta).as_rows() for theta in path]),
-    )
+    mixtures = [objective.mixture(theta) for theta in path]
+    values = np.array([-objective.value(theta) * objective.data.n for theta in path])
+    logliks = values - [objective.log_penalty(mixture) for mixture in mixtures]
+    return Trace(logliks, np.stack([mixture.as_rows() for mixture in mixtures]))
 
 
 def lbfgs(
@@ -126,10 +145,20 @@ def lbfgs(
     trace: bool = False,
     gtol: float = 1e-9,
     max_iter: int = 1000,
+    penalty: Penalty | None = None,
 ) -> Solution:
     """L-BFGS-B with the closed-form score; gtol bounds the gradient of the mean log-likelihood."""
     options = {"gtol": gtol, "ftol": 0.0, "maxiter": max_iter, "maxfun": 10 * max_iter}
-    return _run(data, model, start, trace=trace, derivatives=1, method="L-BFGS-B", options=options)
+    return _run(
+        data,
+        model,
+        start,
+        trace=trace,
+        derivatives=1,
+        penalty=penalty,
+        method="L-BFGS-B",
+        options=options,
+    )
 
 
 def newton(
@@ -141,11 +170,19 @@ def newton(
     trace: bool = False,
     gtol: float = 1e-9,
     max_iter: int = 500,
+    penalty: Penalty | None = None,
 ) -> Solution:
     """Trust-region Newton (nearly exact subproblem) with the closed-form score and Hessian."""
     options = {"gtol": gtol, "maxiter": max_iter}
     return _run(
-        data, model, start, trace=trace, derivatives=2, method="trust-exact", options=options
+        data,
+        model,
+        start,
+        trace=trace,
+        derivatives=2,
+        penalty=penalty,
+        method="trust-exact",
+        options=options,
     )
 
 
@@ -159,9 +196,17 @@ def nelder_mead(
     xatol: float = 1e-8,
     fatol: float = 1e-13,
     max_iter: int = 10_000,
+    penalty: Penalty | None = None,
 ) -> Solution:
     """The simplex method, without derivatives."""
     options = {"xatol": xatol, "fatol": fatol, "maxiter": max_iter, "maxfev": max_iter}
     return _run(
-        data, model, start, trace=trace, derivatives=0, method="Nelder-Mead", options=options
+        data,
+        model,
+        start,
+        trace=trace,
+        derivatives=0,
+        penalty=penalty,
+        method="Nelder-Mead",
+        options=options,
     )
