@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,15 @@ from models.problem import UNGUARDED, Data, Solution, Trace, Uncertified, unit_f
 class Objective:
     """Minus the mean log-likelihood as scipy wants it: value, gradient, Hessian, and counts.
 
-    With a penalty, a prior, of the log-likelihood plus its log density, over n. Coordinates are
-    theta of `unit_free`. Where an sd is below the data's floor, or a streamed sample's nodes are
+    With a penalty, of the penalised log-likelihood over n. Coordinates are theta of `unit_free`.
+     Where an sd is below the data's floor, or a streamed sample's nodes are
     not certified, the value is inf: a line search may look there and come back, so only an end
     near the floor is a collapse. guard: of that floor, next to nothing with a penalty.
     """
 
-    def __init__(self, data: Data, model: MixtureModel, penalty: Prior | None = None) -> None:
-        self.data, self.model, self.penalty = data, model, penalty
+    def __init__(self, data: Data, model: MixtureModel, penalty: Penalty | None = None) -> None:
+        self.data, self.model = data, model
+        self.penalty = None if penalty is None else Prior.penalised(data, penalty)
         self.guard = 1.0 if penalty is None else UNGUARDED
         self.shift, self.scale = unit_free(data, model)
         self.evaluations = {"moments": 0, "second_moments": 0}
@@ -59,7 +61,7 @@ class Objective:
         mixture = self.mixture(theta)
         sums = self._moments(mixture)
         if sums is None:
-            return np.inf, np.zeros_like(theta)
+            return np.inf, np.zeros(self.model.n_free)
         gradient = self.model.selection.T @ score(mixture, sums.t)
         if self.penalty is not None:
             gradient += self.penalty.score(mixture, self.model)
@@ -89,18 +91,66 @@ class Objective:
         return np.outer(self.scale, self.scale) * curvature / self.data.n
 
 
+class RatioBounded(Objective):
+    """The same where smallest sd / largest sd >= ratio (Hathaway 1985), which makes it bounded.
+
+    In coordinates where that is a box: the K >= 2 log sds of theta, its last entries, are
+    tau + u_k, each u_k in [0, -log ratio], and stand as (tau, u_1, ..., u_K). tau is one number
+    too many, which does no harm: the gradient has no part along what leaves tau + u_k as it is.
+    """
+
+    def __init__(
+        self, data: Data, model: MixtureModel, penalty: Penalty | None, ratio: float
+    ) -> None:
+        super().__init__(data, model, penalty)
+        self.ratio, self.width = ratio, -float(np.log(ratio))
+
+    def theta(self, mixture: Mixture) -> Floats:
+        """(p + 1,): the coordinates; log sds too far apart come nearer, about their mid-range."""
+        theta = super().theta(mixture)
+        rest, log_sds = np.split(theta, [-self.model.n_free_sds])
+        tau = 0.5 * (log_sds.min() + log_sds.max() - self.width)
+        return np.concatenate([rest, [tau], np.clip(log_sds - tau, 0.0, self.width)])
+
+    def mixture(self, theta: Floats) -> Mixture:
+        """The mixture at coordinates (p + 1,)."""
+        rest, tau, heights = np.split(theta, [-self.model.n_free_sds - 1, -self.model.n_free_sds])
+        return super().mixture(np.concatenate([rest, tau + heights]))
+
+    def bounds(self) -> list[tuple[float, float]]:
+        """By coordinate."""
+        k = self.model.n_free_sds
+        return [*super().bounds()[: 1 - k], *[(0.0, self.width)] * k]
+
+    def value_and_gradient(self, theta: Floats) -> tuple[float, Floats]:
+        """The value and its gradient (p + 1,) from one pass."""
+        value, gradient = super().value_and_gradient(theta)
+        rest, by_sds = np.split(gradient, [-self.model.n_free_sds])
+        return value, np.concatenate([rest, [by_sds.sum()], by_sds])
+
+    def judged(self, solution: Solution) -> Solution:
+        """The solution; where the bound is active not converged, and without standard errors.
+
+        A maximum that a bound holds is no stationary point of the likelihood: no certificate
+        can be had, and the usual standard errors do not apply. The message has its multiplier.
+        """
+        if np.ptp(np.log(solution.mixture.sds)) < self.width - 1e-9:
+            return solution
+        _, gradient = self.value_and_gradient(self.theta(solution.mixture))
+        apart = self.data.n * np.maximum(-gradient[-self.model.n_free_sds :], 0.0).sum()
+        return replace(
+            solution,
+            converged=False,
+            message=f"the bound sd_ratio = {self.ratio:g} is active: the objective would rise by "
+            f"{apart:.3g} nats a unit of its log; {solution.message}",
+            se=np.full((3, self.model.k), np.nan),
+        )
+
+
 def _run(
-    data: Data,
-    model: MixtureModel,
-    start: Mixture,
-    *,
-    trace: bool,
-    derivatives: int,
-    penalty: Penalty | None,
-    **settings: Any,
+    objective: Objective, start: Mixture, *, trace: bool, derivatives: int, **settings: Any
 ) -> Solution:
-    prior = None if penalty is None else Prior.penalised(data, penalty)
-    objective = Objective(data, model, prior)
+    data, model, penalty = objective.data, objective.model, objective.penalty
     path = [objective.theta(start)]
     if model.n_free == 0:
         return Solution(start, True, "nothing to estimate", 0, objective.evaluations)
@@ -114,7 +164,7 @@ def _run(
         **settings,
     )
     end = data.check(objective.mixture(result.x), model, times=2.0 * objective.guard)
-    score, information = (None, None) if prior is None else prior.derivatives(end, model, data)
+    score, information = (None, None) if penalty is None else penalty.derivatives(end, model, data)
     evaluations = dict(objective.evaluations)
     message = result.message.decode() if isinstance(result.message, bytes) else result.message
     return Solution(
@@ -146,19 +196,27 @@ def lbfgs(
     gtol: float = 1e-9,
     max_iter: int = 1000,
     penalty: Penalty | None = None,
+    sd_ratio: float | None = None,
 ) -> Solution:
-    """L-BFGS-B with the closed-form score; gtol bounds the gradient of the mean log-likelihood."""
+    """L-BFGS-B with the closed-form score; gtol bounds the gradient of the mean log-likelihood.
+
+    penalty: as of `em`. sd_ratio: the maximum under smallest sd / largest sd >= sd_ratio, in
+    (0, 1], of which sds that are known or equal have no need; `RatioBounded.judged` says what is
+    reported where that bound is active.
+    """
+    if sd_ratio is not None and not 0.0 < sd_ratio <= 1.0:
+        raise ValueError(f"sd_ratio: {sd_ratio!r} is not a ratio; give one above 0 and at most 1")
     options = {"gtol": gtol, "ftol": 0.0, "maxiter": max_iter, "maxfun": 10 * max_iter}
-    return _run(
-        data,
-        model,
-        start,
-        trace=trace,
-        derivatives=1,
-        penalty=penalty,
-        method="L-BFGS-B",
-        options=options,
-    )
+    run: dict[str, Any] = {
+        "trace": trace,
+        "derivatives": 1,
+        "method": "L-BFGS-B",
+        "options": options,
+    }
+    if sd_ratio is None or model.n_free_sds < 2:
+        return _run(Objective(data, model, penalty), start, **run)
+    bounded = RatioBounded(data, model, penalty, sd_ratio)
+    return bounded.judged(_run(bounded, start, **run))
 
 
 def newton(
@@ -172,18 +230,13 @@ def newton(
     max_iter: int = 500,
     penalty: Penalty | None = None,
 ) -> Solution:
-    """Trust-region Newton (nearly exact subproblem) with the closed-form score and Hessian."""
+    """Trust-region Newton (nearly exact subproblem) with the closed-form score and Hessian.
+
+    penalty: as of `em`.
+    """
     options = {"gtol": gtol, "maxiter": max_iter}
-    return _run(
-        data,
-        model,
-        start,
-        trace=trace,
-        derivatives=2,
-        penalty=penalty,
-        method="trust-exact",
-        options=options,
-    )
+    objective = Objective(data, model, penalty)
+    return _run(objective, start, trace=trace, derivatives=2, method="trust-exact", options=options)
 
 
 def nelder_mead(
@@ -198,15 +251,7 @@ def nelder_mead(
     max_iter: int = 10_000,
     penalty: Penalty | None = None,
 ) -> Solution:
-    """The simplex method, without derivatives."""
+    """The simplex method, without derivatives. penalty: as of `em`."""
     options = {"xatol": xatol, "fatol": fatol, "maxiter": max_iter, "maxfev": max_iter}
-    return _run(
-        data,
-        model,
-        start,
-        trace=trace,
-        derivatives=0,
-        penalty=penalty,
-        method="Nelder-Mead",
-        options=options,
-    )
+    objective = Objective(data, model, penalty)
+    return _run(objective, start, trace=trace, derivatives=0, method="Nelder-Mead", options=options)
