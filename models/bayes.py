@@ -15,7 +15,7 @@ from scipy.optimize import minimize
 
 from models.mixture import Floats, Mixture, draws_by_mean
 from models.model import MixtureModel
-from models.priors import Prior
+from models.priors import Penalty, Prior
 from models.problem import CompressedData, Data, Solution, StreamedData, Trace
 from models.uncertainty import certify
 
@@ -62,15 +62,22 @@ def map_estimate(
     prior: Prior | None = None,
     likelihood: Likelihood = "kernel",
     max_iter: int = 1000,
+    penalty: Penalty | None = None,
 ) -> Solution:
     """The posterior mode on the constrained scale: PyMC's density by L-BFGS-B, then Newton.
 
     Without Jacobian, so that flat priors give the MLE. Converged: the Newton decrement of the
     log posterior is at most DECREMENT standard errors; Newton steps are taken only where
     L-BFGS-B, whose differences of the log posterior end at rounding, stops short of that.
-    prior: default Prior.default(data, k). Raises Collapse when a component falls onto a point.
+    prior: default Prior.default(data, k). penalty: the prior is Prior.penalised(data, penalty), and
+    the mode the maximum of the penalised likelihood, as of `em`. Raises Collapse when a component
+    falls onto a point.
     """
     _check_count("max_iter", max_iter, 1)
+    if penalty is not None:
+        if prior is not None:
+            raise ValueError("penalty: is a prior itself; give one or the other")
+        prior = Prior.penalised(data, penalty)
     posterior = _posterior(data, model, prior, likelihood)
     if model.n_free == 0:
         return Solution(start, True, "nothing to estimate", 0, {})
@@ -92,7 +99,7 @@ def map_estimate(
     path, passes = [start], [1]
 
     def visit(xk: Floats) -> None:
-        path.append(data.check(posterior.mixture(xk), model))
+        path.append(data.check(posterior.mixture(xk), model, posterior.guard))
         passes.append(calls)
 
     gtol = GRADIENT / data.n
@@ -139,7 +146,7 @@ def _newton(
             break
         gradient, curvature = closer
         decrement = _decrement(gradient, curvature)
-        steps.append(posterior.data.check(mixture, posterior.model))
+        steps.append(posterior.data.check(mixture, posterior.model, posterior.guard))
     return steps, gradient, curvature, decrement
 
 

@@ -1,7 +1,8 @@
 """EM by hand: the E step, the M step, the loop; and SQUAREM, which accelerates any such map.
 
 The EM map is a pure function from a Mixture to a Mixture. It monotonically raises the
-log-likelihood, and with all parameters free it keeps the data's first two moments at every step.
+log-likelihood, or what is left of it after a penalty; without one, and with all parameters free,
+it keeps the data's first two moments at every step.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from models import likelihood
+from models import likelihood, priors
 from models.likelihood import Moments, add_pass
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
-from models.problem import Data, Solution, Trace, Uncertified, unit_free
+from models.priors import Flat, LogInverseGamma, Penalty, Prior, log_inverse_gamma
+from models.problem import UNGUARDED, Data, Solution, Trace, Uncertified, unit_free
 
 # A method's way: log-likelihood, mixture, and passes until it was known.
 type Way = list[tuple[float, Mixture, int]]
@@ -30,20 +32,43 @@ def e_step(mixture: Mixture, data: Data) -> Moments:
     return data.moments(mixture)
 
 
-def m_step(mixture: Mixture, expected: Moments, model: MixtureModel) -> Mixture:
+def m_step(
+    mixture: Mixture,
+    expected: Moments,
+    model: MixtureModel,
+    penalty: LogInverseGamma | None = None,
+) -> Mixture:
     """The maximiser of the expected complete-data log-likelihood over the model's free parameters.
 
     `expected` was taken at `mixture`: its moments are about those means, in units of those sds,
     which keeps the update of the sds free of cancellation. Dempster, Laird and Rubin (1977),
     section 4.3. A component without any responsibility keeps its mean and sd.
+
+    With a penalty, of that function plus its log density. To a component it is worth 2 shape more
+    observations whose squares sum to 2 scale: sd_k^2 = (SS_k + 2 a s^2)/(N_k + 2 a) for that of
+    Chen, Tan and Zhang (2008). A common sd gets them once.
     """
-    free = (model.means is None, model.sds is None, model.equal_sds)
-    return Mixture.of_rows(_maximise(mixture.means, mixture.sds, expected.t, *free))
+    settings = _settings(model, penalty)
+    return Mixture.of_rows(_maximise(mixture.means, mixture.sds, expected.t, *settings))
+
+
+def _settings(
+    model: MixtureModel, penalty: LogInverseGamma | None
+) -> tuple[bool, bool, bool, float, float]:
+    shape, scale = (0.0, 0.0) if penalty is None else (penalty.shape, penalty.scale)
+    return model.means is None, model.sds is None, model.equal_sds, shape, scale
 
 
 @njit(cache=True, error_model="numpy")
 def _maximise(
-    means: Floats, sds: Floats, t: Floats, free_means: bool, free_sds: bool, equal_sds: bool
+    means: Floats,
+    sds: Floats,
+    t: Floats,
+    free_means: bool,
+    free_sds: bool,
+    equal_sds: bool,
+    shape: float,
+    scale: float,
 ) -> Floats:
     total = t[:, 0].sum()
     new = np.empty((3, means.size))
@@ -51,15 +76,16 @@ def _maximise(
     pooled = 0.0
     for k in range(means.size):
         n, s1, s2 = t[k]
-        if n > 0.0:
-            shift = s1 / n if free_means else 0.0
+        if n > 0.0 or shape > 0.0:
+            shift = s1 / n if free_means and n > 0.0 else 0.0
             new[1, k] = means[k] + sds[k] * shift
             squares = max(s2 - 2.0 * shift * s1 + shift * shift * n, 0.0)
             pooled += sds[k] ** 2 * squares
             if free_sds:
-                new[2, k] = sds[k] * math.sqrt(squares / n)
+                squares += 2.0 * scale / sds[k] ** 2
+                new[2, k] = sds[k] * math.sqrt(squares / (n + 2.0 * shape))
     if free_sds and equal_sds:
-        new[2] = math.sqrt(pooled / total)
+        new[2] = math.sqrt((pooled + 2.0 * scale) / (total + 2.0 * shape))
     return new
 
 
@@ -88,16 +114,20 @@ def em(
     tol: float = 1e-9,
     min_gain: float | None = None,
     max_iter: int = 10_000,
+    penalty: Penalty | None = None,
 ) -> Solution:
     """Repeat E and M steps until no parameter moves by more than tol (`step_length`).
 
     The stop is on the parameters: EM's steps shrink by a factor r, so the distance left is the
     last step times r/(1 - r), while a stop on the log-likelihood ends much too early. min_gain
     asks for that other stop, which most packages have: at the first iterate whose log-likelihood
-    is less than min_gain nats above the one before. Raises Collapse when a component falls onto
-    a point.
+    is less than min_gain nats above the one before. penalty: a_n of `LogInverseGamma.penalty`, or
+    "chen", which is 1/n; the log-likelihood is then the penalised one, but for the trace. Raises
+    Collapse when a component falls onto a point, which the penalty does not let happen.
     """
     least = -np.inf if min_gain is None else min_gain
+    pull = None if penalty is None else LogInverseGamma.penalty(data, penalty)
+    guard = 1.0 if pull is None else UNGUARDED
     path: Way = []
     if trace or type(data) is not Data:
         mixture, moved, gain, previous = start, np.inf, np.inf, -np.inf
@@ -105,21 +135,24 @@ def em(
         while moved > tol and iterations < max_iter:
             expected = e_step(mixture, data)
             passes += 1
-            gain, previous = expected.loglik - previous, expected.loglik
+            value = expected.loglik + _log_penalty(pull, mixture, model)
+            gain, previous = value - previous, value
             if gain < least:
                 break
             path.append((expected.loglik, mixture, passes))
-            before, mixture = mixture, data.check(m_step(mixture, expected, model), model)
+            before = mixture
+            mixture = data.check(m_step(mixture, expected, model, pull), model, guard)
             moved = step_length(before, mixture)
             iterations += 1
     else:
-        free = (model.means is None, model.sds is None, model.equal_sds)
-        floor = data.sd_floor if model.sds is None else 0.0
+        settings = _settings(model, pull)
+        floor = guard * data.sd_floor if model.sds is None else 0.0
         rows, moved, gain, iterations, passes = _loop(
-            start.as_rows(), data.x, data.counts, *free, floor, tol, least, max_iter
+            start.as_rows(), data.x, data.counts, *settings, floor, tol, least, max_iter
         )
-        mixture = data.check(Mixture.of_rows(rows), model)
+        mixture = data.check(Mixture.of_rows(rows), model, guard)
     enough = gain < least
+    score, information = _derivatives(pull, mixture, model, data)
     return Solution(
         mixture,
         moved <= tol or enough,
@@ -129,7 +162,25 @@ def em(
         iterations,
         {"moments": passes},
         _trace(path, mixture, data, passes) if trace else None,
+        objective_score=score,
+        objective_information=information,
     )
+
+
+def _log_penalty(penalty: LogInverseGamma | None, mixture: Mixture, model: MixtureModel) -> float:
+    """But for a constant; as the compiled loop has it, to the bit."""
+    if penalty is None:
+        return 0.0
+    sds = mixture.sds[: model.n_free_sds]
+    return float(log_inverse_gamma(sds, penalty.shape, penalty.scale).sum())
+
+
+def _derivatives(
+    penalty: LogInverseGamma | None, mixture: Mixture, model: MixtureModel, data: Data
+) -> tuple[Floats, Floats] | tuple[None, None]:
+    if penalty is None:
+        return None, None
+    return Prior(Flat(), Flat(), penalty).derivatives(mixture, model, data)
 
 
 def _compiled_loop(sources: str) -> Any:
@@ -141,9 +192,21 @@ def _compiled_loop(sources: str) -> Any:
 
     @njit(cache=True, error_model="numpy")
     def loop(  # type: ignore[no-untyped-def]
-        rows, x, counts, free_means, free_sds, equal_sds, floor, tol, least, max_iter
+        rows,
+        x,
+        counts,
+        free_means,
+        free_sds,
+        equal_sds,
+        shape,
+        scale,
+        floor,
+        tol,
+        least,
+        max_iter,
     ):
         called = sources  # noqa: F841
+        n_sds = (1 if equal_sds else rows.shape[1]) if free_sds and shape > 0.0 else 0
         moved, gain, previous = np.inf, np.inf, -np.inf
         iterations = passes = 0
         cross = np.zeros((0, 0))
@@ -151,10 +214,13 @@ def _compiled_loop(sources: str) -> Any:
             t = np.zeros((rows.shape[1], 3))
             loglik = add_pass(rows[0], rows[1], rows[2], x, counts, t, cross)
             passes += 1
-            gain, previous = loglik - previous, loglik
+            value = loglik
+            if n_sds > 0:
+                value += log_inverse_gamma(rows[2, :n_sds], shape, scale).sum()
+            gain, previous = value - previous, value
             if gain < least:
                 break
-            after = _maximise(rows[1], rows[2], t, free_means, free_sds, equal_sds)
+            after = _maximise(rows[1], rows[2], t, free_means, free_sds, equal_sds, shape, scale)
             moved = _largest_move(rows[0], rows[1], rows[2], after[0], after[1], after[2])
             rows = after
             iterations += 1
@@ -165,7 +231,8 @@ def _compiled_loop(sources: str) -> Any:
     return loop
 
 
-_loop = _compiled_loop(sha256(Path(likelihood.__file__).read_bytes()).hexdigest())
+_CALLED = (likelihood.__file__, priors.__file__)
+_loop = _compiled_loop(sha256(b"".join(Path(f).read_bytes() for f in _CALLED)).hexdigest())
 
 
 def squarem(
@@ -218,14 +285,17 @@ def em_squarem(
     trace: bool = False,
     tol: float = 1e-9,
     max_iter: int = 10_000,
+    penalty: Penalty | None = None,
 ) -> Solution:
     """The EM map accelerated by SQUAREM, in unconstrained coordinates free of the data's units.
 
     tol bounds the largest entry of an EM step in those coordinates; max_iter counts cycles of
-    three EM maps.
+    three EM maps. penalty: as of `em`.
     """
+    pull = None if penalty is None else LogInverseGamma.penalty(data, penalty)
+    guard = 1.0 if pull is None else UNGUARDED
     shift, scale = unit_free(data, model)
-    lowest = 0.5 * data.sd_floor
+    lowest = 0.5 * guard * data.sd_floor
     passes = 0
     path: Way = []
 
@@ -235,27 +305,29 @@ def em_squarem(
     def step(theta: Floats) -> tuple[float, Floats]:
         nonlocal passes
         mixture = mixture_at(theta)
-        if not mixture.finite or data.collapsed(mixture, model):
+        if not mixture.finite or data.collapsed(mixture, model, guard):
             return -np.inf, theta
         passes += 1
         try:
             expected = e_step(mixture, data)
         except Uncertified:
             return -np.inf, theta
-        after = m_step(mixture, expected, model)
+        after = m_step(mixture, expected, model, pull)
         if after.sds.min() < lowest:
             # A collapsed sd is kept above zero, so that theta is finite; the next step refuses it.
             after = Mixture.trusted(after.weights, after.means, np.maximum(after.sds, lowest))
-        return expected.loglik, (model.pack(after) - shift) / scale
+        value = expected.loglik + _log_penalty(pull, mixture, model)
+        return value, (model.pack(after) - shift) / scale
 
     def on_cycle(theta: Floats, value: float) -> None:
-        mixture = data.check(mixture_at(theta), model)
+        mixture = data.check(mixture_at(theta), model, guard)
         if trace:
-            path.append((value, mixture, passes))
+            path.append((value - _log_penalty(pull, mixture, model), mixture, passes))
 
     theta = (model.pack(start) - shift) / scale
     theta, cycles, moved = squarem(step, theta, tol=tol, max_iter=max_iter, on_cycle=on_cycle)
-    mixture = data.check(mixture_at(theta), model)
+    mixture = data.check(mixture_at(theta), model, guard)
+    score, information = _derivatives(pull, mixture, model, data)
     return Solution(
         mixture,
         moved <= tol,
@@ -263,6 +335,8 @@ def em_squarem(
         cycles,
         {"moments": passes},
         _trace(path, mixture, data, passes) if trace else None,
+        objective_score=score,
+        objective_information=information,
     )
 
 

@@ -29,10 +29,9 @@ from pytensor.link.numba.cache import compile_numba_function_src
 from models import priors
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
-from models.priors import Dirichlet, Flat, InverseGamma, Prior
-from models.problem import CompressedData, Data, StreamedData
+from models.priors import Dirichlet, Flat, InverseGamma, LogInverseGamma, Prior
+from models.problem import UNGUARDED, CompressedData, Data, StreamedData
 from models.pytensor_op import DATA, ENTRY, PASS_SOURCES, digest, loglik_and_gradient
-from models.uncertainty import score_and_information
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -90,8 +89,8 @@ def build(structure: Structure, *, jacobian: bool) -> pm.Model:
     """The PyMC model of a structure, on two observations in place of the data.
 
     Its free values are, in this order and where they are not known: weights (by their log-ratios),
-    means (ascending if ordered), and variances or sds, whichever the prior is stated on. Its data
-    are those of `data_names`. jacobian: what `density_function` will be asked for.
+    means (ascending if ordered), and variances, sds or log sds, whichever the prior is stated on.
+    Its data are those of `data_names`. jacobian: what `density_function` will be asked for.
     """
     import pymc as pm
     import pytensor.tensor as pt
@@ -111,6 +110,8 @@ def build(structure: Structure, *, jacobian: bool) -> pm.Model:
         sds = _variable("sds", structure.sds, 1 if structure.equal_sds else k)
         if structure.sds is InverseGamma:
             sds = pt.sqrt(sds)
+        elif structure.sds is LogInverseGamma:
+            sds = pt.exp(sds)
         if structure.likelihood == "pymc":
             mixture = pm.NormalMixture.dist(w=pt.exp(log_weights), mu=means, sigma=sds)
             loglik: Any = pt.sum(data["counts"] * pm.logp(mixture, data["x"]))
@@ -149,9 +150,23 @@ def _variable(name: str, family: type | None, size: int, **options: Any) -> Any:
         return pm.Data(name, np.ones(size))
     n = len(fields(family))
     hyper = pm.Data(f"{name}_prior", np.ones(n)) if n else []
+    if family is LogInverseGamma:
+        return _log_sds(name, hyper[0], hyper[1], size)
     positive_flat = name == "sds" and family is Flat
     distribution = pm.HalfFlat if positive_flat else getattr(pm, family.__name__)
     return distribution(name, *(hyper[i] for i in range(n)), shape=size, **options)
+
+
+def _log_sds(name: str, prior_shape: Any, prior_scale: Any, size: int) -> Any:
+    """Half the logs of inverse-gamma variances, (size,): PyMC derives the density."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    def half_log(shape: Any, scale: Any, _: Any) -> Any:
+        # Not of the size that PyMC hands over, which would leave the length of a point unknown.
+        return 0.5 * pt.log(pm.InverseGamma.dist(shape, scale, shape=size))
+
+    return pm.CustomDist(name, prior_shape, prior_scale, dist=half_log, shape=size)
 
 
 def density_function(model: pm.Model, *, jacobian: bool) -> Any:
@@ -351,7 +366,8 @@ class Posterior:
 
     A point (d,) holds the model's free values as PyMC transforms them, of standardised data:
     the first K - 1 centred log-ratios of the weights, the means (if ordered, the first and the
-    logs of the gaps), and the logs of the variances or sds, whichever the prior is stated on.
+    logs of the gaps), and the logs of the variances, or of the sds, where the prior is not stated
+    on the variances.
     Flat weights run as Dirichlet(1), which is the same but for a constant.
     """
 
@@ -412,6 +428,11 @@ class Posterior:
     def _power(self) -> float:
         return 2.0 if isinstance(self.prior.sds, InverseGamma) else 1.0
 
+    @property
+    def guard(self) -> float:
+        """Of the data's floor, below which an sd is a collapse: next to nothing for a penalty."""
+        return UNGUARDED if isinstance(self.prior.sds, LogInverseGamma) else 1.0
+
     def point(self, mixture: Mixture) -> Floats:
         """(d,): the mixture's point; if ordered, its means must ascend."""
         log_weights = np.log(np.maximum(mixture.weights, 1e-300))
@@ -452,7 +473,7 @@ class Posterior:
         The lowest sds lie below the data's floor, so a search that falls there is a collapse.
         """
         k = self.model.k
-        lowest = np.log(0.1 * self.data.sd_floor / self.data.sd)
+        lowest = np.log(0.1 * self.guard * self.data.sd_floor / self.data.sd)
         free_means = k if self.model.means is None else 0
         return [
             *[(-100.0, 100.0)] * (k - 1),
@@ -462,9 +483,4 @@ class Posterior:
 
     def derivatives(self, mixture: Mixture) -> tuple[Floats, Floats]:
         """Score (n_free,) and information (n_free, n_free) of the log posterior, no Jacobian."""
-        second = self.data.second_moments(mixture)
-        gradient, curvature = score_and_information(mixture, self.model, second)
-        return (
-            gradient + self.prior.score(mixture, self.model),
-            curvature + self.prior.information(mixture, self.model),
-        )
+        return self.prior.derivatives(mixture, self.model, self.data)

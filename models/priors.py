@@ -1,21 +1,27 @@
 """Prior distributions on the parameters of a mixture: values, densities and their derivatives.
 
-Each prior is stated on one constrained scale (weights, mean, variance or sd), and its log density
-is that scale's, without Jacobian: flat priors add nothing. The derivatives are by the
-unconstrained vector of a MixtureModel. No sampling, and no PyMC, lives here.
+Each prior is stated on one scale (weights, mean, variance, sd or log sd), and its log density
+is that scale's, without Jacobian: flat priors add nothing. A penalty on the likelihood is such a
+prior. The derivatives are by the unconstrained vector of a MixtureModel. No sampling, and no
+PyMC, lives here.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
+from numba import njit
 
 from models.mixture import LOG_2PI, Floats, Mixture
 from models.model import MixtureModel
 from models.problem import Data
+from models.uncertainty import score_and_information
+
+# a_n of `LogInverseGamma.penalty`; "chen" is 1/n.
+Penalty = float | Literal["chen"]
 
 
 class Terms(NamedTuple):
@@ -100,6 +106,54 @@ class InverseGamma:
 
 
 @dataclass(frozen=True)
+class LogInverseGamma:
+    """Each variance is InverseGamma(shape, scale), and the density is of log sd.
+
+    The density ~ sd^(-2 shape) exp(-scale/sd^2) is proper for any shape > 0. Stated on the
+    variance or the sd, where densities have sd^-2 or sd^-1 more, it would not be for the small
+    shapes of a penalty.
+    """
+
+    shape: float
+    scale: float
+
+    def __post_init__(self) -> None:
+        _require(self, positive=("shape", "scale"))
+
+    @classmethod
+    def penalty(cls, data: Data, a: Penalty = "chen") -> LogInverseGamma:
+        """LogInverseGamma(a, a s^2): but for a constant -a sum_k [s^2/sd_k^2 + log(sd_k^2/s^2)].
+
+        The penalty of Chen, Tan and Zhang (2008), s^2 the data's variance (divisor n). It bounds
+        the likelihood, and does not depend on the data's units. a: "chen" is 1/n, of which it
+        takes no more for consistency; another choice in use is 1/sqrt(n), which keeps sds further
+        from 0.
+        """
+        weight = 1.0 / data.n if isinstance(a, str) and a == "chen" else a
+        number = isinstance(weight, int | float | np.number) and not isinstance(weight, bool)
+        if not number or not 0.0 < float(weight) < math.inf:
+            raise ValueError(f"penalty: {a!r} is neither 'chen' nor a number > 0")
+        return cls(float(weight), float(weight) * data.sd**2)
+
+    def terms(self, sds: Floats) -> Terms:
+        """At the sds (m,): the density of log sd, its derivatives by log sd."""
+        pull = self.scale / sds**2
+        constant = math.log(2.0) + self.shape * math.log(self.scale) - math.lgamma(self.shape)
+        log_density = constant + log_inverse_gamma(sds, self.shape, self.scale)
+        return Terms(log_density, 2.0 * pull - 2.0 * self.shape, 4.0 * pull)
+
+    def standardised(self, shift: float, scale: float) -> LogInverseGamma:
+        """The same prior where the data are (x - shift)/scale."""
+        return LogInverseGamma(self.shape, self.scale / scale**2)
+
+
+@njit(cache=True, error_model="numpy")
+def log_inverse_gamma(sds: Floats, shape: float, scale: float) -> Floats:
+    """(m,): log density of each log sd under LogInverseGamma, but for its constant."""
+    return -2.0 * shape * np.log(sds) - scale / sds**2
+
+
+@dataclass(frozen=True)
 class LogNormal:
     """The log of each sd is Normal(mu, sigma)."""
 
@@ -151,13 +205,13 @@ class Prior:
 
     weights: Dirichlet | Flat
     means: Normal | Flat
-    sds: InverseGamma | LogNormal | HalfNormal | Flat
+    sds: InverseGamma | LogInverseGamma | LogNormal | HalfNormal | Flat
 
     def __post_init__(self) -> None:
         suited = {
             "weights": (Dirichlet, Flat),
             "means": (Normal, Flat),
-            "sds": (InverseGamma, LogNormal, HalfNormal, Flat),
+            "sds": (InverseGamma, LogInverseGamma, LogNormal, HalfNormal, Flat),
         }
         for name, kinds in suited.items():
             value = getattr(self, name)
@@ -182,6 +236,13 @@ class Prior:
     def flat(cls) -> Prior:
         """Density 1 everywhere, with which the MAP is the MLE."""
         return cls(Flat(), Flat(), Flat())
+
+    @classmethod
+    def penalised(cls, data: Data, penalty: Penalty = "chen") -> Prior:
+        """`LogInverseGamma.penalty` on the sds, else flat: the MAP maximises the penalised
+        likelihood of Chen, Tan and Zhang (2008).
+        """
+        return cls(Flat(), Flat(), LogInverseGamma.penalty(data, penalty))
 
     def standardised(self, shift: float, scale: float) -> Prior:
         """The same prior where the data are (x - shift)/scale."""
@@ -222,6 +283,13 @@ class Prior:
         full = np.diag(diagonal)
         full[: k - 1, : k - 1] = self._excess * k * (np.diag(w) - np.outer(w, w))[:-1, :-1]
         return model.selection.T @ full @ model.selection
+
+    def derivatives(
+        self, mixture: Mixture, model: MixtureModel, data: Data
+    ) -> tuple[Floats, Floats]:
+        """Score (n_free,) and information (n_free, n_free) of log-likelihood plus log density."""
+        score, information = score_and_information(mixture, model, data.second_moments(mixture))
+        return score + self.score(mixture, model), information + self.information(mixture, model)
 
     @property
     def _excess(self) -> float:

@@ -20,6 +20,9 @@ from models.model import MixtureModel
 # A component whose sd falls below this share of the data's own scale sits on one point.
 COLLAPSE = 1e-6
 
+# Of that floor, where a penalty bounds the likelihood: only what keeps squares from overflow.
+UNGUARDED = 1e-40
+
 # Nats an observation by which a compressed log-likelihood may be off: the rounding of a sum.
 TOLERANCE = 2e-14
 

@@ -22,7 +22,16 @@ from models.em import em
 from models.likelihood import moments
 from models.mixture import Floats, Mixture, draws_by_mean
 from models.model import MixtureModel
-from models.priors import Dirichlet, Flat, HalfNormal, InverseGamma, LogNormal, Normal, Prior
+from models.priors import (
+    Dirichlet,
+    Flat,
+    HalfNormal,
+    InverseGamma,
+    LogInverseGamma,
+    LogNormal,
+    Normal,
+    Prior,
+)
 from models.problem import Collapse, Data, Solution
 from tests.models.strategies import SECOND_ARTICLE
 
@@ -59,6 +68,11 @@ STRUCTURES = {
     "free": (MixtureModel(3), Prior(Dirichlet(2.5), Normal(0.7, 3.0), InverseGamma(2.5, 1.7))),
     "log-normal": (MixtureModel(2), Prior(Dirichlet(0.7), Flat(), LogNormal(0.3, 0.8))),
     "equal-sds": (MixtureModel(2, equal_sds=True), Prior(Flat(), Flat(), HalfNormal(1.9))),
+    "penalty": (MixtureModel(2), Prior(Flat(), Flat(), LogInverseGamma(0.01, 0.03))),
+    "penalty-equal-sds": (
+        MixtureModel(3, equal_sds=True),
+        Prior(Flat(), Flat(), LogInverseGamma(0.01, 0.03)),
+    ),
     "known-means": (
         MixtureModel(3, means=[-1.0, 0.5, 2.0]),
         Prior(Flat(), Flat(), InverseGamma(2.5, 1.7)),
@@ -81,7 +95,7 @@ def test_pymcs_density_is_the_likelihood_and_the_prior(model: MixtureModel, prio
     if model.means is None and isinstance(prior.means, Normal):
         constant -= model.k * math.log(data.sd)
     if model.sds is None:
-        power = {InverseGamma: 2, LogNormal: 1, HalfNormal: 1, Flat: 0}[type(prior.sds)]
+        power = {InverseGamma: 2, LogNormal: 1, HalfNormal: 1}.get(type(prior.sds), 0)
         constant -= power * n_sds * math.log(data.sd)
     if isinstance(prior.weights, Flat):
         constant -= math.lgamma(model.k)

@@ -6,10 +6,25 @@ from scipy import stats
 
 from models.mixture import Mixture
 from models.model import MixtureModel
-from models.priors import Dirichlet, Flat, HalfNormal, InverseGamma, LogNormal, Normal, Prior
+from models.priors import (
+    Dirichlet,
+    Flat,
+    HalfNormal,
+    InverseGamma,
+    LogInverseGamma,
+    LogNormal,
+    Normal,
+    Prior,
+)
 from models.problem import Data
 
-SD_PRIORS = [InverseGamma(2.5, 1.7), LogNormal(0.3, 0.8), HalfNormal(1.9), Flat()]
+SD_PRIORS = [
+    InverseGamma(2.5, 1.7),
+    LogInverseGamma(0.01, 0.03),
+    LogNormal(0.3, 0.8),
+    HalfNormal(1.9),
+    Flat(),
+]
 MODELS = {
     "free": MixtureModel(3),
     "equal_sds": MixtureModel(3, equal_sds=True),
@@ -45,6 +60,9 @@ def scipy_log_density(prior: Prior, mixture: Mixture, model: MixtureModel) -> fl
         match prior.sds:
             case InverseGamma(shape, scale):
                 total += stats.invgamma(shape, scale=scale).logpdf(sds**2).sum()
+            case LogInverseGamma(shape, scale):
+                variance = stats.invgamma(shape, scale=scale)
+                total += (variance.logpdf(sds**2) + np.log(2.0 * sds**2)).sum()
             case LogNormal(mu, sigma):
                 total += stats.lognorm(sigma, scale=np.exp(mu)).logpdf(sds).sum()
             case HalfNormal(scale):
@@ -113,6 +131,19 @@ def test_default_moves_with_the_data():
     assert moved.sds.scale == pytest.approx(own.sds.scale)
 
 
+def test_the_penalty_is_chen_tan_and_zhangs():
+    """Differences of its log density are those of -a sum [s^2/sd^2 + log(sd^2/s^2)]."""
+    x = np.random.default_rng(0).normal(3.0, 2.0, 50)
+    data, model = Data(x, np.ones(50)), MixtureModel(3)
+    pair = [random_mixture(model, seed) for seed in (1, 2)]
+    ratios = [np.var(x) / m.sds**2 for m in pair]
+    paper = [np.sum(ratio - np.log(ratio)) for ratio in ratios]
+    for given, a in (("chen", 1.0 / 50.0), (0.3, 0.3)):
+        prior = Prior.penalised(data, given)
+        found = np.subtract(*(prior.log_density(m, model) for m in pair))
+        assert found == pytest.approx(-a * np.subtract(*paper), rel=1e-12)
+
+
 def test_zero_weights():
     mixture, model = Mixture([0.0, 1.0], [0.0, 1.0], [1.0, 1.0]), MixtureModel()
     assert Prior(Dirichlet(1.0), Flat(), Flat()).log_density(mixture, model) == 0.0
@@ -126,6 +157,7 @@ def test_zero_weights():
         (lambda: Normal(np.nan, 1.0), "Normal mean"),
         (lambda: Normal(0.0, -1.0), "Normal sd"),
         (lambda: InverseGamma(2.0, 0.0), "InverseGamma scale"),
+        (lambda: LogInverseGamma(0.0, 1.0), "LogInverseGamma shape"),
         (lambda: LogNormal(0.0, "1"), "LogNormal sigma"),
         (lambda: HalfNormal(np.inf), "HalfNormal scale"),
         (lambda: Prior(Normal(0.0, 1.0), Flat(), Flat()), "weights"),
