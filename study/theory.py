@@ -22,8 +22,8 @@ from study.truth import Normal, StudentT, Truth
 
 DEGREE = 16
 
-# Observations that a quadrature stands for in a search for the target, so that the search's
-# certificate, in standard errors, is one for samples of up to this size.
+# Observations that a quadrature stands for in a search for the target, for the search's certificate
+# is in standard errors: it is good for samples of up to this size.
 LARGE = 1e6
 
 
@@ -70,8 +70,8 @@ def target(truth: Truth, model: MixtureModel) -> Mixture | None:
     """What the model's estimates tend to in large samples, components in the order of their means.
 
     The truth itself where the model holds; else the parameters at which the Kullback-Leibler
-    divergence from the truth to the model is least (White 1982), by Newton's method on
-    `quadrature` from the shared list of starts. As in samples, that is the highest regular
+    divergence from the truth to the model is least (White 1982), by EM on `quadrature` from the
+    shared list of starts. As in samples, that is the highest regular
     maximum: the expected log-likelihood of rounded observations is unbounded at their points.
     None where the target is not identified: fewer normal components than the model's are the
     truth, maxima are equally high, or no search ends in a certified one.
@@ -94,16 +94,16 @@ def target(truth: Truth, model: MixtureModel) -> Mixture | None:
 
 
 def _maximum(nodes: Data, model: MixtureModel, start: Mixture) -> tuple[float, Mixture] | None:
-    """The certified maximum near the start, its log-likelihood before it, if there is one."""
-    near = fit("em", nodes.x, model, counts=nodes.counts, start=start, max_iter=100, compress=False)
-    if near.mixture is None or near.status == "singular":
-        return None
+    """(log-likelihood, mixture) of the certified maximum that EM ends in, if it ends in one."""
     found = fit(
-        *("newton", nodes.x, model),
+        "em-squarem",
+        nodes.x,
+        model,
         counts=nodes.counts,
-        start=near.mixture,
-        gtol=1e-12,
+        start=start,
         compress=False,
+        tol=1e-11,
+        max_iter=1000,
     )
     certain = found.certificate is not None and found.certificate.certified
     return (found.loglik, found.mixture) if certain and found.mixture is not None else None

@@ -19,8 +19,8 @@ def folder(name, files="*.py"):
     return [str(path.relative_to(root)) for path in sorted((root / name).glob(files))]
 
 
-# The shared start takes EM steps, and what the estimates are held against Newton's, which is why
-# PyMC's rows depend on em.py and direct.py as well.
+# The shared start takes EM steps, and what estimates are held against is found by EM, which is why
+# PyMC's rows depend on em.py as well.
 SHARED = code(
     "models/mixture.py",
     "models/model.py",
@@ -29,7 +29,6 @@ SHARED = code(
     "models/compression.py",
     "models/starts.py",
     "models/em.py",
-    "models/direct.py",
     "models/uncertainty.py",
     "models/verdicts.py",
     "models/methods.py",
@@ -40,7 +39,7 @@ SHARED = code(
 )
 SOURCES = {
     "data": code("models/mixture.py", "study/truth.py", "study/simulate.py"),
-    "numeric": SHARED,
+    "numeric": SHARED + code("models/direct.py"),
     "pymc": SHARED
     + code(
         "models/priors.py",
