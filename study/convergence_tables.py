@@ -81,11 +81,11 @@ def rates(results: Results) -> pd.DataFrame:
 
 
 def rate_at_truth(unit: object) -> float:
-    """By quadrature; NaN where the model has no true parameters."""
-    if not isinstance(unit, Scenario) or unit.truth().k != unit.model.k or unit.family != "normal":
+    """By quadrature, at what the scenario's estimates tend to; NaN where that is not identified."""
+    target = unit.target() if isinstance(unit, Scenario) else None
+    if not isinstance(unit, Scenario) or target is None:
         return np.nan
-    truth, model = unit.truth(), unit.model.build()
-    return float(missing_information(truth, model, quadrature(truth))[0])
+    return float(missing_information(target, unit.model.build(), quadrature(unit.truth()))[0])
 
 
 def costs(results: Results, target: float) -> pd.DataFrame:

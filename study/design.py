@@ -21,6 +21,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    FiniteFloat,
     PositiveFloat,
     PositiveInt,
     TypeAdapter,
@@ -30,6 +31,8 @@ from pydantic import (
 )
 
 from models import METHODS, Mixture, MixtureModel
+from study.theory import target
+from study.truth import Family, Normal, SkewNormal, StudentT, Truth
 
 DESIGNS = Path(__file__).parent / "designs"
 ENGINES = ("numeric", "pymc")
@@ -72,15 +75,28 @@ class ModelSpec(_Strict):
         return MixtureModel(self.k, self.means, self.sds, self.equal_sds)
 
 
+# Left out of the content where they are not given, so that a scenario's digest tells what it holds.
+_Given = Field(default=None, exclude_if=lambda value: value is None)
+
+
 class Scenario(_Strict):
-    """One simulated setting: the true mixture, the sample size and the model fitted to it."""
+    """One simulated setting: the true mixture, the sample size and the model fitted to it.
+
+    weights, means, sds: of the true components, of any family; as many as there are. family: of
+    all components: normal, t with df degrees of freedom (2.1 to 1000), or skew-normal with a
+    slant. round_to: observations are rounded to multiples of it. model: what is fitted; its k may
+    differ from the number of true components, but must then be given.
+    """
 
     name: Name
-    family: Literal["normal"] = "normal"
+    family: Literal["normal", "t", "skew-normal"] = "normal"
     title: str = ""
     weights: list[Annotated[float, Field(ge=0, le=1)]]
     means: list[float]
     sds: list[PositiveFloat]
+    df: Annotated[float, Field(ge=2.1, le=1000)] | None = _Given
+    slant: FiniteFloat | None = _Given
+    round_to: PositiveFloat | None = _Given
     n: PositiveInt
     model: ModelSpec = ModelSpec()
     replicates: Replicates | None = None
@@ -90,16 +106,38 @@ class Scenario(_Strict):
 
     @model_validator(mode="after")
     def _mixture(self) -> Self:
+        for name, family in (("df", "t"), ("slant", "skew-normal")):
+            given = getattr(self, name) is not None
+            if given and self.family != family:
+                raise ValueError(f"{name}: is of family {family!r}; the family is {self.family!r}")
+            if not given and self.family == family:
+                raise ValueError(f"{name}: is missing; family {family!r} needs it")
         truth = self.truth()
-        if truth.k != self.model.k:
-            raise ValueError(f"{truth.k} true components but model.k is {self.model.k}")
-        if self.n < self.model.k:
-            raise ValueError(f"n: {self.n} is fewer than the {self.model.k} components")
+        parts, k = truth.components, self.model.k
+        if parts.k != k and "k" not in self.model.model_fields_set:
+            raise ValueError(f"{parts.k} true components but model.k is {k}; if so, give model.k")
+        if self.n < k:
+            raise ValueError(f"n: {self.n} is fewer than the {k} components")
+        if self.round_to is not None and self.round_to > parts.variance**0.5:
+            raise ValueError(
+                f"round_to: {self.round_to:g} is above the sd of the observations, "
+                f"{parts.variance**0.5:.3g}; give a smaller one"
+            )
         return self
 
-    def truth(self) -> Mixture:
-        """The true mixture, components in the order of their means."""
-        return Mixture(self.weights, self.means, self.sds).by_mean()
+    def truth(self) -> Truth:
+        """What is simulated, components in the order of their means."""
+        family: Family = Normal()
+        if self.df is not None:
+            family = StudentT(self.df)
+        elif self.slant is not None:
+            family = SkewNormal(self.slant)
+        mixture = Mixture(self.weights, self.means, self.sds).by_mean()
+        return Truth(mixture, family, self.round_to)
+
+    def target(self) -> Mixture | None:
+        """What the estimates are held against, with the model's K; None if it is not identified."""
+        return target(self.truth(), self.model.build())
 
 
 class Grid(_Strict):

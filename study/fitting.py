@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from models import METHODS, Fit, Mixture, fit
 from models.methods import as_data, warm_up
@@ -121,6 +122,7 @@ def fit_chunk(design: Design, chunk: Chunk, say: Callable[[str], None] = lambda 
         for method, count in design.replicates_of(unit).items()
         if METHODS[method].engine == chunk.engine
     }
+    target = unit.target() if isinstance(unit, Scenario) else None
     rows = Rows()
     say(f"{unit.name} {chunk.engine}: compiled code ready in {warm_up():.1f} s")
     begin = said = time.perf_counter()
@@ -146,7 +148,8 @@ def fit_chunk(design: Design, chunk: Chunk, say: Callable[[str], None] = lambda 
                     f"{unit.name} replicate {replicate} {method}: {result.status}: {result.message}"
                 )
             rows.fits.append({**key, **_fit_row(result, start)})
-            rows.estimates.extend({**key, **row} for row in _estimates(result, unit, design.level))
+            found = _estimates(result, target, design.level)
+            rows.estimates.extend({**key, **row} for row in found)
             rows.timings.append({**key, **_timing(result, start_seconds)})
             if result.draws is not None:
                 from study.labels import diagnose  # brings ArviZ, a second that only NUTS needs
@@ -214,24 +217,36 @@ def _failed(error: Exception, n: int, start: Start) -> dict[str, Any]:
     }
 
 
-def _estimates(result: Fit, unit: Scenario | DataSet, level: float) -> Iterator[dict[str, Any]]:
+def _estimates(result: Fit, target: Mixture | None, level: float) -> Iterator[dict[str, Any]]:
     if result.mixture is None:
         return
-    values, (lower, upper) = result.mixture.as_rows(), result.interval(level)
-    truth = unit.truth().as_rows() if isinstance(unit, Scenario) else np.full_like(values, np.nan)
+    values, (lower, upper), se = result.mixture.as_rows(), result.interval(level), result.se
+    truth = np.full_like(values, np.nan) if target is None else target.as_rows()
+    order = np.arange(result.model.k) if target is None else matching(result.mixture, target)
     for row, parameter in enumerate(PARAMETERS):
-        for j in range(result.model.k):
-            if result.se[row, j] == 0:  # known, not estimated
+        for j, own in enumerate(order):
+            if se[row, own] == 0:  # known, not estimated
                 continue
             yield {
                 "parameter": parameter,
                 "component": j + 1,
                 "truth": truth[row, j],
-                "estimate": values[row, j],
-                "se": result.se[row, j],
-                "lower": lower[row, j],
-                "upper": upper[row, j],
+                "estimate": values[row, own],
+                "se": se[row, own],
+                "lower": lower[row, own],
+                "upper": upper[row, own],
             }
+
+
+def matching(estimate: Mixture, target: Mixture) -> NDArray[np.intp]:
+    """(K,): which component of the estimate stands for each of the target's.
+
+    They match in the order of their means; among components whose target means are equal, and
+    which means therefore cannot tell apart, in the order of their sds. Both mixtures have their
+    components in the order of their means, ties by sd.
+    """
+    group = np.unique(target.means, return_inverse=True)[1]
+    return np.lexsort((estimate.sds, group))
 
 
 def _timing(result: Fit, start_seconds: float) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def data_set(design: Design, unit: Scenario | DataSet, replicate: int) -> Floats
     if isinstance(unit, DataSet):
         return read_column(unit.file, unit.column) / unit.divide_by
     rng = generator(design.seed, unit.name, replicate, "data")
-    return unit.truth().sample(unit.n, rng)[0]
+    return unit.truth().sample(unit.n, rng)
 
 
 def check_data(design: Design) -> None:

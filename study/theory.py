@@ -6,31 +6,125 @@ the nodes and whose counts are the weights times the density.
 
 from __future__ import annotations
 
-import numpy as np
+from itertools import permutations
 
+import numpy as np
+from scipy.special import roots_jacobi
+
+from models import fit
 from models.likelihood import complete_information
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
 from models.problem import Data
+from models.starts import candidates
 from models.uncertainty import score_and_information, standard_errors
+from study.truth import Normal, StudentT, Truth
 
-# Beyond REACH sds a component has no mass that doubles can hold beside 1.
-REACH, CELLS, DEGREE = 12.0, 96, 16
+DEGREE = 16
+
+# Observations that a quadrature stands for in a search for the target, for the search's certificate
+# is in standard errors: it is good for samples of up to this size.
+LARGE = 1e6
 
 
-def quadrature(truth: Mixture) -> Data:
-    """Nodes and weights that stand for one observation from the mixture; the counts sum to 1.
+def quadrature(truth: Mixture | Truth) -> Data:
+    """Nodes and weights that stand for one observation from the truth; the counts sum to 1.
 
-    Gauss-Legendre in cells no wider than a quarter of the sd of any component near them.
+    Gauss-Legendre in cells no wider than a quarter of the sd of any component near them; beyond
+    the cells of t components Gauss-Jacobi in 1/x, which takes up to second moments exactly. Of
+    rounded observations, the points that they fall on and their probabilities.
     """
-    reach = np.linspace(-REACH, REACH, CELLS + 1)
-    edges = np.unique(truth.means + truth.sds * reach[:, None])
-    nodes, weights = np.polynomial.legendre.leggauss(DEGREE)
-    half = 0.5 * np.diff(edges)[:, None]
-    x = (edges[:-1, None] + half + half * nodes).ravel()
-    counts = (half * weights).ravel() * truth.density(x)
+    truth = Truth(truth) if isinstance(truth, Mixture) else truth
+    parts = truth.components
+    edges = np.unique(parts.means + parts.sds * truth.family.edges[:, None])
+    if truth.round_to is not None:
+        step = truth.round_to
+        x = step * np.arange(np.floor(edges[0] / step), np.ceil(edges[-1] / step) + 1)
+        edges = np.append(x - 0.5 * step, x[-1] + 0.5 * step)
+        counts = np.diff(truth.cdf(edges))
+    else:
+        nodes, weights = np.polynomial.legendre.leggauss(DEGREE)
+        half = 0.5 * np.diff(edges)[:, None]
+        x = (edges[:-1, None] + half + half * nodes).ravel()
+        counts = (half * weights).ravel() * truth.density(x)
+    if isinstance(truth.family, StudentT):
+        tails = [_tail(truth, truth.family.df, edge) for edge in edges[[0, -1]]]
+        x, counts = (np.concatenate(arrays) for arrays in zip((x, counts), *tails, strict=True))
     kept = counts > 0
     return Data(x[kept], counts[kept])
+
+
+def _tail(truth: Truth, df: float, edge: float) -> tuple[Floats, Floats]:
+    """Nodes from the edge outwards, at u = reach/(x - mean) in (0, 1), and their weights.
+
+    The density times x^2 dx is u^(df - 3) du times what is smooth.
+    """
+    mean, power = truth.components.mean, df - 3.0
+    nodes, weights = roots_jacobi(DEGREE, 0.0, power)
+    u, reach = 0.5 * (1.0 + nodes), edge - mean
+    x = mean + reach / u
+    return x, weights / (1.0 + nodes) ** power * truth.density(x) * abs(0.5 * reach) / u**2
+
+
+def target(truth: Truth, model: MixtureModel) -> Mixture | None:
+    """What the model's estimates tend to in large samples, components in the order of their means.
+
+    The truth itself where the model holds; else the parameters at which the Kullback-Leibler
+    divergence from the truth to the model is least (White 1982), by EM on `quadrature` from the
+    shared list of starts. As in samples, that is the highest regular
+    maximum: the expected log-likelihood of rounded observations is unbounded at their points.
+    None where the target is not identified: fewer normal components than the model's are the
+    truth, maxima are equally high, or no search ends in a certified one.
+    """
+    if isinstance(truth.family, Normal) and truth.round_to is None:
+        parts = truth.components.as_rows()[:, truth.components.weights > 0]
+        if np.unique(parts[1:], axis=1).shape[1] < model.k:
+            return None
+        if _holds(model, truth.components):
+            return truth.components.by_mean()
+    nodes = quadrature(truth)
+    nodes = Data(nodes.x, LARGE * nodes.counts)
+    starts = candidates(nodes, model, np.random.default_rng(0))
+    found = [end for end in (_maximum(nodes, model, start) for start in starts) if end is not None]
+    best = max((loglik for loglik, _ in found), default=0.0)
+    highest = [_tied(mixture) for loglik, mixture in found if loglik > best - 1e-9 * LARGE]
+    rows = [mixture.as_rows() / [[1.0], [nodes.sd], [nodes.sd]] for mixture in highest]
+    same = all(np.allclose(other, rows[0], rtol=0.0, atol=1e-3) for other in rows)
+    return highest[0] if highest and same else None
+
+
+def _maximum(nodes: Data, model: MixtureModel, start: Mixture) -> tuple[float, Mixture] | None:
+    """(log-likelihood, mixture) of the certified maximum that EM ends in, if it ends in one."""
+    found = fit(
+        "em-squarem",
+        nodes.x,
+        model,
+        counts=nodes.counts,
+        start=start,
+        compress=False,
+        tol=1e-11,
+        max_iter=1000,
+    )
+    certain = found.certificate is not None and found.certificate.certified
+    return (found.loglik, found.mixture) if certain and found.mixture is not None else None
+
+
+def _tied(mixture: Mixture) -> Mixture:
+    """The mixture with means that rounding alone tells apart made equal, in the order of means."""
+    means = mixture.means.copy()
+    for j in range(1, mixture.k):
+        if means[j] - means[j - 1] < 1e-6 * mixture.variance**0.5:
+            means[j] = means[j - 1]
+    return Mixture(mixture.weights, means, mixture.sds).by_mean()
+
+
+def _holds(model: MixtureModel, truth: Mixture) -> bool:
+    """Whether the truth, its components in some order, is one of the model's mixtures."""
+    orders = permutations(range(truth.k)) if truth.k == model.k else ()
+    return any(
+        np.allclose(model.admit(truth.permuted(o)).as_rows(), truth.permuted(o).as_rows(), 1e-12, 0)
+        for o in orders
+    )
 
 
 def expected_information(truth: Mixture, model: MixtureModel) -> Floats:

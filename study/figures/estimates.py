@@ -99,9 +99,9 @@ def densities(results: Results) -> Figure:
 
 def _density(axes: Axes, scenario: Scenario) -> None:
     truth = scenario.truth()
-    x = span(truth)
+    x = span(truth.components)
     axes.plot(x, truth.density(x), color="black", lw=1.1)
-    for part, color in zip(np.exp(truth.log_joint(x)).T, COMPONENTS, strict=False):
+    for part, color in zip(truth.parts(x).T, COMPONENTS, strict=False):
         axes.plot(x, part, color=color, lw=0.9, ls=(0, (4, 1.5)))
     axes.set_ylim(bottom=0)
     axes.set_yticks([])

@@ -19,7 +19,8 @@ def folder(name, files="*.py"):
     return [str(path.relative_to(root)) for path in sorted((root / name).glob(files))]
 
 
-# The shared start takes EM steps, which is why PyMC's fits depend on em.py as well.
+# The shared start takes EM steps, and what estimates are held against is found by EM, which is why
+# PyMC's rows depend on em.py as well.
 SHARED = code(
     "models/mixture.py",
     "models/model.py",
@@ -31,11 +32,13 @@ SHARED = code(
     "models/uncertainty.py",
     "models/verdicts.py",
     "models/methods.py",
+    "study/truth.py",
+    "study/theory.py",
     "study/simulate.py",
     "study/fitting.py",
 )
 SOURCES = {
-    "data": code("models/mixture.py", "study/simulate.py"),
+    "data": code("models/mixture.py", "study/truth.py", "study/simulate.py"),
     "numeric": SHARED + code("models/direct.py"),
     "pymc": SHARED
     + code(

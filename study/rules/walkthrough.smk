@@ -9,7 +9,7 @@ rule walkthrough:
     input:
         SHARED,
         code("models/direct.py"),
-        code(*folder("study/walkthrough"), "study/walkthrough/page.md", "study/theory.py"),
+        code(*folder("study/walkthrough"), "study/walkthrough/page.md"),
         code("study/figures/style.py", "study/paper.mplstyle", "study/tables.py", "study/measures.py"),
         code(*(f"study/report/{exhibit.name}.rst" for exhibit in (*WALK_FIGURES, *WALK_TABLES))),
     output:

@@ -42,6 +42,13 @@ def test_the_same_certified_optimum_whatever_the_method(method, name):
 
 
 @pytest.mark.parametrize("method", OPTIMISERS)
+def test_nothing_to_estimate_is_no_failure(method):
+    result = fit(method, EASY, MixtureModel(1, means=[6], sds=[4]))
+    assert result.status == "ok"
+    assert result.mixture == Mixture([1], [6], [4])
+
+
+@pytest.mark.parametrize("method", OPTIMISERS)
 def test_at_a_certified_optimum_the_em_step_is_zero(method):
     result = fit(method, EASY)
     data = Data(EASY, np.ones(EASY.size))

@@ -39,7 +39,26 @@ def scenario(**changes):
         ({"scenarios": scenario(weights=[0.5, 0.4])}, r"scenarios\[0\]: weights: sum to 0.9"),
         ({"scenarios": scenario(family="cauchy")}, r"scenarios\[0\].family: .*'normal'"),
         ({"scenarios": scenario(n=1)}, r"scenarios\[0\]: n: 1 is fewer than the 2 components"),
-        ({"scenarios": scenario(model={"k": 3})}, "2 true components but model.k is 3"),
+        (
+            {"scenarios": scenario(weights=[1], means=[0], sds=[1])},
+            r"scenarios\[0\]: 1 true components but model.k is 2; if so, give model.k",
+        ),
+        ({"scenarios": scenario(family="t")}, r"scenarios\[0\]: df: is missing; family 't' needs"),
+        ({"scenarios": scenario(family="t", df=2)}, r"scenarios\[0\].df: .* equal to 2.1 .got 2"),
+        ({"scenarios": scenario(df=3)}, r"\[0\]: df: is of family 't'; the family is 'normal'"),
+        (
+            {"scenarios": scenario(family="t", df=3, slant=1)},
+            r"scenarios\[0\]: slant: is of family 'skew-normal'; the family is 't'",
+        ),
+        (
+            {"scenarios": scenario(family="skew-normal", slant=float("inf"))},
+            r"scenarios\[0\].slant: .*finite number .got inf",
+        ),
+        ({"scenarios": scenario(round_to=0)}, r"scenarios\[0\].round_to: .* greater than 0"),
+        (
+            {"scenarios": scenario(round_to=2)},
+            r"scenarios\[0\]: round_to: 2 is above the sd of the observations, 1.8; give a smaller",
+        ),
         ({"scenarios": scenario(model={"k": 2, "sdz": 1})}, "model.sdz: unknown key"),
         ({"scenarios": scenario() + scenario()}, "the name 'one' is used more than once"),
         ({"scenarios": []}, "there is nothing to fit"),
@@ -91,12 +110,54 @@ def test_a_scenarios_content_changes_with_what_its_fits_depend_on(tmp_path):
     assert one.content("one", "numeric") == retitled.content("one", "numeric")
 
 
+def test_what_a_scenario_does_not_use_is_not_in_its_content(tmp_path):
+    """So that old results stay good when there is something new to choose."""
+    plain = load(write(tmp_path)).scenario("one")
+    assert not {"df", "slant", "round_to"} & set(plain.model_dump(mode="json"))
+    contents = {
+        load(write(tmp_path, scenarios=scenario(**changes))).content("one")
+        for changes in (
+            {},
+            {"round_to": 0.5},
+            {"family": "t", "df": 3},
+            {"family": "t", "df": 4},
+            {"family": "skew-normal", "slant": 3},
+            {"family": "skew-normal", "slant": -3},
+        )
+    }
+    assert len(contents) == 6
+
+
+def test_every_shipped_scenario_but_one_has_a_target_of_its_models_size():
+    scenarios = load("default").all_scenarios() + load("smoke").all_scenarios()
+    targets = {s.name: (s.target(), s) for s in scenarios}
+    assert [name for name, (found, _) in targets.items() if found is None] == ["one-with-two"]
+    for found, s in targets.values():
+        assert found is None or found.k == s.model.k
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "means", "sds"),
+    [
+        ("mw4", [1 / 3, 2 / 3], [0, 0], [1 / 10, 1]),
+        ("mw5", [9 / 10, 1 / 10], [0, 0], [1 / 10, 1]),
+        ("mw6", [1 / 2, 1 / 2], [-1, 1], [2 / 3, 2 / 3]),
+        ("mw7", [1 / 2, 1 / 2], [-3 / 2, 3 / 2], [1 / 2, 1 / 2]),
+        ("mw8", [3 / 4, 1 / 4], [0, 3 / 2], [1, 1 / 3]),
+    ],
+)
+def test_densities_of_marron_and_wand(name, weights, means, sds):
+    """Their table 1, components by mean and then by sd."""
+    found = load("default").scenario(name).target()
+    np.testing.assert_allclose(found.as_rows(), [weights, means, sds], atol=1e-9)
+
+
 def test_grid_scenarios_have_the_separation_and_sd_ratio_they_say():
     design = load("default")
     cells = [s for g in design.grids for s in g.scenarios()]
     assert len(cells) == 4 * 2 * 2 * 3
     for cell in cells:
-        truth = cell.truth()
+        truth = cell.truth().components
         rms = np.sqrt(np.mean(np.square(truth.sds)))
         assert (truth.means[1] - truth.means[0]) / rms == pytest.approx(cell.separation)
         assert truth.sds[1] / truth.sds[0] == pytest.approx(cell.sd_ratio)

@@ -35,6 +35,17 @@ KNOWN = Scenario(
     n=50,
     model=ModelSpec(means=[0, 2], sds=[1, 1]),
 )
+TAILS = Scenario(
+    name="tails",
+    family="t",
+    df=3,
+    weights=[0.2, 0.3, 0.5],
+    means=[0, 4, 8],
+    sds=[1, 1, 1],
+    round_to=0.5,
+    n=50,
+    model=ModelSpec(k=2),
+)
 FAITHFUL = DataSet(
     name="faithful",
     file=Path(__file__).parents[2] / "study/data/faithful.csv",
@@ -51,7 +62,7 @@ def design(methods=tuple(METHODS), **parts):
 
 DESIGNS = {
     "grid and data": design(grids=[GRID], scenarios=[NAMED, KNOWN], data=[FAITHFUL]),
-    "no grid": design(scenarios=[NAMED], data=[FAITHFUL]),
+    "no grid": design(scenarios=[NAMED, TAILS], data=[FAITHFUL]),
     "only data": design(data=[FAITHFUL]),
     "one optimiser": design(["newton"], grids=[GRID], data=[FAITHFUL]),
     "only a sampler": design(["nuts-ordered"], scenarios=[NAMED], data=[FAITHFUL]),
@@ -69,7 +80,7 @@ def synthetic(design, replicates=None, draws=60):
     rows = {kind: [] for kind in SCHEMA}
     for unit in design.units():
         real = isinstance(unit, DataSet)
-        truth = Scenario.truth(NAMED) if real else unit.truth()
+        truth = NAMED.target() if real else unit.target()
         n = 272 if real else unit.n
         counts = design.replicates_of(unit)
         for replicate in range(1 if real else replicates or REPLICATES):

@@ -1,10 +1,15 @@
+from itertools import permutations
+
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from models import METHODS
+from models import METHODS, Mixture
 from study.design import Chunk, chunks, load
-from study.fitting import SCHEMA, fit_chunk, frames, gather
+from study.fitting import SCHEMA, fit_chunk, frames, gather, matching
+from tests.models.strategies import mixtures
 
 DESIGN = load("smoke")
 
@@ -66,6 +71,52 @@ def test_a_fit_that_breaks_is_a_row_and_the_chunk_goes_on(monkeypatch):
 def test_known_parameters_are_no_estimates():
     found = frames(fit_chunk(DESIGN, Chunk("article-1", "numeric", 0, 1)))
     assert set(found["estimates"]["parameter"]) == {"weight"}
+
+
+def test_estimates_are_held_against_the_target():
+    design = load("default")
+    estimates = frames(fit_chunk(design, Chunk("contaminated", "numeric", 0, 2)))["estimates"]
+    target = design.scenario("contaminated").target()
+    for _, rows in estimates.groupby(["replicate", "method"]):
+        np.testing.assert_array_equal(rows["truth"], target.as_rows().ravel())
+    estimates = frames(fit_chunk(design, Chunk("one-with-two", "numeric", 0, 1)))["estimates"]
+    assert len(estimates) > 0
+    assert estimates["truth"].isna().all()
+
+
+def test_components_of_equal_means_are_told_apart_by_their_sds():
+    """Sds of 1 and .1 from 500 observations: no estimates come near each other."""
+    rows = frames(fit_chunk(load("default"), Chunk("mw4", "numeric", 0, 8)))["estimates"]
+    table = rows.pivot(
+        index=["replicate", "method"], columns=["parameter", "component"], values="estimate"
+    )
+    assert (table["sd", 1] < 0.3).all()
+    assert (table["sd", 2] > 0.7).all()
+    assert (table["mean", 1] > table["mean", 2]).any()
+    inside = rows["lower"].le(rows["estimate"]) & rows["estimate"].le(rows["upper"])
+    assert inside.all()
+
+
+@given(mixtures(), st.data())
+def test_matching_is_the_nearest_assignment_of_means_and_then_of_sds(estimate, data):
+    """By all permutations; target means are whole numbers, to have ties."""
+    k, number = estimate.k, st.integers(0, 2)
+    means, sds = (data.draw(st.lists(number, min_size=k, max_size=k)) for _ in range(2))
+    target = Mixture(np.full(k, 1 / k), means, np.array(sds) + 1.0).by_mean()
+    estimate = estimate.by_mean()
+    found = matching(estimate, target)
+
+    def distance(order):
+        rows = estimate.permuted(order).as_rows() - target.as_rows()
+        return np.sum(rows[1:] ** 2, axis=1)
+
+    everything = [distance(order) for order in permutations(range(k))]
+    by_mean, by_sd = distance(found)
+    least = min(mean for mean, _ in everything)
+    assert by_mean == pytest.approx(least, abs=1e-9)
+    assert by_sd <= min(sd for mean, sd in everything if mean <= least + 1e-12) + 1e-9
+    if len(set(means)) == k:
+        np.testing.assert_array_equal(found, np.arange(k))
 
 
 def test_nuts_leaves_draws_and_diagnostics():

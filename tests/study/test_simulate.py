@@ -25,7 +25,7 @@ def test_data_sets_do_not_change_between_releases():
     design = load("smoke")
     x = data_set(design, design.scenario("birds"), 0)
     assert x.shape == (100,)
-    assert abs(x.mean() - design.scenario("birds").truth().mean) < 5 * 4.8 / 10
+    assert abs(x.mean() - design.scenario("birds").truth().components.mean) < 5 * 4.8 / 10
 
 
 @pytest.mark.parametrize(
