@@ -124,6 +124,7 @@ def map_estimate(
         _trace(path, passes, data) if trace else None,
         objective_score=gradient,
         objective_information=curvature,
+        log_prior=posterior.prior.log_density(path[-1], model),
         compile_seconds=seconds,
     )
 

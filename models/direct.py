@@ -180,6 +180,7 @@ def _run(
         _trace(objective, path) if trace else None,
         objective_score=score,
         objective_information=information,
+        log_prior=objective.log_penalty(end),
     )
 
 

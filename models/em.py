@@ -164,6 +164,7 @@ def em(
         _trace(path, mixture, data, passes) if trace else None,
         objective_score=score,
         objective_information=information,
+        log_prior=_log_penalty(pull, mixture, model),
     )
 
 
@@ -337,6 +338,7 @@ def em_squarem(
         _trace(path, mixture, data, passes) if trace else None,
         objective_score=score,
         objective_information=information,
+        log_prior=_log_penalty(pull, mixture, model),
     )
 
 

@@ -36,7 +36,7 @@ from models.problem import (
     Uncertified,
     cells_for,
 )
-from models.starts import START_SIZE, pilot, shared_start
+from models.starts import START_SIZE, Start, pilot, several_starts, shared_start
 from models.uncertainty import (
     CERTIFIED_DISTANCE,
     Certificate,
@@ -84,7 +84,8 @@ class Fit:
     """One fit of one data set by one method; components in the order of their means.
 
     mixture: the estimate (posterior mean for NUTS), None if the method failed. loglik: of the
-    data at it, in nats, all constants in. status: ok (converged by the method's own word or by
+    data at it, in nats, all constants in; objective: with the log prior or penalty, where the
+    method has one, but for a constant. status: ok (converged by the method's own word or by
     the certificate), not-converged, singular (a component collapsed onto a point) or failed;
     message says more. converged: the method's own word. certificate: of the optimum of its
     objective (None for samplers). n_iter, evaluations: what it took, by kind; "start" counts the
@@ -102,6 +103,7 @@ class Fit:
     n: float
     mixture: Mixture | None
     loglik: float
+    objective: float
     status: Status
     message: str
     converged: bool
@@ -173,6 +175,7 @@ def fit(
     *,
     counts: ArrayLike | None = None,
     start: Mixture | None = None,
+    starts: int = 1,
     rng: np.random.Generator | int | None = None,
     compress: bool | Literal["auto"] = "auto",
     **options: Any,
@@ -180,11 +183,14 @@ def fit(
     """Fit a mixture to x, (n,) or what `compress` made, by one of METHODS.
 
     model: default MixtureModel(), two components with everything free. counts (n,): observation
-    weights, default ones. start: default the shared start of starts.py. rng: a Generator or a
-    seed, default 0. compress: whether to pass over the data through the nodes of compression.py,
-    "auto" for samples of the method's compress_from or more; the log-likelihood, certificate and
-    standard errors of the result are of the exact sample either way, unless it was streamed and
-    cannot be read again. options: the method's own (see its function), such as trace=True.
+    weights, default ones. start: default the shared start of starts.py. starts: run the method
+    from so many of its list, those best after short runs, and give the end with the highest
+    objective, certified and believable if there is one; all that they took is in its evaluations
+    and seconds. rng: a Generator or a seed, default 0. compress: whether to pass over the data
+    through the nodes of compression.py, "auto" for samples of the method's compress_from or more;
+    the log-likelihood, certificate and standard errors of the result are of the exact sample
+    either way, unless it was streamed and cannot be read again. options: the method's own (see
+    its function), such as trace=True.
 
     Raises ValueError for bad input, naming the argument. What goes wrong in the fit itself is in
     the Fit's status and message.
@@ -204,6 +210,15 @@ def fit(
     _check_options(method, run, options)
     generator = np.random.default_rng(0 if rng is None else rng)
     compile_seconds = load_engine(METHODS[method].engine) + warm_up()
+
+    if starts != 1:
+        _check_starts(starts, start, method)
+        begin = time.perf_counter()
+        several = several_starts(data, model, generator, starts)
+        start_seconds = time.perf_counter() - begin
+        options |= {"counts": counts, "rng": generator, "compress": compress}
+        ends = [fit(method, x, model, start=one.mixture, **options) for one in several]
+        return _best(ends, several, start_seconds, compile_seconds)
 
     begin = time.perf_counter()
     passes = 0
@@ -252,6 +267,33 @@ def fit(
         start_seconds=start_seconds,
         compile_seconds=compile_seconds + solution.compile_seconds,
         extra=_passes(passes, used, exact_passes),
+    )
+
+
+def _check_starts(starts: int, start: Mixture | None, method: str) -> None:
+    if isinstance(starts, bool) or not isinstance(starts, int | np.integer) or starts < 1:
+        raise ValueError(f"starts: {starts!r} is not a whole number of at least 1")
+    if start is not None:
+        raise ValueError("starts: is of the shared list; give it or start, not both")
+    if METHODS[method].kind == "posterior":
+        raise ValueError(f"starts: {method} has a start for each chain; give chains, not starts")
+
+
+def _best(ends: list[Fit], starts: list[Start], start_seconds: float, compiled: float) -> Fit:
+    """The best of several fits of the same data, with what all of them took."""
+    best = max(
+        ends,
+        key=lambda end: (end.verdict() == "certified", np.nan_to_num(end.objective, nan=-np.inf)),
+    )
+    kinds = {kind for end in ends for kind in end.evaluations}
+    spent = {kind: sum(end.evaluations.get(kind, 0) for end in ends) for kind in kinds}
+    spent |= {"start": starts[0].passes, "starts": len(ends)}
+    return replace(
+        best,
+        evaluations=MappingProxyType(spent),
+        seconds=sum(end.seconds for end in ends),
+        start_seconds=start_seconds,
+        compile_seconds=compiled + sum(end.compile_seconds for end in ends),
     )
 
 
@@ -444,6 +486,7 @@ def _record(
         n=data.n,
         mixture=None if second is None else mixture.permuted(order),
         loglik=float(loglik),
+        objective=float(loglik + solution.log_prior),
         status=status,
         message=solution.message,
         converged=solution.converged,

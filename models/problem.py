@@ -299,6 +299,7 @@ class Solution:
     objective_score (p,) and objective_information (p, p):
     of the method's objective at the solution, in the model's unconstrained coordinates, where the
     objective is not the log-likelihood (a log posterior); None otherwise.
+    log_prior: what the objective has beside the log-likelihood there, but for a constant.
     compile_seconds: how much of the running time went into compilation.
     """
 
@@ -313,6 +314,7 @@ class Solution:
     diagnostics: dict[str, float] = field(default_factory=dict)
     objective_score: Floats | None = None
     objective_information: Floats | None = None
+    log_prior: float = 0.0
     compile_seconds: float = 0.0
 
 

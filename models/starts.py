@@ -1,7 +1,7 @@
 """Starting points shared by every method that needs one.
 
 The list is the same for all methods: a quantile split, k-means, an equal-means split by scale,
-and random centres with random scales. `shared_start` runs a few EM steps from each and keeps the
+and random centres with random scales. `several_starts` runs a few EM steps from each and keeps the
 best (Biernacki, Celeux and Govaert 2003, "em-EM"). Of a large sample a random part serves.
 """
 
@@ -66,13 +66,30 @@ def shared_start(
     data, or a random START_SIZE of them. A streamed sample's start is the estimate from its first
     chunks that its cells were made for, as long as that has the model's K.
     """
+    return several_starts(data, model, rng, 1, n_random, short)[0]
+
+
+def several_starts(
+    data: Data,
+    model: MixtureModel,
+    rng: np.random.Generator,
+    count: int,
+    n_random: int | None = None,
+    short: int = 5,
+) -> list[Start]:
+    """The `count` best candidates as `shared_start` has them, the best first.
+
+    n_random: of the list, default 6 or three times the count. Ends of short runs that are the
+    same start count once, so there may be fewer. All passes are in the first one's.
+    """
     if isinstance(data, CompressedData) and data.streamed_for(model.k):
-        return Start(model.admit(data.compressed.cells.pilot), 0)
+        return [Start(model.admit(data.compressed.cells.pilot), 0)]
     data = data.thinned(START_SIZE, rng)
     if model.n_free == 0 or model.k == 1:
-        return Start(candidates(data, model, rng, 0)[0], 0)
-    best, best_loglik, passes = None, -np.inf, 0
-    everything = candidates(data, model, rng, n_random)
+        return [Start(candidates(data, model, rng, 0)[0], 0)]
+    ends: list[tuple[float, Mixture]] = []
+    passes = 0
+    everything = candidates(data, model, rng, max(6, 3 * count) if n_random is None else n_random)
     for mixture in everything:
         for _ in range(short):
             expected = e_step(mixture, data)
@@ -84,9 +101,11 @@ def shared_start(
             expected = e_step(mixture, data)
             passes += 1
             regular = model.sds is not None or expected.t[:, 0].min() >= 2.0
-            if regular and expected.loglik > best_loglik:
-                best, best_loglik = mixture, expected.loglik
-    return Start(everything[0] if best is None else best, passes)
+            if regular and all(expected.loglik != loglik for loglik, _ in ends):
+                ends.append((expected.loglik, mixture))
+    ends.sort(key=lambda end: -end[0])
+    chosen = [mixture for _, mixture in ends[:count]] or everything[:1]
+    return [Start(mixture, passes if i == 0 else 0) for i, mixture in enumerate(chosen)]
 
 
 def pilot(data: Data, model: MixtureModel, start: Mixture, size: int = PILOT_SIZE) -> Mixture:

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 
-from models import Mixture, MixtureModel
+from models import Mixture, MixtureModel, fit
 from models.em import e_step
 from models.problem import Data
-from models.starts import candidates, shared_start
+from models.starts import candidates, several_starts, shared_start
 
+CLOSE = Mixture([0.2, 0.5, 0.3], [0.0, 3.0, 6.0], [0.7, 1.0, 1.5])
 BIMODAL, _ = Mixture([0.5, 0.5], [0.0, 8.0], [1.0, 1.0]).sample(300, np.random.default_rng(0))
 
 
@@ -69,3 +70,41 @@ def test_quartiles_are_the_same_with_and_without_sorting(n):
     low, high = equal.quantiles([0.25, 0.75])
     assert equal._quartiles == (low, high)
     assert Data(x, 2.0 * np.ones(n))._quartiles == (low, high)
+
+
+def test_several_starts_begin_with_the_shared_one_and_are_all_different():
+    data = as_data(CLOSE.sample(200, np.random.default_rng(3))[0])
+    model = MixtureModel(3)
+    several = several_starts(data, model, np.random.default_rng(1), 5)
+    assert len(several) == 5
+    logliks = [data.moments(one.mixture).loglik for one in several]
+    assert logliks == sorted(set(logliks), reverse=True)
+    one = several_starts(data, model, np.random.default_rng(1), 1)[0]
+    assert one.mixture == shared_start(data, model, np.random.default_rng(1)).mixture
+
+
+@pytest.mark.parametrize("method", ["em", "newton", "map"])
+def test_more_starts_never_end_lower_and_count_all_that_they_took(method):
+    """Three close components, where starts end apart."""
+    model = MixtureModel(3)
+    for seed in range(5):
+        x = CLOSE.sample(100, np.random.default_rng(seed))[0]
+        one, ten = (fit(method, x, model, starts=n, rng=seed) for n in (1, 10))
+        if one.verdict() == "certified":
+            assert ten.verdict() == "certified"
+            assert ten.objective >= one.objective - 1e-6
+        assert ten.evaluations["starts"] > 1
+        assert ten.evaluations["start"] > one.evaluations["start"]
+        assert ten.start == ten.start.by_mean()
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [({"starts": 0}, "starts: 0"), ({"starts": 2.5}, "starts: 2.5"),
+     ({"starts": 3, "start": Mixture([1.0], [0.0], [1.0])}, "not both")],
+)  # fmt: skip
+def test_wrong_numbers_of_starts_are_refused(options, word):
+    with pytest.raises(ValueError, match=word):
+        fit("em", [1.0, 2.0, 3.0], MixtureModel(1), **options)
+    with pytest.raises(ValueError, match="a start for each chain"):
+        fit("nuts", [1.0, 2.0, 3.0], starts=2)
