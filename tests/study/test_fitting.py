@@ -3,7 +3,7 @@ from itertools import permutations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from models import METHODS, Mixture
@@ -99,7 +99,8 @@ def test_components_of_equal_means_are_told_apart_by_their_sds():
 
 @given(mixtures(), st.data())
 def test_matching_is_the_nearest_assignment_of_means_and_then_of_sds(estimate, data):
-    """By all permutations; target means are whole numbers, to have ties."""
+    """By all permutations; the target has whole numbers, to have ties, and the estimate none."""
+    assume(np.diff(np.sort(estimate.means)).min(initial=1.0) > 1e-3)
     k, number = estimate.k, st.integers(0, 2)
     means, sds = (data.draw(st.lists(number, min_size=k, max_size=k)) for _ in range(2))
     target = Mixture(np.full(k, 1 / k), means, np.array(sds) + 1.0).by_mean()

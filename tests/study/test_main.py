@@ -77,4 +77,4 @@ def test_unknown_names_are_one_line_and_exit_code_2(capsys, arguments, says):
 def test_check_counts_the_fits(capsys):
     code, out, _ = run(capsys, "check", "smoke")
     assert code == 0
-    assert "6 scenarios, 2 data sets" in out
+    assert "8 scenarios, 2 data sets" in out
