@@ -42,8 +42,8 @@ SOURCES = {
         "models/bayes.py",
         "models/posterior.py",
         "models/pytensor_op.py",
-        "study/labels.py",
-    ),
+    )
+    + folder("study/labels"),
 }
 KINDS = ["fits", "estimates", "labels", "draws", "timings"]
 CHUNK = f"{OUT}/fits/{{scenario}}/{{engine}}/{{first}}-{{last}}"
