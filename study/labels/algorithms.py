@@ -106,9 +106,9 @@ def stephens(
     start = _shares(_pivot(draws, data, pivot), data)
 
     def costs(mean: Floats) -> Floats:
-        return passes.expected_costs(flat, data.x, data.counts, np.log(mean + LEAST_SHARE))
+        return passes.costs(flat, data.x, data.counts, np.log(mean + LEAST_SHARE), False)
 
-    running = _Running(passes.summed_shares, flat, data)
+    running = _Running(flat, data, hard=False)
     return _iterate(draws, costs, start, lambda p: running.moved_to(p) / len(flat), max_iter)
 
 
@@ -122,8 +122,8 @@ def ecr(
     in observations.
     """
     flat, data = _checked(draws, x, counts)
-    allocation = _shares(_pivot(draws, data, pivot), data).argmax(axis=0)
-    costs = passes.allocation_costs(flat, data.x, data.counts, allocation)
+    reference = _indicators(_shares(_pivot(draws, data, pivot), data))
+    costs = passes.costs(flat, data.x, data.counts, reference, True)
     return _relabelling(draws, *assign(costs))
 
 
@@ -140,7 +140,7 @@ def ecr_iterative_1(
     Rodriguez and Walker (2014), JCGS 23, algorithm 3 (first iterative version). Margins: in
     observations.
     """
-    return _iterative_ecr(draws, x, counts, pivot, max_iter, passes.summed_allocations)
+    return _iterative_ecr(draws, x, counts, pivot, max_iter, hard=True)
 
 
 def ecr_iterative_2(
@@ -156,7 +156,7 @@ def ecr_iterative_2(
     The second iterative version of R's label.switching (Papastamoulis 2016, JSS 69). It need not
     settle, and then says so. Margins: in observations.
     """
-    return _iterative_ecr(draws, x, counts, pivot, max_iter, passes.summed_shares)
+    return _iterative_ecr(draws, x, counts, pivot, max_iter, hard=False)
 
 
 def data_based(
@@ -218,7 +218,7 @@ def to_mixture(
     if mixture.k != flat.shape[-1]:
         raise ValueError(f"mixture: has {mixture.k} components; the draws have {flat.shape[-1]}")
     reference = np.log(mixture.responsibilities(data.x).T + LEAST_SHARE)
-    return _relabelling(draws, *assign(passes.expected_costs(flat, data.x, data.counts, reference)))
+    return _relabelling(draws, *assign(passes.costs(flat, data.x, data.counts, reference, False)))
 
 
 type Algorithm = Callable[[Floats, Floats, Floats, Floats], Relabelling]
@@ -279,24 +279,22 @@ def check_draws(draws: Floats) -> None:
 
 
 class _Running:
-    """Sums over all draws at the permutations of the moment; only draws that moved are redone."""
+    """`passes.sums` at the permutations of the moment; only draws that moved are gone through."""
 
-    def __init__(
-        self, add: Callable[[Floats, Floats, Permutations], Floats], flat: Floats, data: Data
-    ) -> None:
-        self.add, self.flat, self.x = add, flat, data.x
+    def __init__(self, flat: Floats, data: Data, hard: bool) -> None:
+        self.flat, self.x, self.hard = flat, data.x, hard
         self.permutations: Permutations | None = None
 
     def moved_to(self, permutations: Permutations) -> Floats:
         if self.permutations is None:
-            self.total = self.add(self.flat, self.x, permutations)
+            self.total = passes.sums(self.flat, self.x, permutations, self.hard)
         else:
             moved = np.any(permutations != self.permutations, axis=1)
-            part = self.flat[moved]
-            self.total = self.total + (
-                self.add(part, self.x, permutations[moved])
-                - self.add(part, self.x, self.permutations[moved])
+            after, before = (
+                passes.sums(self.flat[moved], self.x, p[moved], self.hard)
+                for p in (permutations, self.permutations)
             )
+            self.total = self.total + (after - before)
         self.permutations = permutations
         return self.total
 
@@ -307,23 +305,24 @@ def _iterative_ecr(
     counts: ArrayLike | None,
     pivot: Floats | None,
     max_iter: int,
-    add: Callable[[Floats, Floats, Permutations], Floats],
+    hard: bool,
 ) -> Relabelling:
+    """ECR whose next pivot is the allocation by the sums of allocations (hard) or of shares."""
     flat, data = _checked(draws, x, counts)
-    start = _shares(_pivot(draws, data, pivot), data).argmax(axis=0)
+    start = _indicators(_shares(_pivot(draws, data, pivot), data))
 
-    def costs(allocation: passes.Allocations) -> Floats:
-        return passes.allocation_costs(flat, data.x, data.counts, allocation)
+    def costs(reference: Floats) -> Floats:
+        return passes.costs(flat, data.x, data.counts, reference, True)
 
-    running = _Running(add, flat, data)
-    return _iterate(draws, costs, start, lambda p: running.moved_to(p).argmax(axis=0), max_iter)
+    running = _Running(flat, data, hard)
+    return _iterate(draws, costs, start, lambda p: _indicators(running.moved_to(p)), max_iter)
 
 
-def _iterate[Reference](
+def _iterate(
     draws: Floats,
-    costs: Callable[[Reference], Floats],
-    reference: Reference,
-    update: Callable[[Permutations], Reference],
+    costs: Callable[[Floats], Floats],
+    reference: Floats,
+    update: Callable[[Permutations], Floats],
     max_iter: int,
 ) -> Relabelling:
     """Assignments given the reference, the reference given them, until no assignment changes."""
@@ -370,6 +369,11 @@ def _pivot(draws: Floats, data: Data, pivot: Floats | None) -> Floats:
 
 def _shares(pivot: Floats, data: Data) -> Floats:
     return Mixture.of_rows(pivot.copy()).responsibilities(data.x).T
+
+
+def _indicators(shares: Floats) -> Floats:
+    """(K, n): one for the largest share of each observation, zero for the others."""
+    return np.eye(len(shares))[:, shares.argmax(axis=0)]
 
 
 def _shifted(flat: Floats, shift: float) -> Floats:

@@ -13,46 +13,29 @@ from typing import Any
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from models import likelihood
 from models.likelihood import BLOCK, REASSOCIATE, fast_exp, fast_log
 from models.mixture import LOG_2PI, Floats
-from study.labels.assignment import Permutations, invert
-
-type Allocations = NDArray[np.intp]
+from study.labels.assignment import Permutations
 
 
-def expected_costs(draws: Floats, x: Floats, counts: Floats, reference: Floats) -> Floats:
-    """(m, K, K): minus the sum over i of counts_i t_il reference_ji, for reference (K, n)."""
-    k = draws.shape[-1]
-    out = np.zeros((draws.shape[0], k, k))
-    _expected_costs(*_terms(draws), x, counts, np.ascontiguousarray(reference), out)
-    return out
+def costs(draws: Floats, x: Floats, counts: Floats, reference: Floats, hard: bool) -> Floats:
+    """(m, K, K): minus the sum over i of counts_i t_il reference_ji, for reference (K, n).
 
-
-def summed_shares(draws: Floats, x: Floats, permutations: Permutations) -> Floats:
-    """(K, n): responsibilities of the permuted draws, summed over the draws."""
-    out = np.zeros((draws.shape[-1], x.size))
-    _summed_shares(*_terms(_permuted(draws, permutations)), x, out)
-    return out
-
-
-def allocation_costs(draws: Floats, x: Floats, counts: Floats, pivot: Allocations) -> Floats:
-    """(m, K, K): minus the count of observations that pivot (n,) gives to j and the draw to l.
-
-    A draw gives an observation to its most probable component.
+    t: the responsibilities or, if hard, one for the most probable component and zero for the
+    others: with the indicators (K, n) of an allocation, minus the counts of its agreements.
     """
     k = draws.shape[-1]
     out = np.zeros((draws.shape[0], k, k))
-    _allocation_costs(*_terms(draws), x, counts, pivot, out)
+    _costs(*_terms(draws), x, counts, np.ascontiguousarray(reference), hard, out)
     return out
 
 
-def summed_allocations(draws: Floats, x: Floats, permutations: Permutations) -> Floats:
-    """(K, n): how many of the permuted draws give each observation to each component."""
+def sums(draws: Floats, x: Floats, permutations: Permutations, hard: bool) -> Floats:
+    """(K, n): t of the permuted draws, summed over the draws."""
     out = np.zeros((draws.shape[-1], x.size))
-    _summed_allocations(*_terms(draws), x, invert(permutations), out)
+    _sums(*_terms(draws), x, permutations, hard, out)
     return out
 
 
@@ -71,10 +54,6 @@ def loglik_and_entropy(draws: Floats, x: Floats, counts: Floats) -> tuple[Floats
     out = np.zeros((draws.shape[0], 2))
     _loglik_and_entropy(*_terms(draws), x, counts, out)
     return out[:, 0], out[:, 1]
-
-
-def _permuted(draws: Floats, permutations: Permutations) -> Floats:
-    return np.take_along_axis(draws, permutations[..., None, :], axis=-1)
 
 
 def _terms(draws: Floats) -> tuple[Floats, Floats, Floats]:
@@ -118,14 +97,15 @@ def _responsibilities(scale, means, precisions, xs, t, top, total):  # type: ign
 
 
 @njit(error_model="numpy", fastmath=REASSOCIATE)
-def _allocate(scale, means, precisions, xs, a, top, z):  # type: ignore[no-untyped-def]
-    """z (BLOCK,): the most probable component of each observation, the first of equals."""
-    _log_joint(scale, means, precisions, xs, a, top)
+def _allocations(scale, means, precisions, xs, t, top, left):  # type: ignore[no-untyped-def]
+    """t (K, BLOCK): one for the most probable component, the first of equals, else zero."""
+    _log_joint(scale, means, precisions, xs, t, top)
     for i in range(xs.size):
-        z[i] = 0
-    for j in range(means.size - 1, -1, -1):
+        left[i] = 1.0
+    for j in range(means.size):
         for i in range(xs.size):
-            z[i] = j if a[j, i] == top[i] else z[i]
+            t[j, i] = left[i] if t[j, i] == top[i] else 0.0
+            left[i] -= t[j, i]
 
 
 def _compiled(sources: str) -> tuple[Any, ...]:
@@ -133,7 +113,7 @@ def _compiled(sources: str) -> tuple[Any, ...]:
     looks at no file but this one, because each closure holds it."""
 
     @njit(cache=True, error_model="numpy", fastmath=REASSOCIATE)
-    def expected_costs(scale, means, precisions, x, counts, reference, out):  # type: ignore[no-untyped-def]
+    def costs(scale, means, precisions, x, counts, reference, hard, out):  # type: ignore[no-untyped-def]
         called = sources  # noqa: F841
         m, k = means.shape
         t, top, total = np.empty((k, BLOCK)), np.empty(BLOCK), np.empty(BLOCK)
@@ -144,7 +124,10 @@ def _compiled(sources: str) -> tuple[Any, ...]:
                 for i in range(xs.size):
                     weighted[j, i] = counts[begin + i] * reference[j, begin + i]
             for d in range(m):
-                _responsibilities(scale[d], means[d], precisions[d], xs, t, top, total)
+                if hard:
+                    _allocations(scale[d], means[d], precisions[d], xs, t, top, total)
+                else:
+                    _responsibilities(scale[d], means[d], precisions[d], xs, t, top, total)
                 for j in range(k):
                     for l in range(k):  # noqa: E741
                         s = 0.0
@@ -153,56 +136,41 @@ def _compiled(sources: str) -> tuple[Any, ...]:
                         out[d, j, l] -= s
 
     @njit(cache=True, error_model="numpy", fastmath=REASSOCIATE)
-    def summed_shares(scale, means, precisions, x, out):  # type: ignore[no-untyped-def]
+    def sums(scale, means, precisions, x, permutations, hard, out):  # type: ignore[no-untyped-def]
         called = sources  # noqa: F841
         m, k = means.shape
         t, top, total = np.empty((k, BLOCK)), np.empty(BLOCK), np.empty(BLOCK)
         for begin in range(0, x.size, BLOCK):
             xs = x[begin : begin + BLOCK]
             for d in range(m):
-                _responsibilities(scale[d], means[d], precisions[d], xs, t, top, total)
+                if hard:
+                    _allocations(scale[d], means[d], precisions[d], xs, t, top, total)
+                else:
+                    _responsibilities(scale[d], means[d], precisions[d], xs, t, top, total)
                 for j in range(k):
                     for i in range(xs.size):
-                        out[j, begin + i] += t[j, i]
-
-    @njit(cache=True, error_model="numpy", fastmath=REASSOCIATE)
-    def allocation_costs(scale, means, precisions, x, counts, pivot, out):  # type: ignore[no-untyped-def]
-        called = sources  # noqa: F841
-        m, k = means.shape
-        a, top, z = np.empty((k, BLOCK)), np.empty(BLOCK), np.empty(BLOCK, dtype=np.int64)
-        for begin in range(0, x.size, BLOCK):
-            xs = x[begin : begin + BLOCK]
-            for d in range(m):
-                _allocate(scale[d], means[d], precisions[d], xs, a, top, z)
-                for i in range(xs.size):
-                    out[d, pivot[begin + i], z[i]] -= counts[begin + i]
-
-    @njit(cache=True, error_model="numpy", fastmath=REASSOCIATE)
-    def summed_allocations(scale, means, precisions, x, inverse, out):  # type: ignore[no-untyped-def]
-        called = sources  # noqa: F841
-        m, k = means.shape
-        a, top, z = np.empty((k, BLOCK)), np.empty(BLOCK), np.empty(BLOCK, dtype=np.int64)
-        for begin in range(0, x.size, BLOCK):
-            xs = x[begin : begin + BLOCK]
-            for d in range(m):
-                _allocate(scale[d], means[d], precisions[d], xs, a, top, z)
-                for i in range(xs.size):
-                    out[inverse[d, z[i]], begin + i] += 1.0
+                        out[j, begin + i] += t[permutations[d, j], i]
 
     @njit(cache=True, error_model="numpy", fastmath=REASSOCIATE)
     def cluster_moments(scale, means, precisions, x, counts, out):  # type: ignore[no-untyped-def]
         called = sources  # noqa: F841
         m, k = means.shape
-        a, top, z = np.empty((k, BLOCK)), np.empty(BLOCK), np.empty(BLOCK, dtype=np.int64)
+        t, top, left = np.empty((k, BLOCK)), np.empty(BLOCK), np.empty(BLOCK)
         for begin in range(0, x.size, BLOCK):
             xs = x[begin : begin + BLOCK]
+            cs = counts[begin : begin + BLOCK]
             for d in range(m):
-                _allocate(scale[d], means[d], precisions[d], xs, a, top, z)
-                for i in range(xs.size):
-                    c = counts[begin + i]
-                    out[d, 0, z[i]] += c
-                    out[d, 1, z[i]] += c * xs[i]
-                    out[d, 2, z[i]] += c * xs[i] * xs[i]
+                _allocations(scale[d], means[d], precisions[d], xs, t, top, left)
+                for j in range(k):
+                    n, first, second = 0.0, 0.0, 0.0
+                    for i in range(xs.size):
+                        own = cs[i] * t[j, i]
+                        n += own
+                        first += own * xs[i]
+                        second += own * xs[i] * xs[i]
+                    out[d, 0, j] += n
+                    out[d, 1, j] += first
+                    out[d, 2, j] += second
 
     @njit(cache=True, error_model="numpy", fastmath=REASSOCIATE)
     def loglik_and_entropy(scale, means, precisions, x, counts, out):  # type: ignore[no-untyped-def]
@@ -231,21 +199,9 @@ def _compiled(sources: str) -> tuple[Any, ...]:
                 out[d, 0] += loglik
                 out[d, 1] += entropy
 
-    return (
-        expected_costs,
-        summed_shares,
-        allocation_costs,
-        summed_allocations,
-        cluster_moments,
-        loglik_and_entropy,
-    )
+    return costs, sums, cluster_moments, loglik_and_entropy
 
 
-(
-    _expected_costs,
-    _summed_shares,
-    _allocation_costs,
-    _summed_allocations,
-    _cluster_moments,
-    _loglik_and_entropy,
-) = _compiled(sha256(Path(likelihood.__file__).read_bytes()).hexdigest())
+_costs, _sums, _cluster_moments, _loglik_and_entropy = _compiled(
+    sha256(Path(likelihood.__file__).read_bytes()).hexdigest()
+)

@@ -46,21 +46,21 @@ def test_passes_are_the_sums_over_the_full_array(k, n):
     pivot = rng.integers(0, k, n)
     close = {"rtol": 1e-12, "atol": 1e-10}
     np.testing.assert_allclose(
-        passes.expected_costs(flat, x, counts, reference),
+        passes.costs(flat, x, counts, reference, False),
         -np.einsum("i,dil,ji->djl", counts, t, reference),
         **close,
     )
     np.testing.assert_allclose(
-        passes.summed_shares(flat, x, order),
+        passes.sums(flat, x, order, False),
         np.take_along_axis(t, order[:, None, :], axis=-1).sum(axis=0).T,
         **close,
     )
     np.testing.assert_array_equal(
-        passes.allocation_costs(flat, x, counts, pivot),
+        passes.costs(flat, x, counts, np.eye(k)[:, pivot], True),
         -np.einsum("i,dil,ij->djl", counts, one_hot, np.eye(k)[pivot]),
     )
     np.testing.assert_array_equal(
-        passes.summed_allocations(flat, x, order),
+        passes.sums(flat, x, order, True),
         np.take_along_axis(one_hot, order[:, None, :], axis=-1).sum(axis=0).T,
     )
     np.testing.assert_allclose(
@@ -81,7 +81,13 @@ def test_far_observations_and_empty_components_stay_finite():
     loglik, entropy = passes.loglik_and_entropy(flat, x, counts)
     assert loglik[0] == pytest.approx(Mixture([1.0], [0.0], [1.0]).log_density(x).sum(), rel=1e-14)
     assert entropy[0] == pytest.approx(0.0, abs=1e-12)
-    np.testing.assert_allclose(passes.summed_shares(flat, x, np.array([[0, 1]]))[0], 1.0)
+    np.testing.assert_allclose(passes.sums(flat, x, np.array([[0, 1]]), False)[0], 1.0)
+
+
+def test_equal_components_are_allocated_to_the_first():
+    flat = np.array([[[0.5, 0.5], [0.0, 0.0], [1.0, 1.0]]])
+    found = passes.sums(flat, np.arange(5.0), np.array([[0, 1]]), True)
+    np.testing.assert_array_equal(found, [[1.0] * 5, [0.0] * 5])
 
 
 @given(st.integers(1, 7), st.integers(0, 2**32 - 1))
