@@ -167,7 +167,7 @@ def compile_passes() -> float:
 _NO_CROSS = np.zeros((0, 0))
 
 # Sums may be reassociated, so that they vectorise; NaN and infinities keep their meaning.
-_REASSOCIATE = {"reassoc", "contract", "nsz", "arcp"}
+REASSOCIATE = {"reassoc", "contract", "nsz", "arcp"}
 # Said outright, because a function without flags takes over those of the one that calls it, and
 # reassociation would cancel the rounding constant of exp.
 _FUSE_ONLY = {"contract"}
@@ -196,7 +196,7 @@ _float = _bitcast(types.int64, types.float64, ir.DoubleType())
 
 
 @njit(cache=True, error_model="numpy", fastmath=_FUSE_ONLY)
-def _exp(a: float) -> float:
+def fast_exp(a: float) -> float:
     """exp(a) for a <= 0, within 2 ulp; 0 below -745. Not reassociated: the shift must survive."""
     a = max(a, -750.0)
     shifted = a * 1.4426950408889634 + _SHIFT
@@ -223,7 +223,7 @@ def _exp(a: float) -> float:
 
 
 @njit(cache=True, error_model="numpy", fastmath=_FUSE_ONLY)
-def _log(s: float) -> float:
+def fast_log(s: float) -> float:
     """log(s) for normal s >= 1, within 2 ulp."""
     bits = _bits(s)
     # Mantissa in [sqrt(1/2), sqrt(2)): subtract the bits of sqrt(1/2), keep the exponent apart.
@@ -247,7 +247,7 @@ def _log(s: float) -> float:
     return e * _LN2_HIGH + (f * p + (e * _LN2_LOW + 2.0 * f))
 
 
-@njit(cache=True, error_model="numpy", fastmath=_REASSOCIATE)
+@njit(cache=True, error_model="numpy", fastmath=REASSOCIATE)
 def _add_pair(
     weights: Floats, means: Floats, sds: Floats, x: Floats, counts: Floats, out: Floats
 ) -> float:
@@ -273,7 +273,7 @@ def _add_pair(
             z1, z2 = (xs[i] - mean1) * precision1, (xs[i] - mean2) * precision2
             term1, term2 = scale1 - 0.5 * z1 * z1, scale2 - 0.5 * z2 * z2
             top = max(term1, term2)
-            e = _exp(min(term1, term2) - top)
+            e = fast_exp(min(term1, term2) - top)
             f = 1.0 + e
             factor[i] = f
             larger = cs[i] / f
@@ -294,7 +294,7 @@ def _add_pair(
             loglik += math.log(product)
         else:
             for i in range(size):
-                loglik += cs[i] * _log(factor[i])
+                loglik += cs[i] * fast_log(factor[i])
     out[0, 0] += n1
     out[0, 1] += a1
     out[0, 2] += b1
@@ -304,7 +304,7 @@ def _add_pair(
     return loglik
 
 
-@njit(cache=True, error_model="numpy", fastmath=_REASSOCIATE)
+@njit(cache=True, error_model="numpy", fastmath=REASSOCIATE)
 def add_pass(
     weights: Floats,
     means: Floats,
@@ -348,7 +348,7 @@ def add_pass(
                 top[i] = max(top[i], a)
         for j in range(k):
             for i in range(size):
-                e = _exp(t[j, i] - top[i])
+                e = fast_exp(t[j, i] - top[i])
                 t[j, i] = e
                 total[i] += e
         others = 0
@@ -364,7 +364,7 @@ def add_pass(
         else:
             subtotal = 0.0
             for i in range(size):
-                subtotal += cs[i] * (top[i] + _log(total[i]))
+                subtotal += cs[i] * (top[i] + fast_log(total[i]))
                 total[i] = 1.0 / total[i]
             loglik += subtotal
         for j in range(k):

@@ -46,8 +46,8 @@ SOURCES = {
         "models/bayes.py",
         "models/posterior.py",
         "models/pytensor_op.py",
-        "study/labels.py",
-    ),
+    )
+    + folder("study/labels"),
 }
 KINDS = ["fits", "estimates", "labels", "draws", "timings"]
 FOLLOWED = ["reaches", "stops", "rates", "optima"]

@@ -1,0 +1,83 @@
+"""Which component is which: relabelling of posterior draws, and what label switching does to them.
+
+Of any sampler's draws, as an ArviZ DataTree, by the names of its variables:
+
+    draws = labels.component_draws(tree, ("w", "mu", "sigma"), dims="cluster")
+    found = labels.stephens(draws, x)
+    relabelled = labels.relabel(tree, found.permutations, dims="cluster")
+    labels.judge(draws, x).word
+"""
+
+from study.labels.algorithms import (
+    ALGORITHMS,
+    Relabelling,
+    agreement,
+    agreements,
+    data_based,
+    ecr,
+    ecr_iterative_1,
+    ecr_iterative_2,
+    ordering,
+    permuted,
+    pivot_of,
+    pra,
+    relabel_by_all,
+    stephens,
+    to_mixture,
+)
+from study.labels.assignment import assign, invert
+from study.labels.barrier import barrier
+from study.labels.switching import (
+    Convergence,
+    Sampler,
+    Verdict,
+    chain_distance,
+    convergence,
+    diagnose,
+    imbalance,
+    invariants,
+    judge,
+    near_ties,
+    nested_rhat,
+    occupancy,
+    sampler_numbers,
+    switches,
+)
+from study.labels.tree import component_draws, relabel
+
+__all__ = [
+    "ALGORITHMS",
+    "Convergence",
+    "Relabelling",
+    "Sampler",
+    "Verdict",
+    "agreement",
+    "agreements",
+    "assign",
+    "barrier",
+    "chain_distance",
+    "component_draws",
+    "convergence",
+    "data_based",
+    "diagnose",
+    "ecr",
+    "ecr_iterative_1",
+    "ecr_iterative_2",
+    "imbalance",
+    "invariants",
+    "invert",
+    "judge",
+    "near_ties",
+    "nested_rhat",
+    "occupancy",
+    "ordering",
+    "permuted",
+    "pivot_of",
+    "pra",
+    "relabel",
+    "relabel_by_all",
+    "sampler_numbers",
+    "stephens",
+    "switches",
+    "to_mixture",
+]
