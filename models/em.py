@@ -254,7 +254,7 @@ def squarem(
     for cycle in range(1, max_iter + 1):
         on_cycle(theta, value)
         r = first - theta
-        moved = float(np.abs(r).max())
+        moved = float(np.abs(r).max(initial=0.0))
         if moved <= tol:
             return first, cycle, moved
         _, second = step(first)
