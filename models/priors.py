@@ -109,9 +109,9 @@ class InverseGamma:
 class LogInverseGamma:
     """Each variance is InverseGamma(shape, scale), and the density is of log sd.
 
-    The density ~ sd^(-2 shape) exp(-scale/sd^2) is proper for any shape > 0. Stated on the
-    variance or the sd, where densities have sd^-2 or sd^-1 more, it would not be for the small
-    shapes of a penalty.
+    The density ~ sd^(-2 shape) exp(-scale/sd^2) is proper for any shape > 0. The same function as
+    a density of the variance would be InverseGamma(shape - 1, scale), and of the sd one of shape
+    - 1/2: improper for the small shapes of a penalty.
     """
 
     shape: float
@@ -125,9 +125,8 @@ class LogInverseGamma:
         """LogInverseGamma(a, a s^2): but for a constant -a sum_k [s^2/sd_k^2 + log(sd_k^2/s^2)].
 
         The penalty of Chen, Tan and Zhang (2008), s^2 the data's variance (divisor n). It bounds
-        the likelihood, and does not depend on the data's units. a: "chen" is 1/n, of which it
-        takes no more for consistency; another choice in use is 1/sqrt(n), which keeps sds further
-        from 0.
+        the likelihood, and does not depend on the data's units. a: "chen" is 1/n; 1/sqrt(n) is in
+        use too, and keeps sds further from 0.
         """
         weight = 1.0 / data.n if isinstance(a, str) and a == "chen" else a
         number = isinstance(weight, int | float | np.number) and not isinstance(weight, bool)

@@ -298,7 +298,7 @@ class Solution:
     draws: an ArviZ DataTree, and diagnostics: R-hat, bulk ESS and divergences, for samplers.
     objective_score (p,) and objective_information (p, p):
     of the method's objective at the solution, in the model's unconstrained coordinates, where the
-    objective is not the log-likelihood (a log posterior); None otherwise.
+    objective is not the log-likelihood (penalised, or a log posterior); None otherwise.
     log_prior: what the objective has beside the log-likelihood there, but for a constant.
     compile_seconds: how much of the running time went into compilation.
     """

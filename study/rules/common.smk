@@ -27,6 +27,7 @@ SHARED = code(
     "models/problem.py",
     "models/likelihood.py",
     "models/compression.py",
+    "models/priors.py",
     "models/starts.py",
     "models/em.py",
     "models/uncertainty.py",
@@ -42,7 +43,6 @@ SOURCES = {
     "numeric": SHARED + code("models/direct.py"),
     "pymc": SHARED
     + code(
-        "models/priors.py",
         "models/bayes.py",
         "models/posterior.py",
         "models/pytensor_op.py",

@@ -15,6 +15,7 @@ import numpy as np
 import nutpie
 import pytest
 from arviz_stats.base import array_stats
+from scipy import stats
 
 from models import bayes, fit
 from models import posterior as pymc_model_of
@@ -301,6 +302,22 @@ def test_nuts_draws_have_all_parameters_in_data_units():
     stats = found.draws["sample_stats"]
     assert {"diverging", "n_steps", "tree_depth", "energy"} <= set(stats.data_vars)
     assert found.evaluations["gradients"] > stats["n_steps"].sum()
+
+
+def test_nuts_under_a_prior_on_log_sds_agrees_with_the_conjugate_posterior():
+    """One component with a known mean: the variance is InverseGamma(shape + n/2, scale + SS/2).
+
+    False-alarm rate of the two means 1e-4 at |z| < 4.1.
+    """
+    data, shape, scale = sample(Mixture([1.0], [0.0], [2.0]), 6, seed=3), 3.0, 5.0
+    prior = Prior(Flat(), Flat(), LogInverseGamma(shape, scale))
+    found = bayes.nuts(
+        data, MixtureModel(1, means=0.0), Mixture([1.0], [0.0], [2.0]), rng(2), prior=prior
+    )
+    sds = stacked(found)[:, :, 2, 0]
+    posterior = stats.invgamma(shape + 3.0, scale=scale + 0.5 * float(data.x @ data.x))
+    assert z_score(sds**2, posterior.mean()) < 4.1
+    assert z_score(np.log(sds), 0.5 * posterior.expect(np.log)) < 4.1
 
 
 def test_second_nuts_compiles_nothing_and_a_seed_gives_its_draws_on_any_cores(monkeypatch):

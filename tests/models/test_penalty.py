@@ -229,7 +229,13 @@ def test_one_component_is_the_mle_with_more_information(method):
     assert result.se.sds[0] == pytest.approx(x.std() / np.sqrt(100.0 + 4.0 * a), rel=1e-6)
 
 
-@pytest.mark.parametrize("method", ROUTES)
+@routes
+def test_where_nothing_is_estimated_there_is_nothing_to_penalise(method):
+    result = fit(method, TIED, MixtureModel(1, means=0.0, sds=1.0), penalty="chen")
+    assert (result.status, result.certificate.distance) == ("ok", 0.0)
+
+
+@routes
 def test_the_loglik_is_the_datas_own_and_the_certificate_the_penalised_ones(method):
     x, _ = SECOND_ARTICLE.sample(400, np.random.default_rng(5))
     result = fit(method, x, penalty=5.0, trace=True)
