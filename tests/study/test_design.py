@@ -3,6 +3,7 @@ import pytest
 import yaml
 
 from study.design import DesignError, chunks, load
+from study.truth import Normal, SkewNormal, StudentT
 
 GOOD = {
     "name": "tiny",
@@ -169,3 +170,12 @@ def test_the_shipped_designs_load(name):
     design = load(name)
     assert design.name == name
     assert all(unit.file.is_file() for unit in design.data)
+
+
+def test_family_and_rounding_are_those_that_are_named():
+    design = load("default")
+    truths = {name: design.scenario(name).truth() for name in ("birds", "t3", "skew-normal")}
+    families = {name: truth.family for name, truth in truths.items()}
+    assert families == {"birds": Normal(), "t3": StudentT(3), "skew-normal": SkewNormal(4)}
+    assert all(truth.round_to is None for truth in truths.values())
+    assert design.scenario("rounded").truth().round_to == 0.5
