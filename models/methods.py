@@ -40,8 +40,9 @@ from models.starts import START_SIZE, pilot, shared_start
 from models.uncertainty import (
     Certificate,
     certify,
+    covariance,
+    errors,
     score_and_information,
-    standard_errors,
     wald_interval,
 )
 
@@ -80,7 +81,7 @@ METHODS: dict[str, Method] = {
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """One fit of one data set by one method; components in the order of their means.
+    """One fit of one data set by one method; components, of the model too, in the order of their means.
 
     mixture: the estimate (posterior mean for NUTS), None if the method failed. loglik: of the
     data at it, in nats, all constants in. status: ok (converged by the method's own word or by
@@ -91,7 +92,9 @@ class Fit:
     "exact_passes" counts the passes over the whole sample where they could not be certified.
     seconds: the method alone, compression included; start_seconds: the shared start;
     compile_seconds: imports and compilation. se: (3, K) standard errors, its rows also .weights,
-    .means and .sds (posterior sds for NUTS, 0 where known, NaN where there are none).
+    .means and .sds (posterior sds for NUTS, 0 where known, NaN where there are none). covariance:
+    (3K, 3K) of (weights, means, sds), from the information of the method's objective; of samplers
+    that of the draws.
     diagnostics: of samplers, the worst rank-normalised split "rhat" and bulk "ess" over the
     relabelled parameters, and the number of "divergences". trace, draws: if kept.
     """
@@ -111,6 +114,7 @@ class Fit:
     start_seconds: float
     compile_seconds: float
     se: ParameterArray
+    covariance: Floats = field(repr=False)
     start: Mixture
     diagnostics: Mapping[str, float]
     trace: Trace | None = field(default=None, repr=False)
@@ -403,27 +407,29 @@ def _record(
 ) -> Fit:
     mixture = solution.mixture
     loglik, certificate = np.nan, None
-    se = np.full((3, model.k), np.nan)
+    covered = np.full((3 * model.k, 3 * model.k), np.nan)
     if second is not None:
         loglik = second.loglik
         gradient, curvature = _objective(mixture, model, solution, second)
         if METHODS[method].kind != "posterior":
             certificate = certify(gradient, curvature)
-        if solution.se is not None:
-            se = solution.se
+        if solution.covariance is not None:
+            covered = solution.covariance
         elif status is None:
-            se = standard_errors(mixture, model, curvature)
+            covered = covariance(mixture, model, curvature)
     if status is None:
         good = solution.converged or (certificate is not None and certificate.certified)
         status = "ok" if good else "not-converged"
     order = mixture.order()
+    places = (np.arange(3)[:, None] * model.k + order).ravel()
+    covered = covered[places[:, None], places]
     trace = solution.trace
     if trace is not None:
         trace = Trace(trace.loglik, trace.parameters[:, :, order])
     evaluations = {**solution.evaluations, **extra}
     return Fit(
         method=method,
-        model=model,
+        model=model.permuted(order),
         n=data.n,
         mixture=None if second is None else mixture.permuted(order),
         loglik=float(loglik),
@@ -436,7 +442,8 @@ def _record(
         seconds=seconds,
         start_seconds=start_seconds,
         compile_seconds=compile_seconds,
-        se=ParameterArray.of(se[:, order]),
+        se=ParameterArray.of(errors(covered)),
+        covariance=covered,
         start=start.by_mean(),
         diagnostics=MappingProxyType(solution.diagnostics),
         trace=trace,
