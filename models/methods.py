@@ -81,7 +81,7 @@ METHODS: dict[str, Method] = {
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """One fit of one data set by one method; components, of the model too, in the order of their means.
+    """One fit of one data set by one method; components, and the model's, in order of mean.
 
     mixture: the estimate (posterior mean for NUTS), None if the method failed. loglik: of the
     data at it, in nats, all constants in. status: ok (converged by the method's own word or by

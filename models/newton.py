@@ -104,7 +104,7 @@ def ascend(
 
 
 def maximum(data: Data, model: MixtureModel, start: Mixture) -> tuple[Point | None, bool]:
-    """`ascend` over all of the model's coordinates; (None, False) if the start has no likelihood."""
+    """`ascend` over all of the model's coordinates; no point if the start has no likelihood."""
 
     def evaluate(eta: Floats) -> Point | None:
         return derivatives(data, model, eta)

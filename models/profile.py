@@ -75,7 +75,8 @@ def profile_intervals(
     ]
     values = np.array([[end.value for end in pair] for pair in pairs]).T.reshape(2, 3, model.k)
     kinds = np.array([[end.kind for end in pair] for pair in pairs]).T.reshape(2, 3, model.k)
-    return ProfileIntervals(*(ParameterArray.of(ends) for ends in values), *kinds)
+    lower, upper = (ParameterArray.of(ends) for ends in values)
+    return ProfileIntervals(lower, upper, kinds[0], kinds[1])
 
 
 def profile_interval(

@@ -19,18 +19,24 @@ REACH, CELLS, DEGREE = 12.0, 96, 16
 
 
 def quadrature(truth: Mixture) -> Data:
-    """Nodes and weights that stand for one observation from the mixture; the counts sum to 1.
-
-    Gauss-Legendre in cells no wider than a quarter of the sd of any component near them.
-    """
-    reach = np.linspace(-REACH, REACH, CELLS + 1)
-    edges = np.unique(truth.means + truth.sds * reach[:, None])
-    nodes, weights = np.polynomial.legendre.leggauss(DEGREE)
-    half = 0.5 * np.diff(edges)[:, None]
-    x = (edges[:-1, None] + half + half * nodes).ravel()
-    counts = (half * weights).ravel() * truth.density(x)
+    """Nodes and weights that stand for one observation from the mixture; the counts sum to 1."""
+    x, weights = nodes(truth)
+    counts = weights * truth.density(x)
     kept = counts > 0
     return Data(x[kept], counts[kept])
+
+
+def nodes(*mixtures: Mixture, cells: int = CELLS) -> tuple[Floats, Floats]:
+    """Points (m,) and weights (m,) of integrals over the line of what the mixtures' densities make.
+
+    Gauss-Legendre in `cells` cells a component, with the default no wider than a quarter of the sd
+    of any component near them.
+    """
+    reach = np.linspace(-REACH, REACH, cells + 1)[:, None]
+    edges = np.unique(np.concatenate([(m.means + m.sds * reach).ravel() for m in mixtures]))
+    points, weights = np.polynomial.legendre.leggauss(DEGREE)
+    half = 0.5 * np.diff(edges)[:, None]
+    return (edges[:-1, None] + half + half * points).ravel(), (half * weights).ravel()
 
 
 def expected_information(truth: Mixture, model: MixtureModel) -> Floats:

@@ -40,7 +40,8 @@ def test_one_step_comes_close_to_the_refit_of_the_same_sample():
     shares = []
     for n in (500, 50_000):
         steps, refits = (
-            bootstrap(MixtureModel(), TRUTH, n, 50, rng(), one_step=one).draws for one in (True, False)
+            bootstrap(MixtureModel(), TRUTH, n, 50, rng(), one_step=one).draws
+            for one in (True, False)
         )
         shares.append(np.sqrt(((steps - refits) ** 2).mean(axis=0)) / refits.std(axis=0))
     assert shares[1].max() < 0.1
@@ -72,9 +73,9 @@ def test_alignment_undoes_any_permutation():
     generator = rng()
     pivot = Mixture([0.2, 0.5, 0.3], [0.0, 5.0, 5.5], [1.0, 1.5, 0.3])
     draws = pivot.as_rows() + 0.01 * generator.standard_normal((4, 10, 3, 3))
-    mixed = np.stack(
-        [d[:, generator.permutation(3)] for d in draws.reshape(-1, 3, 3)]
-    ).reshape(draws.shape)
+    mixed = np.stack([d[:, generator.permutation(3)] for d in draws.reshape(-1, 3, 3)]).reshape(
+        draws.shape
+    )
     assert not np.array_equal(mixed, draws)
     np.testing.assert_array_equal(aligned(mixed, pivot), draws)
 

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,7 +18,7 @@ from models.functionals import (
     quantile_at,
     variance,
 )
-from models.intervals import equal_tailed, highest_density, wald
+from models.intervals import basic, equal_tailed, highest_density, wald
 from tests.models.strategies import SECOND_ARTICLE, mixtures
 
 TABLE = functionals(points=(0.0, 5.0))
@@ -33,8 +35,7 @@ def test_they_are_what_their_names_say(mixture, level):
     breaks = np.sort(np.append(mixture.means, q))
     pieces = [-np.inf, *breaks[breaks < q], q]
     below = sum(
-        quad(lambda x: mixture.density([x])[0], a, b, epsabs=1e-11)[0]
-        for a, b in zip(pieces, pieces[1:], strict=False)
+        quad(lambda x: mixture.density([x])[0], a, b, epsabs=1e-11)[0] for a, b in pairwise(pieces)
     )
     assert below == pytest.approx(level, abs=1e-8)
 
@@ -91,7 +92,10 @@ def test_gradients_are_central_differences_in_the_models_coordinates(name, mixtu
 @pytest.mark.parametrize("name", TABLE)
 def test_labels_do_not_matter_and_draws_go_through_at_once(name):
     rng = np.random.default_rng(0)
-    many = [Mixture(rng.dirichlet([5, 5]), rng.normal(0, 3, 2), rng.uniform(0.5, 2, 2)) for _ in range(6)]
+    many = [
+        Mixture(rng.dirichlet([5, 5]), rng.normal(0, 3, 2), rng.uniform(0.5, 2, 2))
+        for _ in range(6)
+    ]
     rows = np.stack([m.as_rows() for m in many]).reshape(2, 3, 3, 2)
     together = TABLE[name](rows)
     assert together.shape == (2, 3)
@@ -150,10 +154,14 @@ def test_intervals_from_draws():
     for interval in (equal_tailed, highest_density):
         lower, upper = interval(draws, 0.9)
         assert lower.shape == (2, 1)
-        np.testing.assert_allclose(((draws >= lower) & (draws <= upper)).mean(axis=0), 0.9, atol=1e-3)
+        np.testing.assert_allclose(
+            ((draws >= lower) & (draws <= upper)).mean(axis=0), 0.9, atol=1e-3
+        )
     np.testing.assert_allclose(equal_tailed(draws, 0.9)[0], -np.log(0.95), atol=0.01)
     np.testing.assert_allclose(highest_density(draws, 0.9)[0], 0.0, atol=0.01)
     np.testing.assert_allclose(highest_density(draws, 0.9)[1], -np.log(0.1), atol=0.15)
+    ends = equal_tailed(draws, 0.9)
+    np.testing.assert_allclose(basic(1.0, draws, 0.9), 2.0 - np.stack(ends)[::-1], rtol=1e-14)
     np.testing.assert_allclose(wald(1.0, 2.0, 0.95), [1 - 3.919928, 1 + 3.919928], atol=1e-6)
 
 

@@ -135,18 +135,26 @@ def test_an_end_that_the_likelihood_does_not_bound_is_no_number():
 
 def test_ends_are_lost_where_there_is_no_regular_maximum():
     saddle = Mixture([0.5, 0.5], [X.mean()] * 2, [X.std()] * 2)
-    for end in profile_interval(as_data(X, None, MixtureModel()), MixtureModel(), saddle, "means", 0):
+    for end in profile_interval(
+        as_data(X, None, MixtureModel()), MixtureModel(), saddle, "means", 0
+    ):
         assert end.kind == "lost"
         assert np.isnan(end.value)
 
 
 @pytest.mark.parametrize(
     ("name", "component", "level", "start"),
-    [("mean", 0, 0.9, "name: 'mean'"), ("means", 2, 0.9, "component: 2"), ("sds", 0, 1.0, "level: 1")],
+    [
+        ("mean", 0, 0.9, "name: 'mean'"),
+        ("means", 2, 0.9, "component: 2"),
+        ("sds", 0, 1.0, "level: 1"),
+    ],
 )
 def test_bad_arguments_are_named(name, component, level, start):
     with pytest.raises(ValueError, match=start):
-        profile_interval(as_data(X, None, MixtureModel()), MixtureModel(), SECOND_ARTICLE, name, component, level)
+        profile_interval(
+            as_data(X, None, MixtureModel()), MixtureModel(), SECOND_ARTICLE, name, component, level
+        )
 
 
 def test_names_are_the_rows_of_a_mixture():
