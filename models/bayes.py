@@ -212,7 +212,7 @@ def _sample(
     if not 0.0 < target_accept < 1.0:
         raise ValueError(f"target_accept: {target_accept!r} is not between 0 and 1; try 0.9")
     if posterior.model.n_free == 0:
-        return Solution(start, True, "nothing to estimate", 0, {})
+        return Solution(start, True, "nothing to estimate", 0, {}, se=np.zeros((3, start.k)))
     import nutpie
 
     from models.posterior import compiled_sampler, timed
@@ -241,7 +241,7 @@ def _sample(
         f"R-hat {rhat:.4f}, bulk ESS {ess:.0f}, {divergences:.0f} divergences",
         tune + draws,
         {"gradients": int(stats["n_steps"].sum()), "draws": chains * draws},
-        covariance=np.cov(ordered.reshape(chains * draws, -1), rowvar=False),
+        se=ordered.std(axis=(0, 1), ddof=1),
         draws=_draws(sampled, kept),
         diagnostics=found,
         compile_seconds=seconds,

@@ -15,7 +15,7 @@ from scipy.special import expit, logit
 from models.intervals import equal_tailed
 from models.mixture import Floats, Mixture, ParameterArray, aligned
 from models.model import MixtureModel
-from models.newton import derivatives, maximum, newton_step
+from models.newton import ascend, derivatives, newton_step
 from models.problem import Data
 
 # A refit that ends with an sd below this multiple of the floor was on its way onto a point.
@@ -95,7 +95,7 @@ def bootstrap(
 
 
 def _refit(data: Data, model: MixtureModel, estimate: Mixture) -> tuple[Mixture, str]:
-    point, regular = maximum(data, model, estimate)
+    point, regular = ascend(data, model, estimate)
     if point is None or data.collapsed(point.mixture, model, COLLAPSED):
         return estimate, "singular"
     return point.mixture, "" if regular else "not-converged"
@@ -103,7 +103,7 @@ def _refit(data: Data, model: MixtureModel, estimate: Mixture) -> tuple[Mixture,
 
 def _one_step(data: Data, model: MixtureModel, estimate: Mixture) -> tuple[Mixture, str]:
     point = derivatives(data, model, model.pack(estimate))
-    step = None if point is None else newton_step(point)
-    if point is None or step is None:
+    found = None if point is None else newton_step(point.score, point.information)
+    if point is None or found is None:
         return estimate, "not-converged"
-    return model.unpack(point.at + step), ""
+    return model.unpack(point.at + found[0]), ""

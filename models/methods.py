@@ -93,8 +93,8 @@ class Fit:
     seconds: the method alone, compression included; start_seconds: the shared start;
     compile_seconds: imports and compilation. se: (3, K) standard errors, its rows also .weights,
     .means and .sds (posterior sds for NUTS, 0 where known, NaN where there are none). covariance:
-    (3K, 3K) of (weights, means, sds), from the information of the method's objective; of samplers
-    that of the draws.
+    (3K, 3K) of (weights, means, sds), from the information of the method's objective; NaN for
+    samplers, whose draws say more.
     diagnostics: of samplers, the worst rank-normalised split "rhat" and bulk "ess" over the
     relabelled parameters, and the number of "divergences". trace, draws: if kept.
     """
@@ -413,16 +413,14 @@ def _record(
         gradient, curvature = _objective(mixture, model, solution, second)
         if METHODS[method].kind != "posterior":
             certificate = certify(gradient, curvature)
-        if solution.covariance is not None:
-            covered = solution.covariance
-        elif status is None:
+        if status is None and solution.se is None:
             covered = covariance(mixture, model, curvature)
     if status is None:
         good = solution.converged or (certificate is not None and certificate.certified)
         status = "ok" if good else "not-converged"
     order = mixture.order()
+    se = errors(covered) if solution.se is None else solution.se
     places = (np.arange(3)[:, None] * model.k + order).ravel()
-    covered = covered[places[:, None], places]
     trace = solution.trace
     if trace is not None:
         trace = Trace(trace.loglik, trace.parameters[:, :, order])
@@ -442,8 +440,8 @@ def _record(
         seconds=seconds,
         start_seconds=start_seconds,
         compile_seconds=compile_seconds,
-        se=ParameterArray.of(errors(covered)),
-        covariance=covered,
+        se=ParameterArray.of(se[:, order]),
+        covariance=covered[places[:, None], places],
         start=start.by_mean(),
         diagnostics=MappingProxyType(solution.diagnostics),
         trace=trace,

@@ -90,6 +90,8 @@ class MixtureModel:
 
     def permuted(self, order: ArrayLike) -> MixtureModel:
         """The same model with the known parameters of its components in another order (K,)."""
+        if self.means is None and self.sds is None:
+            return self
         index = np.asarray(order)
         means, sds = (None if v is None else v[index] for v in (self.means, self.sds))
         return MixtureModel(self.k, means, sds, self.equal_sds)

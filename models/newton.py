@@ -7,8 +7,7 @@ step to a short one along the EM gradient (Titterington 1984), free of the data'
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,17 +24,13 @@ LEAST, FACTOR, MOST = 1e-6, 4.0, 1e8
 
 
 class Point(NamedTuple):
-    """Coordinates (p,); the mixture there, log-likelihood, score (p,) and the two informations."""
+    """Coordinates (p,); the mixture there, log-likelihood, score (p,) and information (p, p)."""
 
     at: Floats
     mixture: Mixture
     loglik: float
     score: Floats
-    observed: Floats
-    labelled: Floats
-
-
-type Evaluate = Callable[[Floats], Point | None]
+    information: Floats
 
 
 def derivatives(data: Data, model: MixtureModel, eta: Floats) -> Point | None:
@@ -47,52 +42,39 @@ def derivatives(data: Data, model: MixtureModel, eta: Floats) -> Point | None:
         second = data.second_moments(mixture)
     except Uncertified:
         return None
-    score, observed = score_and_information(mixture, model, second)
-    return Point(eta, mixture, second.loglik, score, observed, _labelled(mixture, model, data.n))
+    return Point(eta, mixture, second.loglik, *score_and_information(mixture, model, second))
 
 
-def _labelled(mixture: Mixture, model: MixtureModel, n: float) -> Floats:
-    k, w = mixture.k, mixture.weights
-    full = np.zeros((3 * k - 1, 3 * k - 1))
-    full[: k - 1, : k - 1] = (np.diag(w) - np.outer(w, w))[:-1, :-1]
-    rest = np.arange(k - 1, 3 * k - 1)
-    full[rest, rest] = np.concatenate([w / mixture.sds**2, 2.0 * w])
-    return n * (model.selection.T @ full @ model.selection)
-
-
-def newton_step(point: Point, free: Any = slice(None), damping: float = 0.0) -> Floats | None:
-    """The step of the free coordinates, an index of them; None if J + d Ic is not definite."""
-    curvature = point.observed[free][:, free]
-    if damping > 0.0:
-        curvature = curvature + damping * point.labelled[free][:, free]
+def newton_step(score: Floats, information: Floats) -> tuple[Floats, float] | None:
+    """The step (p,) and its Newton decrement, in standard errors; None if J is not definite."""
     try:
-        np.linalg.cholesky(curvature)
-        return np.linalg.solve(curvature, point.score[free])
+        np.linalg.cholesky(information)
+        step = np.linalg.solve(information, score)
     except np.linalg.LinAlgError:
         return None
-
-
-def decrement(point: Point, step: Floats, free: Any = slice(None)) -> float:
-    """Newton decrement of the free coordinates, in standard errors, from their step."""
-    return float(np.sqrt(max(point.score[free] @ step, 0.0)))
+    return step, max(float(score @ step), 0.0) ** 0.5
 
 
 def ascend(
-    evaluate: Evaluate, start: Point, free: Any = slice(None), max_steps: int = 200
-) -> tuple[Point, bool]:
-    """The last point of an ascent over the free coordinates, and whether it is a regular maximum.
+    data: Data, model: MixtureModel, start: Mixture, max_steps: int = 200
+) -> tuple[Point | None, bool]:
+    """The last point of an ascent, and whether it is a regular maximum; None without a first one.
 
     The log-likelihood never falls by more than rounding.
     """
-    point, damping = start, 0.0
+    point, damping = derivatives(data, model, model.pack(start)), 0.0
+    if point is None:
+        return None, False
     for _ in range(max_steps):
-        step = newton_step(point, free, damping)
-        if step is not None:
-            if damping == 0.0 and decrement(point, step, free) <= DECREMENT:
+        information = point.information
+        if damping > 0.0:
+            information = information + damping * _labelled(point.mixture, model, data.n)
+        found = newton_step(point.score, information)
+        if found is not None:
+            step, decrement = found
+            if damping == 0.0 and decrement <= DECREMENT:
                 return point, True
-            at = point.at.copy()
-            at[free] += step
-            ahead = evaluate(at)
+            ahead = derivatives(data, model, point.at + step)
             rounding = 1e-12 * abs(point.loglik)
             if ahead is not None and ahead.loglik >= point.loglik - rounding:
                 point, damping = ahead, damping / FACTOR if damping > LEAST else 0.0
@@ -103,11 +85,11 @@ def ascend(
     return point, False
 
 
-def maximum(data: Data, model: MixtureModel, start: Mixture) -> tuple[Point | None, bool]:
-    """`ascend` over all of the model's coordinates; no point if the start has no likelihood."""
-
-    def evaluate(eta: Floats) -> Point | None:
-        return derivatives(data, model, eta)
-
-    first = evaluate(model.pack(start))
-    return (None, False) if first is None else ascend(evaluate, first)
+def _labelled(mixture: Mixture, model: MixtureModel, n: float) -> Floats:
+    """(p, p): Fisher information of n observations with their labels."""
+    k, w = mixture.k, mixture.weights
+    full = np.zeros((3 * k - 1, 3 * k - 1))
+    full[: k - 1, : k - 1] = (np.diag(w) - np.outer(w, w))[:-1, :-1]
+    rest = np.arange(k - 1, 3 * k - 1)
+    full[rest, rest] = np.concatenate([w / mixture.sds**2, 2.0 * w])
+    return n * (model.selection.T @ full @ model.selection)

@@ -291,7 +291,7 @@ class Solution:
 
     converged and message: the method's own word. evaluations: how often each kind of evaluation
     was made; "moments" and "second_moments" are passes over the data. trace: if it was asked for.
-    covariance: (3K, 3K) of (weights, means, sds) where the method has its own (a posterior's).
+    se: standard errors (3, K) where the method has its own (posterior sds), else None.
     draws: an ArviZ DataTree, and diagnostics: R-hat, bulk ESS and divergences, for samplers.
     objective_score (p,) and objective_information (p, p):
     of the method's objective at the solution, in the model's unconstrained coordinates, where the
@@ -305,7 +305,7 @@ class Solution:
     n_iter: int
     evaluations: dict[str, int]
     trace: Trace | None = None
-    covariance: Floats | None = None
+    se: Floats | None = None
     draws: Any = None
     diagnostics: dict[str, float] = field(default_factory=dict)
     objective_score: Floats | None = None

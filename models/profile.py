@@ -7,6 +7,7 @@ the chi-squared quantile, so that the interval does not depend on the parameter'
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -16,11 +17,13 @@ from scipy.special import expit, logit, ndtri
 
 from models.mixture import Floats, Mixture, ParameterArray
 from models.model import MixtureModel
-from models.newton import DECREMENT, Evaluate, Point, decrement, derivatives, newton_step
+from models.newton import DECREMENT, Point, derivatives, newton_step
 from models.problem import Data
 
 Name = Literal["weights", "means", "sds"]
 Kind = Literal["found", "known", "boundary", "lost"]
+
+type Evaluate = Callable[[Floats], Point | None]
 
 NAMES: tuple[Name, ...] = ("weights", "means", "sds")
 
@@ -155,23 +158,24 @@ def _evaluate(data: Data, model: MixtureModel, at: Floats) -> Point | None:
     share = np.exp(terms - total)[:-1]
     jacobian = np.eye(at.size)
     jacobian[0, others] = share
-    observed = jacobian.T @ point.observed @ jacobian
-    observed[others, others] -= point.score[0] * (np.diag(share) - np.outer(share, share))
-    labelled = jacobian.T @ point.labelled @ jacobian
-    return Point(at, point.mixture, point.loglik, jacobian.T @ point.score, observed, labelled)
+    information = jacobian.T @ point.information @ jacobian
+    information[others, others] -= point.score[0] * (np.diag(share) - np.outer(share, share))
+    return Point(at, point.mixture, point.loglik, jacobian.T @ point.score, information)
 
 
 def _corrected(evaluate: Evaluate, at: Floats, free: NDArray[np.intp]) -> Point | None:
     """The maximum over the free coordinates next to `at`, or None if that is not so near."""
     for correction in range(CORRECTIONS):
         point = evaluate(at)
-        step = None if point is None else newton_step(point, free)
-        if point is None or step is None:
+        if point is None:
             return None
-        left = decrement(point, step, free)
-        if left <= DECREMENT:
+        found = newton_step(point.score[free], point.information[free][:, free])
+        if found is None:
+            return None
+        step, decrement = found
+        if decrement <= DECREMENT:
             return point
-        if correction == 0 and not left <= LEAP:
+        if correction == 0 and not decrement <= LEAP:
             return None
         at = at.copy()
         at[free] += step
@@ -189,7 +193,7 @@ def _end(
 ) -> tuple[float, Kind]:
     """The coordinate `index` at an end of its interval, and the kind of that end."""
     free = np.delete(np.arange(top.at.size), index)
-    se = float(np.linalg.inv(top.observed)[index, index]) ** 0.5
+    se = float(np.linalg.inv(top.information)[index, index]) ** 0.5
     inside, outside = top, np.inf
     step = quantile * se  # from `inside`, where the profile is above the threshold
     for _ in range(STEPS):
@@ -225,6 +229,6 @@ def _tangent(point: Point, index: int, free: NDArray[np.intp]) -> Floats:
     """(p,): how all coordinates move along the profile, by unit of the one at `index`."""
     tangent = np.zeros(point.at.size)
     tangent[index] = 1.0
-    coupling = point.observed[free, index]
-    tangent[free] = -np.linalg.solve(point.observed[free][:, free], coupling)
+    coupling = point.information[free, index]
+    tangent[free] = -np.linalg.solve(point.information[free][:, free], coupling)
     return tangent

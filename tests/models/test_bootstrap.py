@@ -4,7 +4,7 @@ import pytest
 from models import Mixture, MixtureModel, fit
 from models.bootstrap import bootstrap
 from models.mixture import aligned, draws_by_mean
-from models.newton import DECREMENT, derivatives, maximum
+from models.newton import DECREMENT, ascend, derivatives
 from models.problem import Data
 from study.theory import efficiency_bound
 from tests.models.strategies import SECOND_ARTICLE
@@ -123,11 +123,11 @@ def test_the_ascent_never_falls_and_ends_at_a_regular_maximum():
     for _ in range(30):
         start = Mixture([0.5, 0.5], generator.normal(5, 5, 2), np.exp(generator.normal(1, 0.5, 2)))
         first = derivatives(data, model, model.pack(start))
-        indefinite += bool(np.linalg.eigvalsh(first.observed)[0] < 0)
-        point, regular = maximum(data, model, start)
+        indefinite += bool(np.linalg.eigvalsh(first.information)[0] < 0)
+        point, regular = ascend(data, model, start)
         assert point.loglik >= first.loglik
         if regular:
-            gap = point.score @ np.linalg.solve(point.observed, point.score)
+            gap = point.score @ np.linalg.solve(point.information, point.score)
             assert 0 <= gap <= DECREMENT**2
     assert indefinite > 5
 

@@ -7,8 +7,10 @@ from models import Mixture, MixtureModel, fit
 from models.em import e_step, m_step
 from models.likelihood import complete_information, moments, second_moments
 from models.methods import as_data
+from models.priors import Prior
 from models.uncertainty import (
     certify,
+    covariance,
     errors,
     natural_wald_interval,
     sandwich_covariance,
@@ -156,3 +158,16 @@ def test_natural_wald_intervals_are_symmetric_and_known_parameters_have_none():
     np.testing.assert_allclose(upper[2] - lower[2], 2 * 1.959964 * result.se.sds, rtol=1e-6)
     np.testing.assert_array_equal(lower[1], [1.0, 9.0])
     np.testing.assert_array_equal(upper[1], [1.0, 9.0])
+
+
+def test_the_covariance_of_a_posterior_mode_is_laplaces():
+    """Information of the likelihood plus that of the prior; with flat priors the likelihood's."""
+    model, data = MixtureModel(), as_data(X, None, MixtureModel())
+    for prior in (Prior.default(data), Prior.flat()):
+        top = fit("map", X, model, prior=prior)
+        second = data.second_moments(top.mixture)
+        observed = score_and_information(top.mixture, model, second)[1]
+        observed = observed + prior.information(top.mixture, model)
+        expected = covariance(top.mixture, model, observed)
+        np.testing.assert_allclose(top.covariance, expected, rtol=1e-6, atol=1e-15)
+        np.testing.assert_allclose(errors(top.covariance), top.se, rtol=1e-12)
