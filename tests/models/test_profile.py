@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
 from scipy.optimize import brentq, minimize
+from scipy.special import expit
 from scipy.stats import chi2, norm
 
 from models import Mixture, MixtureModel, fit
 from models.direct import Objective
 from models.methods import as_data
-from models.profile import NAMES, profile_interval, profile_intervals
+from models.profile import NAMES, _evaluate, profile_interval, profile_intervals
 from models.uncertainty import natural_wald_interval
 from tests.models.strategies import SECOND_ARTICLE
 
@@ -89,6 +90,29 @@ def test_profile_intervals_move_with_the_data():
     np.testing.assert_allclose(b.lower.weights, a.lower.weights[::-1], atol=1e-6)
     np.testing.assert_allclose(b.lower.means, 3 - 2 * a.upper.means[::-1], atol=1e-6)
     np.testing.assert_allclose(b.upper.sds, 2 * a.upper.sds[::-1], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "model", [MixtureModel(2), MixtureModel(3), MixtureModel(4, equal_sds=True)]
+)
+def test_score_and_information_in_the_coordinates_of_a_profile(model):
+    """Central differences with steps of 1e-4 of the log-likelihood and of the score: errors of
+    their square times third derivatives of the order of n, and of rounding, below 1e-5 n."""
+    data = as_data(X, None, model)
+    start = Mixture(
+        np.arange(1, model.k + 1) / sum(range(model.k + 1)),
+        np.linspace(0, 10, model.k),
+        [2.0] * model.k,
+    )
+    at = model.pack(start)
+    point = _evaluate(data, model, at)
+    assert point.mixture.weights[0] == pytest.approx(expit(at[0]), rel=1e-12)
+    for j, step in enumerate(1e-4 * np.eye(at.size)):
+        ahead, behind = (_evaluate(data, model, at + s) for s in (step, -step))
+        slope = (ahead.loglik - behind.loglik) / 2e-4
+        assert point.score[j] == pytest.approx(slope, abs=1e-5 * X.size)
+        bend = (behind.score - ahead.score) / 2e-4
+        np.testing.assert_allclose(point.information[j], bend, atol=1e-5 * X.size)
 
 
 def test_the_two_weights_mirror_each_other():
