@@ -89,57 +89,65 @@ def information(mixture: Mixture, second: SecondMoments) -> Floats:
     Louis (1982): expected complete-data information less the variance of the complete-data
     score given the data, sum_k t_k s_k s_k' - sbar sbar'.
     """
-    complete, expected_outer, outer = _louis_terms(mixture, second)
+    complete, expected_outer, outer = _louis_terms(
+        mixture.weights, mixture.sds, second.t, second.cross
+    )
     return complete - (expected_outer - outer)
 
 
 def complete_information(mixture: Mixture, second: SecondMoments) -> Floats:
     """(3K - 1, 3K - 1): expected complete-data information given the data."""
-    return _louis_terms(mixture, second)[0]
+    return _louis_terms(mixture.weights, mixture.sds, second.t, second.cross)[0]
 
 
 def score_outer(mixture: Mixture, second: SecondMoments) -> Floats:
     """(3K - 1, 3K - 1): sum of c s_i s_i' over the observations' scores s_i (for sandwiches)."""
-    return _louis_terms(mixture, second)[2]
+    return _louis_terms(mixture.weights, mixture.sds, second.t, second.cross)[2]
 
 
-def _louis_terms(mixture: Mixture, second: SecondMoments) -> tuple[Floats, Floats, Floats]:
-    k, w, sd, t = mixture.k, mixture.weights, mixture.sds, second.t
+@njit(cache=True, error_model="numpy")
+def _louis_terms(
+    weights: Floats, sds: Floats, t: Floats, cross: Floats
+) -> tuple[Floats, Floats, Floats]:
+    k = weights.size
     n = t[:, 0].sum()
-    size = 3 * k
     # The score of observation i is A u_i - b: u_i = (t, t z, t z^2), b the weights in the first
     # K places. All K log-weights are kept here; the last one is dropped at the end.
-    a = np.zeros((size, size))
-    a[:k, :k] = np.eye(k)
-    a[k : 2 * k, k : 2 * k] = np.diag(1.0 / sd)
-    a[2 * k :, 2 * k :] = np.eye(k)
-    a[2 * k :, :k] = -np.eye(k)
-    b = np.concatenate([w, np.zeros(2 * k)])
-    total = a @ np.concatenate([t[:, 0], t[:, 1], t[:, 2]])
-    cross_b = np.outer(total, b)
-    outer = a @ second.cross @ a.T - cross_b - cross_b.T + n * np.outer(b, b)
+    b = np.zeros(3 * k)
+    b[:k] = weights
+    total = np.concatenate((t[:, 0], t[:, 1] / sds, t[:, 2] - t[:, 0]))
+    outer = cross.copy()
+    for j in range(k):
+        outer[k + j] /= sds[j]
+        outer[2 * k + j] -= outer[j]
+    for j in range(k):
+        outer[:, k + j] /= sds[j]
+        outer[:, 2 * k + j] -= outer[:, j]
+    outer += n * np.outer(b, b) - np.outer(total, b) - np.outer(b, total)
 
-    expected = np.zeros((size, size))
-    complete = np.zeros((size, size))
+    expected = np.zeros((3 * k, 3 * k))
+    complete = np.zeros((3 * k, 3 * k))
+    complete[:k, :k] = n * (np.diag(weights) - np.outer(weights, weights))
     for j in range(k):
         # Complete-data score of component j: (delta_j - w, z/sd, z^2 - 1).
         t0, t1, t2, t3, t4 = t[j]
         by_mean, by_sd = k + j, 2 * k + j
-        delta = np.eye(k)[j] - w
+        delta = -weights
+        delta[j] += 1.0
         expected[:k, :k] += t0 * np.outer(delta, delta)
-        for index, sums in ((by_mean, t1 / sd[j]), (by_sd, t2 - t0)):
-            expected[:k, index] += delta * sums
-            expected[index, :k] += delta * sums
-        expected[by_mean, by_mean] += t2 / sd[j] ** 2
-        expected[by_mean, by_sd] += (t3 - t1) / sd[j]
-        expected[by_sd, by_mean] += (t3 - t1) / sd[j]
+        expected[:k, by_mean] += delta * (t1 / sds[j])
+        expected[by_mean, :k] += delta * (t1 / sds[j])
+        expected[:k, by_sd] += delta * (t2 - t0)
+        expected[by_sd, :k] += delta * (t2 - t0)
+        expected[by_mean, by_mean] += t2 / sds[j] ** 2
+        expected[by_mean, by_sd] += (t3 - t1) / sds[j]
+        expected[by_sd, by_mean] += (t3 - t1) / sds[j]
         expected[by_sd, by_sd] += t4 - 2.0 * t2 + t0
-        complete[by_mean, by_mean] = t0 / sd[j] ** 2
-        complete[by_mean, by_sd] = complete[by_sd, by_mean] = 2.0 * t1 / sd[j]
+        complete[by_mean, by_mean] = t0 / sds[j] ** 2
+        complete[by_mean, by_sd] = complete[by_sd, by_mean] = 2.0 * t1 / sds[j]
         complete[by_sd, by_sd] = 2.0 * t2
-    complete[:k, :k] = n * (np.diag(w) - np.outer(w, w))
-    kept: Any = np.ix_(*[np.delete(np.arange(size), k - 1)] * 2)
-    return complete[kept], expected[kept], outer[kept]
+    kept = np.concatenate((np.arange(k - 1), np.arange(k, 3 * k)))
+    return complete[kept][:, kept], expected[kept][:, kept], outer[kept][:, kept]
 
 
 @njit(cache=True, error_model="numpy")

@@ -41,8 +41,9 @@ from models.uncertainty import (
     CERTIFIED_DISTANCE,
     Certificate,
     certify,
+    covariance,
+    errors,
     score_and_information,
-    standard_errors,
     wald_interval,
 )
 
@@ -81,7 +82,7 @@ METHODS: dict[str, Method] = {
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """One fit of one data set by one method; components in the order of their means.
+    """One fit of one data set by one method; components, and the model's, in order of mean.
 
     mixture: the estimate (posterior mean for NUTS), None if the method failed. loglik: of the
     data at it, in nats, all constants in; objective: with the log prior or penalty, where the
@@ -93,7 +94,9 @@ class Fit:
     "exact_passes" counts the passes over the whole sample where they could not be certified.
     seconds: the method alone, compression included; start_seconds: the shared start;
     compile_seconds: imports and compilation. se: (3, K) standard errors, its rows also .weights,
-    .means and .sds (posterior sds for NUTS, 0 where known, NaN where there are none).
+    .means and .sds (posterior sds for NUTS, 0 where known, NaN where there are none). covariance:
+    (3K, 3K) of (weights, means, sds), from the information of the method's objective; NaN for
+    samplers, whose draws say more.
     diagnostics: of samplers, the worst rank-normalised split "rhat" and bulk "ess" over the
     relabelled parameters, and the number of "divergences". trace, draws: if kept.
     """
@@ -114,6 +117,7 @@ class Fit:
     start_seconds: float
     compile_seconds: float
     se: ParameterArray
+    covariance: Floats = field(repr=False)
     start: Mixture
     diagnostics: Mapping[str, float]
     trace: Trace | None = field(default=None, repr=False)
@@ -462,27 +466,27 @@ def _record(
 ) -> Fit:
     mixture = solution.mixture
     loglik, certificate = np.nan, None
-    se = np.full((3, model.k), np.nan)
+    covered = np.full((3 * model.k, 3 * model.k), np.nan)
     if second is not None:
         loglik = second.loglik
         gradient, curvature = _objective(mixture, model, solution, second)
         if METHODS[method].kind != "posterior":
             certificate = certify(gradient, curvature)
-        if solution.se is not None:
-            se = solution.se
-        elif status is None:
-            se = standard_errors(mixture, model, curvature)
+        if status is None and solution.se is None:
+            covered = covariance(mixture, model, curvature)
     if status is None:
         good = solution.converged or (certificate is not None and certificate.certified)
         status = "ok" if good else "not-converged"
     order = mixture.order()
+    se = errors(covered) if solution.se is None else solution.se
+    places = (np.arange(3)[:, None] * model.k + order).ravel()
     trace = solution.trace
     if trace is not None:
         trace = replace(trace, parameters=trace.parameters[:, :, order])
     evaluations = {**solution.evaluations, **extra}
     return Fit(
         method=method,
-        model=model,
+        model=model.permuted(order),
         n=data.n,
         mixture=None if second is None else mixture.permuted(order),
         loglik=float(loglik),
@@ -497,6 +501,7 @@ def _record(
         start_seconds=start_seconds,
         compile_seconds=compile_seconds,
         se=ParameterArray.of(se[:, order]),
+        covariance=covered[places[:, None], places],
         start=start.by_mean(),
         diagnostics=MappingProxyType(solution.diagnostics),
         trace=trace,

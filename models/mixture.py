@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import linear_sum_assignment
 
 type Floats = NDArray[np.float64]
 
@@ -183,6 +184,22 @@ def draws_by_mean(draws: Floats) -> Floats:
     """
     order = np.argsort(draws[..., 1, :], axis=-1, kind="stable")
     return np.take_along_axis(draws, order[..., None, :], axis=-1)
+
+
+def aligned(draws: Floats, pivot: Mixture) -> Floats:
+    """Draws (..., 3, K), each with its components assigned to those of the pivot.
+
+    By the permutation with the least sum of squared distances of the weights, of the means in
+    units of the pivot's sds, and of the log sds.
+    """
+    w, m, s = (draws[..., row, :, None] for row in range(3))
+    cost = (w - pivot.weights) ** 2 + ((m - pivot.means) / pivot.sds) ** 2
+    cost = cost + np.log(s / pivot.sds) ** 2
+    flat = cost.reshape(-1, pivot.k, pivot.k)
+    # The rows of the transpose are the pivot's components: one of the draw's goes to each.
+    order = np.array([linear_sum_assignment(matrix.T)[1] for matrix in flat], dtype=np.intp)
+    order = order.reshape(*draws.shape[:-2], 1, pivot.k)
+    return np.take_along_axis(draws, order, axis=-1)
 
 
 @njit(cache=True, error_model="numpy")

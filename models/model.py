@@ -88,6 +88,14 @@ class MixtureModel:
         means = mixture.means if self.means is None else self.means
         return Mixture.trusted(mixture.weights.copy(), means.copy(), sds.copy())
 
+    def permuted(self, order: ArrayLike) -> MixtureModel:
+        """The same model with the known parameters of its components in another order (K,)."""
+        if self.means is None and self.sds is None:
+            return self
+        index = np.asarray(order)
+        means, sds = (None if v is None else v[index] for v in (self.means, self.sds))
+        return MixtureModel(self.k, means, sds, self.equal_sds)
+
     def pack(self, mixture: Mixture) -> Floats:
         """(n_free,): the free parameters, unconstrained. A weight of zero is packed as 1e-300."""
         return _packed(self.selection, mixture.weights, mixture.means, mixture.sds)

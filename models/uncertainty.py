@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logit, ndtri
 
-from models.likelihood import SecondMoments, information, score
+from models.likelihood import SecondMoments, information, score, score_outer
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
 
@@ -56,19 +56,46 @@ def score_and_information(
     return s.T @ score(mixture, second.t), s.T @ information(mixture, second) @ s
 
 
+def covariance(mixture: Mixture, model: MixtureModel, curvature: Floats) -> Floats:
+    """(3K, 3K): covariance of (weights, means, sds) by the delta method from J^-1.
+
+    Zero for known parameters; NaN everywhere where J is not positive definite. With the
+    information of a log posterior at its mode it is Laplace's approximation.
+    """
+    return _natural(mixture, model, _inverse(curvature))
+
+
+def sandwich_covariance(mixture: Mixture, model: MixtureModel, second: SecondMoments) -> Floats:
+    """(3K, 3K): as `covariance`, from J^-1 V J^-1, V the sum of the scores' outer products.
+
+    Holds at the maximum also where the data are not from a mixture of the model (Huber 1967;
+    White 1982, theorem 3.2).
+    """
+    inverse = _inverse(score_and_information(mixture, model, second)[1])
+    if inverse is not None:
+        s = model.selection
+        inverse = inverse @ (s.T @ score_outer(mixture, second) @ s) @ inverse
+    return _natural(mixture, model, inverse)
+
+
+def _natural(mixture: Mixture, model: MixtureModel, unconstrained: Floats | None) -> Floats:
+    if unconstrained is None:
+        return np.full((3 * model.k, 3 * model.k), np.nan)
+    jacobian = model.natural_jacobian(mixture)
+    return jacobian @ unconstrained @ jacobian.T
+
+
+def errors(covariance: Floats) -> Floats:
+    """(3, K): standard errors of weights, means and sds, of their covariance (3K, 3K)."""
+    return np.sqrt(np.maximum(np.diag(covariance), 0.0)).reshape(3, -1)
+
+
 def standard_errors(mixture: Mixture, model: MixtureModel, curvature: Floats) -> Floats:
     """(3, K): standard errors of weights, means and sds by the delta method from J^-1.
 
     Zero for known parameters; NaN everywhere where J is not positive definite.
     """
-    if model.n_free == 0:
-        return np.zeros((3, model.k))
-    inverse = _inverse(curvature)
-    if inverse is None:
-        return np.full((3, model.k), np.nan)
-    jacobian = model.natural_jacobian(mixture)
-    variances = np.einsum("ij,jk,ik->i", jacobian, inverse, jacobian)
-    return np.sqrt(np.maximum(variances, 0.0)).reshape(3, model.k)
+    return errors(covariance(mixture, model, curvature))
 
 
 def wald_interval(mixture: Mixture, se: Floats, level: float) -> tuple[Floats, Floats]:
@@ -87,8 +114,19 @@ def wald_interval(mixture: Mixture, se: Floats, level: float) -> tuple[Floats, F
     return np.stack(lower), np.stack(upper)
 
 
+def natural_wald_interval(mixture: Mixture, se: Floats, level: float) -> tuple[Floats, Floats]:
+    """Lower and upper ends, each (3, K): Wald on the parameters as they are.
+
+    They may leave the parameter space.
+    """
+    spread = ndtri(0.5 + 0.5 * level) * se
+    return mixture.as_rows() - spread, mixture.as_rows() + spread
+
+
 def _inverse(curvature: Floats) -> Floats | None:
     """J^-1, or None where J is not positive definite (to rounding, on a unit diagonal)."""
+    if curvature.size == 0:
+        return curvature
     diagonal = np.diag(curvature)
     if not np.all(np.isfinite(curvature)) or np.any(diagonal <= 0):
         return None

@@ -40,6 +40,12 @@ def bias(estimates: Floats, truth: Floats | float) -> Measure:
     return mean(np.asarray(estimates) - truth)
 
 
+def relative_bias(estimates: Floats, truth: Floats | float) -> Measure:
+    """Mean error as a share of the truth; replicates whose truth is 0 have none."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return mean((np.asarray(estimates) - truth) / truth)
+
+
 def empirical_se(estimates: Floats) -> Measure:
     """Standard deviation of the estimates; MCSE EmpSE/sqrt(2(R - 1))."""
     (v,), r = _usable(estimates)
@@ -72,6 +78,34 @@ def model_se(se: Floats) -> Measure:
     return Measure(value, float(np.sqrt(np.var(v**2, ddof=1) / (4.0 * r * value**2))), r)
 
 
+def relative_error_of_model_se(estimates: Floats, se: Floats) -> Measure:
+    """100 (ModSE/EmpSE - 1), per cent, over replicates that have both.
+
+    MCSE 100 (ModSE/EmpSE) sqrt(var(se^2)/(4 R ModSE^4) + 1/(2(R - 1))).
+    """
+    (e, s), r = _usable(estimates, se)
+    spread, model = empirical_se(e), model_se(s)
+    if r < 2 or not spread.value > 0 or not model.value > 0:
+        return Measure(np.nan, np.nan, r)
+    ratio = 100.0 * model.value / spread.value
+    relative = np.hypot(model.mcse / model.value, spread.mcse / spread.value)
+    return Measure(ratio - 100.0, ratio * float(relative), r)
+
+
+def relative_precision(estimates: Floats, reference: Floats) -> Measure:
+    """100 ((EmpSE of the reference/EmpSE)^2 - 1), per cent: precision gained, on the same data.
+
+    Over replicates that both methods have; MCSE 200 (ratio)^2 sqrt((1 - rho^2)/(R - 1)), rho the
+    correlation of the two over replicates.
+    """
+    (e, base), r = _usable(estimates, reference)
+    if r < 3 or not e.std() > 0 or not base.std() > 0:
+        return Measure(np.nan, np.nan, r)
+    squared = 100.0 * float(base.var() / e.var())
+    unshared = max(1.0 - float(np.corrcoef(e, base)[0, 1]) ** 2, 0.0)
+    return Measure(squared - 100.0, 2.0 * squared * float(np.sqrt(unshared / (r - 1))), r)
+
+
 def proportion(events: Floats) -> Measure:
     """Share of replicates with the event (0 or 1); MCSE sqrt(p(1 - p)/R)."""
     (v,), r = _usable(events)
@@ -82,6 +116,25 @@ def proportion(events: Floats) -> Measure:
 
 
 def coverage(lower: Floats, upper: Floats, truth: Floats | float) -> Measure:
-    """Share of the intervals that hold the truth."""
-    (low, high, true), _ = _usable(lower, upper, np.asarray(truth))
-    return proportion(((low <= true) & (true <= high)).astype(float))
+    """Share of the intervals that hold the truth; ends may be infinite, intervals open."""
+    low, high, true = np.broadcast_arrays(lower, upper, truth)
+    held = ((low <= true) & (true <= high)).astype(float)
+    return proportion(np.where(np.isnan(low) | np.isnan(high) | np.isnan(true), np.nan, held))
+
+
+def bias_eliminated_coverage(lower: Floats, upper: Floats, estimates: Floats) -> Measure:
+    """Share of the intervals that hold the mean of the estimates, over replicates with all three.
+
+    MCSE as of a proportion, which takes that mean for known.
+    """
+    known = ~(np.isnan(lower) | np.isnan(upper))
+    (e,), r = _usable(np.where(known, estimates, np.nan))
+    if r == 0:
+        return Measure(np.nan, np.nan, 0)
+    return coverage(np.where(np.isfinite(estimates), lower, np.nan), upper, float(e.mean()))
+
+
+def interval_width(lower: Floats, upper: Floats) -> Measure:
+    """Mean width of the intervals that have two finite ends; R says how many those are."""
+    (low, high), _ = _usable(lower, upper)
+    return mean(high - low)

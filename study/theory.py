@@ -43,10 +43,8 @@ def quadrature(truth: Mixture | Truth) -> Data:
         edges = np.append(x - 0.5 * step, x[-1] + 0.5 * step)
         counts = np.diff(truth.cdf(edges))
     else:
-        nodes, weights = np.polynomial.legendre.leggauss(DEGREE)
-        half = 0.5 * np.diff(edges)[:, None]
-        x = (edges[:-1, None] + half + half * nodes).ravel()
-        counts = (half * weights).ravel() * truth.density(x)
+        x, weights = _legendre(edges)
+        counts = weights * truth.density(x)
     if isinstance(truth.family, StudentT):
         tails = [_tail(truth, truth.family.df, edge) for edge in edges[[0, -1]]]
         x, counts = (np.concatenate(arrays) for arrays in zip((x, counts), *tails, strict=True))
@@ -125,6 +123,24 @@ def _holds(model: MixtureModel, truth: Mixture) -> bool:
         np.allclose(model.admit(truth.permuted(o)).as_rows(), truth.permuted(o).as_rows(), 1e-12, 0)
         for o in orders
     )
+
+
+def nodes(*mixtures: Mixture, cells: int = 96) -> tuple[Floats, Floats]:
+    """Points (m,) and weights (m,) of integrals over the line of what the mixtures' densities make.
+
+    Gauss-Legendre in `cells` cells a component, with the default no wider than a quarter of the sd
+    of any component near them.
+    """
+    reach = np.linspace(-12.0, 12.0, cells + 1)[:, None]
+    edges = np.concatenate([(m.means + m.sds * reach).ravel() for m in mixtures])
+    return _legendre(np.unique(edges))
+
+
+def _legendre(edges: Floats) -> tuple[Floats, Floats]:
+    """Gauss-Legendre points and weights of the cells between ascending edges."""
+    points, weights = np.polynomial.legendre.leggauss(DEGREE)
+    half = 0.5 * np.diff(edges)[:, None]
+    return (edges[:-1, None] + half + half * points).ravel(), (half * weights).ravel()
 
 
 def expected_information(truth: Mixture, model: MixtureModel) -> Floats:

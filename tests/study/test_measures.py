@@ -14,9 +14,17 @@ RNG = np.random.default_rng(42)
 STUDIES, R, TRUTH = 2000, 200, 1.0
 ESTIMATES = TRUTH + 0.1 + 0.5 * RNG.standard_normal((STUDIES, R))
 SES = 0.5 * np.sqrt(RNG.chisquare(20, (STUDIES, R)) / 20)
+# A reference on the same data: correlation 0.6, and a third of the precision.
+REFERENCE = TRUTH + np.sqrt(3) * (0.6 * (ESTIMATES - 1.1) + 0.4 * RNG.standard_normal((STUDIES, R)))
 
 MEASURES = {
     "bias": lambda e, s: measures.bias(e, TRUTH),
+    "relative_bias": lambda e, s: measures.relative_bias(e, 4 * TRUTH),
+    "relative_error_of_model_se": lambda e, s: measures.relative_error_of_model_se(e, s),
+    "bias_eliminated_coverage": lambda e, s: measures.bias_eliminated_coverage(
+        e - 1.96 * s, e + 1.96 * s, e
+    ),
+    "interval_width": lambda e, s: measures.interval_width(e - 1.96 * s, e + 1.96 * s),
     "empirical_se": lambda e, s: measures.empirical_se(e),
     "mse": lambda e, s: measures.mse(e, TRUTH),
     "rmse": lambda e, s: measures.rmse(e, TRUTH),
@@ -32,6 +40,37 @@ def test_the_monte_carlo_error_is_the_spread_over_studies(name):
     claimed = np.sqrt(np.mean([m.mcse**2 for m in found]))
     assert claimed == pytest.approx(spread, rel=0.08)
     assert {m.r for m in found} == {R}
+
+
+def test_the_monte_carlo_error_of_a_paired_precision_is_its_spread_over_studies():
+    """And without the pairing it would be larger by 1/sqrt(1 - rho^2), a quarter."""
+    pairs = zip(ESTIMATES, REFERENCE, strict=True)
+    found = [measures.relative_precision(e, base) for e, base in pairs]
+    spread = np.std([m.value for m in found], ddof=1)
+    claimed = np.sqrt(np.mean([m.mcse**2 for m in found]))
+    assert claimed == pytest.approx(spread, rel=0.08)
+    assert np.mean([m.value for m in found]) == pytest.approx(200, rel=0.05)
+
+
+def test_values_of_the_paired_and_relative_measures():
+    e, base = np.array([1.0, 2.0, 4.0, np.nan]), np.array([2.0, 4.0, 8.0, 100.0])
+    assert measures.relative_precision(e, base) == pytest.approx((300.0, 0.0, 3))
+    assert measures.relative_precision(base, e)[:2] == pytest.approx((-75.0, 0.0))
+    assert measures.relative_bias(e, 2.0).value == pytest.approx(1 / 6)
+    assert measures.relative_bias(e, 0.0).r == 0
+    spread = np.std(e[:3], ddof=1)
+    found = measures.relative_error_of_model_se(e, np.array([2 * spread] * 4))
+    assert found.value == pytest.approx(100.0)
+    assert found.mcse == pytest.approx(200.0 / np.sqrt(4))
+    assert found.r == 3
+
+
+def test_open_intervals_cover_and_have_no_width():
+    lower, upper = np.array([-np.inf, 0.0, np.nan, 2.0]), np.array([0.5, np.inf, 9.0, 3.0])
+    assert measures.coverage(lower, upper, 0.2) == measures.proportion(np.array([1.0, 1.0, 0.0]))
+    assert measures.interval_width(lower, upper)[::2] == (1.0, 1)
+    found = measures.bias_eliminated_coverage(lower, upper, np.array([0.0, 1.0, 50.0, np.nan]))
+    assert found == measures.coverage(lower[:2], upper[:2], 0.5)
 
 
 def test_values_are_what_their_names_say():
