@@ -56,11 +56,12 @@ def verdicts(results: Results) -> Figure:
     methods = [m for m in METHODS if (fits["method"] == m).any()]
     figure = Figure(figsize=(DOUBLE, 0.9 + 0.17 * len(methods) * -(-len(panels) // 3)))
     columns = min(len(panels), 3)
-    axes_of = figure.subplots(-(-len(panels) // columns), columns, squeeze=False, sharey=True).flat
+    rows = -(-len(panels) // columns)
+    axes_of = list(figure.subplots(rows, columns, squeeze=False, sharey=True).flat)
     for axes, panel in zip(axes_of, panels, strict=False):
         _shares_of_verdicts(axes, fits[fits["panel"] == panel], methods)
         axes.set_title(panel)
-    for axes in list(axes_of)[len(panels) :]:
+    for axes in axes_of[len(panels) :]:
         axes.set_visible(False)
     figure.supxlabel("Share of fits", fontsize=7)
     legend_above(figure)

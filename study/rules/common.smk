@@ -46,8 +46,8 @@ SOURCES = {
         "models/bayes.py",
         "models/posterior.py",
         "models/pytensor_op.py",
-    )
-    + folder("study/labels"),
+        *folder("study/labels"),
+    ),
 }
 KINDS = ["fits", "estimates", "labels", "draws", "timings"]
 FOLLOWED = ["reaches", "stops", "rates", "optima"]
@@ -61,6 +61,11 @@ def sources(wildcards):
 def data_file(wildcards):
     unit = design.scenario(wildcards.scenario)
     return [unit.file] if unit in design.data else []
+
+
+def compiled(wildcards):
+    """What PyMC's fits wait for, lest the first of them all compile the same; its age is nothing."""
+    return [ancient(f"{OUT}/fits/compiled")] if wildcards.engine == "pymc" else []
 
 
 def shown(path, exhibit, kind):

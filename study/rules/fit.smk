@@ -22,10 +22,26 @@ rule simulate:
         "python -m study.worker simulate {params.design} --out {params.folder} 2> {log}"
 
 
+rule compile:
+    input:
+        SOURCES["pymc"],
+    output:
+        touch(f"{OUT}/fits/compiled"),
+    log:
+        f"{OUT}/logs/compile.log",
+    params:
+        design=config.get("design", "default"),
+        models=[unit.model.model_dump(mode="json") for unit in design.units()],
+    priority: 1
+    shell:
+        "python -m study.worker compile {params.design} 2> {log}"
+
+
 rule fit:
     input:
         sources,
         data_file,
+        compiled,
     output:
         expand(f"{CHUNK}/{{kind}}.parquet", kind=KINDS, allow_missing=True),
     log:
@@ -80,7 +96,7 @@ rule gather:
         design=config.get("design", "default"),
         chunk=design.chunk,
         fits=subpath(input[0], ancestor=4),
-        closely=f"{OUT}/closely",
+        closely=subpath(input[-1], ancestor=2),
         folder=subpath(output[0], parent=True),
     shell:
         "python -m study.worker gather {params.design} --chunk {params.chunk} --fits {params.fits}"

@@ -20,6 +20,7 @@ DESIGN = {
     "title": "Tiny",
     "seed": 7,
     "chunk": 6,
+    "closely": 1,
     "replicates": {"em": 12, "lbfgs": 12, "map": 4, "nuts": 1},
     "options": {"nuts": {"draws": 50, "tune": 50}},
     "scenarios": [
@@ -27,7 +28,7 @@ DESIGN = {
         {"name": "far", "weights": [0.3, 0.7], "means": [0, 6], "sds": [1, 2], "n": 60},
     ],
 }
-ROWS = ("fits", "estimates", "labels", "draws")
+ROWS = ("fits", "estimates", "labels", "draws", "reaches", "stops", "rates", "optima")
 
 
 def snakemake(folder, *arguments, **settings):
