@@ -6,7 +6,7 @@ that nothing loads PyMC that does not sample. Results come out in data units.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -127,23 +127,6 @@ def map_estimate(
         log_prior=posterior.prior.log_density(path[-1], model),
         compile_seconds=seconds,
     )
-
-
-def compile_densities(model: MixtureModel, methods: Collection[str]) -> float:
-    """Compile what the methods named need for the model under default priors, or find it on disk.
-
-    The seconds it took. Fits do it themselves where they must; two processes at once do it twice.
-    """
-    from models.posterior import compiled_density, compiled_sampler, timed
-
-    two = Data(np.array([-1.0, 1.0]), np.ones(2))
-    seconds = 0.0
-    for method in set(methods) & {"map", "nuts", "nuts-ordered"} if model.n_free else ():
-        ordered = method == "nuts-ordered" and model.k > 1 and model.exchangeable
-        structure = _posterior(two, model, None, "kernel", ordered=ordered).structure
-        build = compiled_density if method == "map" else compiled_sampler
-        seconds += timed(build, structure)[1]
-    return seconds
 
 
 def _newton(

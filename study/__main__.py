@@ -50,10 +50,6 @@ def _parser() -> argparse.ArgumentParser:
     step.add_argument("--out", type=Path, required=True, help="folder; a file a kind of row")
     step.set_defaults(run=_chunk)
 
-    step = steps.add_parser("compile", help="compile the densities of a design's PyMC fits")
-    step.add_argument("design")
-    step.set_defaults(run=_compile)
-
     step = steps.add_parser("follow", help="follow some replicates step by step, from many starts")
     step.add_argument("design")
     step.add_argument("scenario")
@@ -149,17 +145,6 @@ def _chunk(options: argparse.Namespace) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     for kind, frame in frames(rows).items():
         frame.to_parquet(options.out / f"{kind}.parquet", index=False)
-
-
-def _compile(options: argparse.Namespace) -> None:
-    from models.bayes import compile_densities
-    from study.design import load
-
-    design = load(options.design)
-    for unit in design.units():
-        seconds = compile_densities(unit.model.build(), list(design.replicates_of(unit)))
-        if seconds > 0.0:
-            print(f"{unit.name}: {seconds:.1f} s", file=sys.stderr, flush=True)
 
 
 def _follow(options: argparse.Namespace) -> None:

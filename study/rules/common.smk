@@ -63,11 +63,6 @@ def data_file(wildcards):
     return [unit.file] if unit in design.data else []
 
 
-def compiled(wildcards):
-    """What PyMC's fits wait for, lest the first of them all compile the same; its age is nothing."""
-    return [ancient(f"{OUT}/fits/compiled")] if wildcards.engine == "pymc" else []
-
-
 def shown(path, exhibit, kind):
     """An output that the report shows, under its category and with its caption."""
     return report(

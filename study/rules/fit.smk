@@ -22,26 +22,10 @@ rule simulate:
         "python -m study.worker simulate {params.design} --out {params.folder} 2> {log}"
 
 
-rule compile:
-    input:
-        SOURCES["pymc"],
-    output:
-        touch(f"{OUT}/fits/compiled"),
-    log:
-        f"{OUT}/logs/compile.log",
-    params:
-        design=config.get("design", "default"),
-        models=[unit.model.model_dump(mode="json") for unit in design.units()],
-    priority: 1
-    shell:
-        "python -m study.worker compile {params.design} 2> {log}"
-
-
 rule fit:
     input:
         sources,
         data_file,
-        compiled,
     output:
         expand(f"{CHUNK}/{{kind}}.parquet", kind=KINDS, allow_missing=True),
     log:
