@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -61,7 +62,9 @@ def gap(results: Results) -> Figure:
         axes.tick_params(labelbottom=True)
     top = max(0.05, all_axes[0].get_ylim()[1])
     all_axes[0].set_ylim(-0.03 * top, top)
-    all_best = f"\nno gap on any data set: {', '.join(none)}" if none else ""
+    words = f"no gap on any data set: {', '.join(none)}" if none else ""
+    lines = textwrap.wrap(words, int(15 * figure.get_figwidth()), break_on_hyphens=False)
+    all_best = "".join(f"\n{line}" for line in lines)
     figure.supxlabel(f"Gap to the best log-likelihood (nats){all_best}", fontsize=7)
     figure.supylabel("Share of data sets with a larger gap", fontsize=7)
     legend_above(figure)
