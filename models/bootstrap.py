@@ -13,10 +13,11 @@ import numpy as np
 from scipy.special import expit, logit
 
 from models.intervals import equal_tailed
-from models.mixture import Floats, Mixture, ParameterArray, aligned
+from models.mixture import Floats, Mixture, ParameterArray, alignment
 from models.model import MixtureModel
 from models.newton import ascend, derivatives, newton_step
 from models.problem import Data
+from models.uncertainty import standard_errors
 
 # A refit that ends with an sd below this multiple of the floor was on its way onto a point.
 COLLAPSED = 100.0
@@ -26,18 +27,21 @@ COLLAPSED = 100.0
 class Bootstrap:
     """estimate: what was sampled from. draws (R, 3, K): the refits, components as in the estimate.
 
-    failures: how many replicates are not among the draws, by reason: "singular" (a component
-    collapsed onto a point) or "not-converged".
+    errors (R, 3, K): the refits' own standard errors, NaN for single steps. failures: how many
+    replicates are not among the draws, by reason: "singular" (a component collapsed onto a point)
+    or "not-converged".
     """
 
     estimate: Mixture
     draws: Floats
+    errors: Floats
     failures: Counter[str]
 
     @property
     def se(self) -> ParameterArray:
-        """(3, K): standard deviations of the draws."""
-        return ParameterArray.of(self.draws.std(axis=0, ddof=1))
+        """(3, K): standard deviations of the draws; inf where a single step went too far."""
+        with np.errstate(over="ignore"):
+            return ParameterArray.of(self.draws.std(axis=0, ddof=1))
 
     def percentile(self, level: float = 0.95) -> tuple[ParameterArray, ParameterArray]:
         """Lower and upper ends (3, K): quantiles of the draws."""
@@ -53,13 +57,44 @@ class Bootstrap:
         lower, upper = self.percentile(level)
         return self._mirrored(upper), self._mirrored(lower)
 
+    def studentised(self, se: Floats, level: float = 0.95) -> tuple[ParameterArray, ParameterArray]:
+        """Lower and upper ends (3, K): by quantiles of the refits' t statistics.
+
+        se (3, K): of the estimate. On the logit of a weight, a mean and a log sd (Davison and
+        Hinkley 1997, section 5.2.1). NaN for single steps.
+        """
+        centre = self.estimate.as_rows()
+        with np.errstate(divide="ignore", invalid="ignore"):
+            t = (_free(self.draws) - _free(centre)) / (self.errors * _slopes(self.draws))
+            low, high = equal_tailed(t, level)
+            spread = np.asarray(se) * _slopes(centre)
+            ends = (_natural(_free(centre) - q * spread) for q in (high, low))
+            lower, upper = (np.where(np.asarray(se) == 0, centre, end) for end in ends)
+        return ParameterArray.of(lower), ParameterArray.of(upper)
+
     def _mirrored(self, ends: Floats) -> ParameterArray:
         centre = self.estimate.as_rows()
-        (w, m, s), (w0, m0, s0) = np.asarray(ends), centre
-        with np.errstate(invalid="ignore"):
-            far = np.stack([expit(2.0 * logit(w0) - logit(w)), 2.0 * m0 - m, s0 * (s0 / s)])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            far = _natural(2.0 * _free(centre) - _free(np.asarray(ends)))
         # Parameters without spread stay, a single component's weight, whose logit is infinite, too.
         return ParameterArray.of(np.where(ends == centre, centre, far))
+
+
+def _free(rows: Floats) -> Floats:
+    """(..., 3, K): logits of the weights, means, log sds."""
+    w, m, s = (rows[..., row, :] for row in range(3))
+    return np.stack([logit(w), m, np.log(s)], axis=-2)
+
+
+def _natural(free: Floats) -> Floats:
+    w, m, s = (free[..., row, :] for row in range(3))
+    return np.stack([expit(w), m, np.exp(s)], axis=-2)
+
+
+def _slopes(rows: Floats) -> Floats:
+    """(..., 3, K): derivatives of `_free`."""
+    w, m, s = (rows[..., row, :] for row in range(3))
+    return np.stack([1.0 / (w * (1.0 - w)), np.ones_like(m), 1.0 / s], axis=-2)
 
 
 def bootstrap(
@@ -85,25 +120,36 @@ def bootstrap(
     failures = Counter[str]()
     for _ in range(replicates):
         data = Data(estimate.sample(n, rng)[0], ones)
-        mixture, reason = (_one_step if one_step else _refit)(data, model, estimate)
-        if reason:
-            failures[reason] += 1
+        refit = (_one_step if one_step else _refit)(data, model, estimate)
+        if isinstance(refit, str):
+            failures[refit] += 1
         else:
-            found.append(mixture.as_rows())
-    draws = np.reshape(found, (-1, 3, model.k))
-    return Bootstrap(estimate, aligned(draws, estimate) if model.exchangeable else draws, failures)
+            found.append(refit)
+    both = np.reshape(found, (-1, 2, 3, model.k))
+    if model.exchangeable:
+        order = alignment(both[:, 0], estimate)
+        both = np.take_along_axis(both, order[:, None, None], axis=-1)
+    return Bootstrap(estimate, both[:, 0], both[:, 1], failures)
 
 
-def _refit(data: Data, model: MixtureModel, estimate: Mixture) -> tuple[Mixture, str]:
+def _refit(data: Data, model: MixtureModel, estimate: Mixture) -> Floats | str:
+    """(2, 3, K): the refit and its standard errors, or why there is none."""
     point, regular = ascend(data, model, estimate)
     if point is None or data.collapsed(point.mixture, model, COLLAPSED):
-        return estimate, "singular"
-    return point.mixture, "" if regular else "not-converged"
+        return "singular"
+    if not regular:
+        return "not-converged"
+    se = standard_errors(point.mixture, model, point.information)
+    return np.stack([point.mixture.as_rows(), se])
 
 
-def _one_step(data: Data, model: MixtureModel, estimate: Mixture) -> tuple[Mixture, str]:
+def _one_step(data: Data, model: MixtureModel, estimate: Mixture) -> Floats | str:
     point = derivatives(data, model, model.pack(estimate))
     found = None if point is None else newton_step(point.score, point.information)
     if point is None or found is None:
-        return estimate, "not-converged"
-    return model.unpack(point.at + found[0]), ""
+        return "not-converged"
+    mixture = model.unpack(point.at + found[0])
+    # A long step may take an sd to where its exponential underflows.
+    if not mixture.finite or data.collapsed(mixture, model):
+        return "singular"
+    return np.stack([mixture.as_rows(), np.full((3, model.k), np.nan)])

@@ -187,7 +187,12 @@ def draws_by_mean(draws: Floats) -> Floats:
 
 
 def aligned(draws: Floats, pivot: Mixture) -> Floats:
-    """Draws (..., 3, K), each with its components assigned to those of the pivot.
+    """Draws (..., 3, K), each with its components assigned to those of the pivot."""
+    return np.take_along_axis(draws, alignment(draws, pivot)[..., None, :], axis=-1)
+
+
+def alignment(draws: Floats, pivot: Mixture) -> NDArray[np.intp]:
+    """(..., K): which component of each draw (..., 3, K) goes to each of the pivot's.
 
     By the permutation with the least sum of squared distances of the weights, of the means in
     units of the pivot's sds, and of the log sds.
@@ -198,8 +203,7 @@ def aligned(draws: Floats, pivot: Mixture) -> Floats:
     flat = cost.reshape(-1, pivot.k, pivot.k)
     # The rows of the transpose are the pivot's components: one of the draw's goes to each.
     order = np.array([linear_sum_assignment(matrix.T)[1] for matrix in flat], dtype=np.intp)
-    order = order.reshape(*draws.shape[:-2], 1, pivot.k)
-    return np.take_along_axis(draws, order, axis=-1)
+    return order.reshape(*draws.shape[:-2], pivot.k)
 
 
 @njit(cache=True, error_model="numpy")

@@ -7,9 +7,11 @@ step to a short one along the EM gradient (Titterington 1984), free of the data'
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
@@ -62,19 +64,45 @@ def ascend(
 
     The log-likelihood never falls by more than rounding.
     """
-    point, damping = derivatives(data, model, model.pack(start)), 0.0
+
+    def evaluate(at: Floats) -> Point | None:
+        return derivatives(data, model, at)
+
+    def labelled(mixture: Mixture) -> Floats:
+        return labelled_information(mixture, model, data.n)
+
+    eta = model.pack(start)
+    return climb(evaluate, labelled, eta, np.arange(eta.size), max_steps)
+
+
+def climb(
+    evaluate: Callable[[Floats], Point | None],
+    labelled: Callable[[Mixture], Floats],
+    at: Floats,
+    free: NDArray[np.intp],
+    max_steps: int = 200,
+) -> tuple[Point | None, bool]:
+    """`ascend` in the free coordinates alone, from `at` (p,), the others as they are.
+
+    evaluate: the point at coordinates. labelled: (p, p), what damps; any positive definite matrix
+    does.
+    """
+    point, damping = evaluate(at), 0.0
     if point is None:
         return None, False
+    block = np.ix_(free, free)
     for _ in range(max_steps):
-        information = point.information
+        information = point.information[block]
         if damping > 0.0:
-            information = information + damping * _labelled(point.mixture, model, data.n)
-        found = newton_step(point.score, information)
+            information = information + damping * labelled(point.mixture)[block]
+        found = newton_step(point.score[free], information)
         if found is not None:
             step, decrement = found
             if damping == 0.0 and decrement <= DECREMENT:
                 return point, True
-            ahead = derivatives(data, model, point.at + step)
+            forward = point.at.copy()
+            forward[free] += step
+            ahead = evaluate(forward)
             rounding = 1e-12 * abs(point.loglik)
             if ahead is not None and ahead.loglik >= point.loglik - rounding:
                 point, damping = ahead, damping / FACTOR if damping > LEAST else 0.0
@@ -85,7 +113,7 @@ def ascend(
     return point, False
 
 
-def _labelled(mixture: Mixture, model: MixtureModel, n: float) -> Floats:
+def labelled_information(mixture: Mixture, model: MixtureModel, n: float) -> Floats:
     """(p, p): Fisher information of n observations with their labels."""
     k, w = mixture.k, mixture.weights
     full = np.zeros((3 * k - 1, 3 * k - 1))

@@ -1,8 +1,9 @@
 """Profile likelihood intervals of single parameters, by Newton steps along the profile.
 
-The profile log-likelihood of a parameter is the maximum over all others, here the branch of
-regular maxima that starts at the estimate. An end of the interval is where it has fallen by half
-the chi-squared quantile, so that the interval does not depend on the parameter's scale.
+The profile log-likelihood of a parameter is the maximum over all others. It is followed along the
+branch of regular maxima that starts at the estimate, and where that ends in a fold it is taken up
+by climbing from there, which cannot lead down. An end of the interval is where it has fallen by
+half the chi-squared quantile, so that the interval does not depend on the parameter's scale.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from scipy.special import expit, logit, ndtri
 
 from models.mixture import Floats, Mixture, ParameterArray
 from models.model import MixtureModel
-from models.newton import DECREMENT, Point, derivatives, newton_step
+from models.newton import DECREMENT, Point, climb, derivatives, labelled_information, newton_step
 from models.problem import Data
+from models.verdicts import believable
 
 Name = Literal["weights", "means", "sds"]
 Kind = Literal["found", "known", "boundary", "lost"]
@@ -37,6 +39,9 @@ ROOT = 1e-8
 
 # Steps along the profile, and the share of a standard error below which a step leads nowhere.
 STEPS, SHORTEST = 100, 1e-3
+
+# Over a fold in steps of LEAPED standard errors, at most FOLDS times.
+LEAPED, FOLDS = 0.1, 20
 
 # Bounds of the parameter space, in effect: a component of FEWEST observations, means and sds of
 # FAR times the data's sd, and twice the floor of the sds. With VANISHED observations or fewer a
@@ -118,6 +123,15 @@ def profile_interval(
     def evaluate(at: Floats) -> Point | None:
         return _evaluate(data, turned, at)
 
+    def over_the_fold(at: Floats, free: NDArray[np.intp]) -> Point | None:
+        # In eta's coordinates, which differ from these in the first alone: it only damps.
+        found, regular = climb(
+            evaluate, lambda m: labelled_information(m, turned, data.n), at, free
+        )
+        if found is None or not regular or not believable(found.mixture, turned, data.n):
+            return None
+        return found
+
     top = _corrected(evaluate, start, np.arange(start.size))
     if top is None:
         return End(np.nan, "lost"), End(np.nan, "lost")
@@ -135,7 +149,9 @@ def profile_interval(
     quantile = float(ndtri(0.5 + 0.5 * level))
     ends = []
     for direction, limit, bound in zip((-1, 1), limits, bounds, strict=True):
-        value, kind = _end(evaluate, top, index, direction, quantile, float(limit), data.n)
+        value, kind = _end(
+            evaluate, over_the_fold, top, index, direction, quantile, float(limit), data.n
+        )
         ends.append(End(bound if kind == "boundary" else float(back(value)), kind))
     return ends[0], ends[1]
 
@@ -184,6 +200,7 @@ def _corrected(evaluate: Evaluate, at: Floats, free: NDArray[np.intp]) -> Point 
 
 def _end(
     evaluate: Evaluate,
+    over_the_fold: Callable[[Floats, NDArray[np.intp]], Point | None],
     top: Point,
     index: int,
     direction: int,
@@ -196,17 +213,24 @@ def _end(
     se = float(np.linalg.inv(top.information)[index, index]) ** 0.5
     inside, outside = top, np.inf
     step = quantile * se  # from `inside`, where the profile is above the threshold
+    folds = 0
     for _ in range(STEPS):
         along = direction * inside.at[index] + step
         last = along >= direction * limit
         value = limit if last else direction * along
         at = inside.at + _tangent(inside, index, free) * (value - inside.at[index])
         point = _corrected(evaluate, at, free)
-        if point is None:
+        if point is None and step * 0.4 >= SHORTEST * se:
             step *= 0.4
-            if step < SHORTEST * se:
-                break
             continue
+        if point is None:
+            room = min(outside, direction * limit) - direction * inside.at[index]
+            value = inside.at[index] + direction * min(LEAPED * se, 0.5 * room)
+            at, folds = inside.at.copy(), folds + 1
+            at[index] = value
+            point, last = over_the_fold(at, free) if folds <= FOLDS else None, False
+            if point is None:
+                break
         root = np.sqrt(2.0 * max(top.loglik - point.loglik, 0.0))
         if abs(root - quantile) <= ROOT:
             return value, "found"

@@ -184,12 +184,14 @@ def _gather(options: argparse.Namespace) -> None:
 def _tables(options: argparse.Namespace) -> None:
     from study.design import load
     from study.results import read_results
-    from study.tables import TABLES, write
+    from study.tables import LONG, TABLES, write
 
     options.out.mkdir(parents=True, exist_ok=True)
     results = read_results(load(options.design), options.rows)
     for table in _chosen(TABLES, options.only):
         write(table.make(results), table.caption, options.out / table.name)
+    for name, make in LONG.items() if options.only is None else ():
+        make(results).to_csv(options.out / f"{name}.csv", index=False, lineterminator="\n")
 
 
 def _figures(options: argparse.Namespace) -> None:

@@ -79,6 +79,25 @@ class ModelSpec(_Strict):
 _Given = Field(default=None, exclude_if=lambda value: value is None)
 
 
+class Intervals(_Strict):
+    """For how many data sets the methods get intervals of every kind, and losses.
+
+    methods: those that do; every optimiser of the likelihood would get the same. refits: of each
+    parametric bootstrap, 0 for none.
+    """
+
+    methods: list[MethodName] = ["newton", "map", "nuts", "nuts-ordered"]
+    replicates: Annotated[int, Field(ge=0)] = 0
+    refits: Annotated[int, Field(ge=0, le=10_000)] = 0
+
+    @field_validator("refits")
+    @classmethod
+    def _enough(cls, refits: int) -> int:
+        if 0 < refits < 40:
+            raise ValueError(f"{refits} refits have no 2.5% quantile; give 0 or at least 40")
+        return refits
+
+
 class Scenario(_Strict):
     """One simulated setting: the true mixture, the sample size and the model fitted to it.
 
@@ -100,6 +119,7 @@ class Scenario(_Strict):
     n: PositiveInt
     model: ModelSpec = ModelSpec()
     replicates: Replicates | None = None
+    intervals: Intervals | None = _Given
     separation: float | None = None
     weight: float | None = None
     sd_ratio: float | None = None
@@ -139,6 +159,13 @@ class Scenario(_Strict):
         """What the estimates are held against, with the model's K; None if it is not identified."""
         return target(self.truth(), self.model.build())
 
+    def density_target(self) -> Mixture | None:
+        """What label-free quantities are held against: the target, or where that is not identified
+        but the truth is a mixture of normals, the truth; else None."""
+        truth = self.truth()
+        normal = isinstance(truth.family, Normal) and truth.round_to is None
+        return self.target() or (truth.components if normal else None)
+
 
 class Grid(_Strict):
     """Two-component scenarios in every combination, with a root-mean-square sd of one.
@@ -153,6 +180,7 @@ class Grid(_Strict):
     sd_ratio: list[PositiveFloat]
     n: list[PositiveInt]
     replicates: Replicates | None = None
+    intervals: Intervals | None = _Given
 
     def scenarios(self) -> Iterator[Scenario]:
         """One scenario for each combination, named like grid-d2-w0.5-r1-n500."""
@@ -166,6 +194,7 @@ class Grid(_Strict):
                 sds=[sd, r * sd],
                 n=n,
                 replicates=self.replicates,
+                intervals=self.intervals,
                 separation=d,
                 weight=w,
                 sd_ratio=r,
@@ -184,6 +213,7 @@ class DataSet(_Strict):
     source: str = ""
     model: ModelSpec = ModelSpec()
     methods: list[MethodName] | None = None
+    intervals: Intervals | None = _Given
 
 
 class Design(_Strict):
@@ -191,7 +221,8 @@ class Design(_Strict):
 
     seed: root of every random number. level: of the intervals. chunk: replicates in one job.
     keep_draws: from how many replicates of a scenario the posterior draws are kept. closely: how
-    many replicates are followed step by step and from many starts. options: by method, passed on.
+    many replicates are followed step by step and from many starts. intervals: of units that have
+    none of their own. options: by method, passed on.
     """
 
     name: Name
@@ -202,6 +233,7 @@ class Design(_Strict):
     chunk: PositiveInt = 100
     keep_draws: Annotated[int, Field(ge=0)] = 1
     closely: Annotated[int, Field(ge=0)] = 0
+    intervals: Intervals = Intervals()
     replicates: Replicates
     options: dict[MethodName, dict[str, bool | int | float | str]] = {}
     scenarios: list[Scenario] = []
@@ -253,14 +285,17 @@ class Design(_Strict):
         unit = self.scenario(name)
         parts: dict[str, Any] = {
             "seed": self.seed,
-            "unit": unit.model_dump(mode="json", exclude={"title", "unit", "source", "file"}),
+            "unit": unit.model_dump(
+                mode="json",
+                exclude={"title", "unit", "source", "file", "replicates", "intervals"},
+            ),
         }
         if engine is not None:
             methods = [m for m in self.replicates_of(unit) if METHODS[m].engine == engine]
             counts = self.replicates_of(unit)
             parts["level"], parts["keep_draws"] = self.level, self.keep_draws
             parts["methods"] = [(m, counts[m], self.options.get(m, {})) for m in methods]
-            parts["unit"].pop("replicates", None)
+            parts["intervals"] = self.intervals_of(unit).model_dump(mode="json")
         return _digest(parts)
 
     def scenario(self, name: str) -> Scenario | DataSet:
@@ -275,6 +310,10 @@ class Design(_Strict):
         if isinstance(unit, DataSet):
             return dict.fromkeys(unit.methods or list(self.replicates), 1)
         return dict(self.replicates if unit.replicates is None else unit.replicates)
+
+    def intervals_of(self, unit: Scenario | DataSet) -> Intervals:
+        """The unit's own intervals, or the design's."""
+        return self.intervals if unit.intervals is None else unit.intervals
 
     def digest(self) -> str:
         """Twelve hex digits that identify the design's content, chunks apart."""

@@ -1,8 +1,9 @@
 """One chunk: data sets of a scenario times the methods of one engine, to rows.
 
-Rows come in four kinds, each a table: fits (one row a fit), estimates (one a parameter of a fit),
-labels (one a NUTS fit), and timings, which alone may differ between two runs. A fit that goes
-wrong is a row with its status.
+Rows come in kinds, each a table: fits (one row a fit), estimates (one a parameter of a fit),
+intervals (one a quantity and kind of interval) and losses of some replicates, labels (one a NUTS
+fit), draws, and timings, which alone may differ between two runs. A fit that goes wrong is a row
+with its status.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from models.mixture import Floats
 from models.starts import Start, shared_start
 from models.verdicts import believable, sd_ratio
 from study.design import Chunk, DataSet, Design, Scenario
+from study.losses import Losses, losses
 from study.simulate import data_set, generator
-
-PARAMETERS = ("weight", "mean", "sd")
+from study.uncertainty import PARAMETERS
+from study.uncertainty import rows as interval_rows
 
 # The columns of each kind of row, in order, so that a table's bytes do not depend on how the work
 # was cut into chunks.
@@ -42,6 +44,10 @@ SCHEMA: dict[str, dict[str, str]] = {
     "estimates": _KEY
     | {"parameter": "string", "component": "int64"}
     | dict.fromkeys(("truth", "estimate", "se", "lower", "upper"), "float64"),
+    "intervals": _KEY
+    | {"kind": "string", "quantity": "string"}
+    | dict.fromkeys(("truth", "estimate", "se", "lower", "upper"), "float64"),
+    "losses": _KEY | dict.fromkeys(Losses._fields, "float64"),
     "labels": _KEY
     | dict.fromkeys(("rhat_raw", "rhat_relabelled", "rhat_invariant"), "float64")
     | dict.fromkeys(("ess_raw", "ess_relabelled", "ess_invariant", "largest_share"), "float64")
@@ -60,6 +66,8 @@ class Rows:
 
     fits: list[dict[str, Any]] = field(default_factory=list)
     estimates: list[dict[str, Any]] = field(default_factory=list)
+    intervals: list[dict[str, Any]] = field(default_factory=list)
+    losses: list[dict[str, Any]] = field(default_factory=list)
     timings: list[dict[str, Any]] = field(default_factory=list)
     labels: list[dict[str, Any]] = field(default_factory=list)
     draws: list[pd.DataFrame] = field(default_factory=list)
@@ -122,7 +130,10 @@ def fit_chunk(design: Design, chunk: Chunk, say: Callable[[str], None] = lambda 
         for method, count in design.replicates_of(unit).items()
         if METHODS[method].engine == chunk.engine
     }
-    target = unit.target() if isinstance(unit, Scenario) else None
+    target, density_target = None, None
+    if isinstance(unit, Scenario):
+        target, density_target = unit.target(), unit.density_target()
+    wanted = design.intervals_of(unit)
     rows = Rows()
     say(f"{unit.name} {chunk.engine}: compiled code ready in {warm_up():.1f} s")
     begin = said = time.perf_counter()
@@ -151,6 +162,17 @@ def fit_chunk(design: Design, chunk: Chunk, say: Callable[[str], None] = lambda 
             found = _estimates(result, target, design.level)
             rows.estimates.extend({**key, **row} for row in found)
             rows.timings.append({**key, **_timing(result, start_seconds)})
+            if method in wanted.methods and replicate < wanted.replicates and result.mixture:
+                order = components(result.mixture, target)
+                rng = generator(design.seed, unit.name, replicate, method, "intervals")
+                found = interval_rows(
+                    result, x, order, target, density_target,
+                    level=design.level, refits=wanted.refits, rng=rng,
+                )  # fmt: skip
+                rows.intervals.extend({**key, **row} for row in found)
+                if density_target is not None:
+                    lost = losses(density_target, result.mixture)
+                    rows.losses.append({**key, **lost._asdict()})
             if result.draws is not None:
                 from study.labels import diagnose  # brings ArviZ, a second that only NUTS needs
 
@@ -222,7 +244,7 @@ def _estimates(result: Fit, target: Mixture | None, level: float) -> Iterator[di
         return
     values, (lower, upper), se = result.mixture.as_rows(), result.interval(level), result.se
     truth = np.full_like(values, np.nan) if target is None else target.as_rows()
-    order = np.arange(result.model.k) if target is None else matching(result.mixture, target)
+    order = components(result.mixture, target)
     for row, parameter in enumerate(PARAMETERS):
         for j, own in enumerate(order):
             if se[row, own] == 0:  # known, not estimated
@@ -236,6 +258,11 @@ def _estimates(result: Fit, target: Mixture | None, level: float) -> Iterator[di
                 "lower": lower[row, own],
                 "upper": upper[row, own],
             }
+
+
+def components(estimate: Mixture, target: Mixture | None) -> NDArray[np.intp]:
+    """(K,): `matching`, or the components as they are where there is no target."""
+    return np.arange(estimate.k) if target is None else matching(estimate, target)
 
 
 def matching(estimate: Mixture, target: Mixture) -> NDArray[np.intp]:

@@ -5,33 +5,55 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy.optimize import linprog
 
-from models.mixture import Mixture
+from models.mixture import Floats, Mixture
 from study.theory import nodes
 
 # Cells of one sd: as good as exact here, and four times as fast as narrower ones.
 CELLS = 24
 
 
+class Losses(NamedTuple):
+    """What each of the functions below gives."""
+
+    hellinger: float
+    kullback_leibler: float
+    wasserstein: float
+
+
+def losses(truth: Mixture, estimate: Mixture) -> Losses:
+    """All of them, on the same nodes."""
+    x, weights = nodes(truth, estimate, cells=CELLS)
+    logs = truth.log_density(x), estimate.log_density(x)
+    return Losses(
+        _hellinger(weights, *logs), _kullback_leibler(weights, *logs), wasserstein(truth, estimate)
+    )
+
+
 def hellinger(truth: Mixture, estimate: Mixture) -> float:
     """Hellinger distance of the densities, sqrt(1 - int sqrt(f g)), from 0 to 1."""
-    x, weights = nodes(truth, estimate, cells=CELLS)
-    roots = (np.exp(0.5 * mixture.log_density(x)) for mixture in (truth, estimate))
-    return float(np.sqrt(0.5 * weights @ np.subtract(*roots) ** 2))
+    return losses(truth, estimate).hellinger
 
 
 def kullback_leibler(truth: Mixture, estimate: Mixture) -> float:
-    """int f log(f/g), f the truth's density and g the estimate's, in nats; at least 0.
+    """int f log(f/g), f the truth's density and g the estimate's, in nats; at least 0."""
+    return losses(truth, estimate).kullback_leibler
 
-    As the integral of f log(f/g) - f + g, which is nowhere negative, so that nothing cancels.
-    """
-    x, weights = nodes(truth, estimate, cells=CELLS)
-    f, log_ratio = truth.density(x), estimate.log_density(x) - truth.log_density(x)
+
+def _hellinger(weights: Floats, log_f: Floats, log_g: Floats) -> float:
+    return float(np.sqrt(0.5 * weights @ (np.exp(0.5 * log_f) - np.exp(0.5 * log_g)) ** 2))
+
+
+def _kullback_leibler(weights: Floats, log_f: Floats, log_g: Floats) -> float:
+    """As the integral of f log(f/g) - f + g, which is nowhere negative: nothing cancels."""
+    f, log_ratio = np.exp(log_f), log_g - log_f
     with np.errstate(over="ignore"):
         near = f * (np.expm1(np.minimum(log_ratio, 1.0)) - log_ratio)
-    far = estimate.density(x) - f - f * log_ratio
+    far = np.exp(log_g) - f - f * log_ratio
     return float(weights @ np.where(log_ratio < 1.0, near, far))
 
 

@@ -106,6 +106,15 @@ def relative_precision(estimates: Floats, reference: Floats) -> Measure:
     return Measure(squared - 100.0, 2.0 * squared * float(np.sqrt(unshared / (r - 1))), r)
 
 
+def efficiency(estimates: Floats, bound: float) -> Measure:
+    """(bound/EmpSE)^2, the share of the information that the estimator uses; MCSE delta method."""
+    value, mcse, r = empirical_se(estimates)
+    if not value > 0:
+        return Measure(np.nan, np.nan, r)
+    share = (bound / value) ** 2
+    return Measure(share, 2.0 * share * mcse / value, r)
+
+
 def proportion(events: Floats) -> Measure:
     """Share of replicates with the event (0 or 1); MCSE sqrt(p(1 - p)/R)."""
     (v,), r = _usable(events)

@@ -11,6 +11,8 @@ from models import METHODS
 from study import convergence, fitting
 from study.design import Design
 
+KEYS = ["scenario", "replicate", "method"]
+
 # Kinds of rows and their columns.
 SCHEMA = fitting.SCHEMA | convergence.SCHEMA
 
@@ -22,6 +24,8 @@ class Results:
     design: Design
     fits: pd.DataFrame
     estimates: pd.DataFrame
+    intervals: pd.DataFrame
+    losses: pd.DataFrame
     labels: pd.DataFrame
     timings: pd.DataFrame
     draws: pd.DataFrame
@@ -44,10 +48,8 @@ def read_results(design: Design, folder: Path) -> Results:
 def usable(results: Results) -> pd.DataFrame:
     """Estimates of fits that ended ok or not converged: singular and failed ones are left out."""
     fits = results.fits
-    kept = fits.loc[
-        fits["status"].isin(["ok", "not-converged"]), ["scenario", "replicate", "method"]
-    ]
-    return results.estimates.merge(kept, on=["scenario", "replicate", "method"])
+    kept = fits.loc[fits["status"].isin(["ok", "not-converged"]), KEYS]
+    return results.estimates.merge(kept, on=KEYS)
 
 
 def sorted_rows(results: Results, table: pd.DataFrame) -> pd.DataFrame:

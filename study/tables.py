@@ -8,6 +8,7 @@ number, both cut to its second digit.
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,8 @@ import pandas as pd
 from models import METHODS
 from study import convergence_tables, measures
 from study.exhibit import Exhibit
-from study.measures import Measure
-from study.results import Results, sorted_rows, usable
+from study.performance import LOSSES, intervals, losses, performance, wide, with_one_r
+from study.results import KEYS, Results, sorted_rows
 from study.verdicts import claims, verdicts, with_verdict
 
 # Below these, in seconds, what is left is the clock's own noise.
@@ -25,48 +26,74 @@ SMALLEST = {"compile": 1e-3}
 STATUSES = ("ok", "not-converged", "singular", "failed")
 
 
-def performance(results: Results) -> pd.DataFrame:
-    """Bias, empirical SE, RMSE, model SE and coverage by scenario, parameter and method."""
-    rows = []
-    keys = ["scenario", "parameter", "component", "method"]
-    simulated = usable(results).dropna(subset=["truth"])
-    # The last weight is one minus the others.
-    last = simulated.groupby("scenario")["component"].transform("max")
-    simulated = simulated[(simulated["parameter"] != "weight") | (simulated["component"] < last)]
-    for key, group in simulated.groupby(keys, sort=False):
-        estimate, truth = group["estimate"].to_numpy(), group["truth"].to_numpy()
-        found: dict[str, Measure] = {
-            "bias": measures.bias(estimate, truth),
-            "empirical_se": measures.empirical_se(estimate),
-            "rmse": measures.rmse(estimate, truth),
-            "model_se": measures.model_se(group["se"].to_numpy()),
-            "coverage": measures.coverage(
-                group["lower"].to_numpy(), group["upper"].to_numpy(), truth
-            ),
-        }
-        row: dict[str, object] = dict(zip(keys, key, strict=True))
-        row["truth"] = truth[0]
-        row["R"] = found["bias"].r
-        for name, measure in found.items():
-            row[name], row[f"{name}_mcse"] = measure.value, measure.mcse
-        row["R_coverage"] = found["coverage"].r
-        rows.append(row)
-    columns = [*keys, "truth", "R"]
-    return sorted_rows(results, pd.DataFrame(rows, columns=None if rows else columns))
+ESTIMATES = [
+    "bias",
+    "empirical_se",
+    "efficiency",
+    "rmse",
+    "model_se",
+    "model_se_error",
+    "coverage",
+    "bias_eliminated_coverage",
+    "interval_width",
+    "relative_precision",
+]
 
 
 def estimates(results: Results) -> pd.DataFrame:
-    """`performance` of the named scenarios."""
-    named = [s.name for s in results.design.scenarios]
-    table = performance(results)
-    return table[table["scenario"].isin(named)].reset_index(drop=True)
+    """Performance of the named scenarios' estimates, a column a measure."""
+    return with_one_r(_named(results, wide(performance(results), ESTIMATES)))
 
 
 def grid(results: Results) -> pd.DataFrame:
-    """`performance` of the grid's cells."""
-    cells = [s.name for g in results.design.grids for s in g.scenarios()]
-    table = performance(results)
-    return table[table["scenario"].isin(cells)].reset_index(drop=True)
+    """Performance over the grid, a column a measure."""
+    return with_one_r(_cells(results, wide(performance(results), ESTIMATES)))
+
+
+def complete(results: Results) -> pd.DataFrame:
+    """Where fits failed: bias, RMSE and coverage over the replicates on which none did, and
+    coverage over all, with failures as misses."""
+    long = performance(results)
+    table = with_one_r(wide(long, ["bias", "rmse", "coverage"], "complete"))
+    return table.merge(_all_cases(long), on=["scenario", "parameter", "component", "method"])
+
+
+def _all_cases(long: pd.DataFrame) -> pd.DataFrame:
+    """Coverage over all replicates, in columns all_coverage, all_coverage_mcse and all_R."""
+    every = with_one_r(wide(long, ["coverage"], "all"))
+    return every.rename(columns=lambda c: f"all_{c}" if "coverage" in c or c == "R" else c)
+
+
+def interval_kinds(results: Results) -> pd.DataFrame:
+    """Coverage and width by kind of interval, named scenarios."""
+    return _named(results, _by_kind(results))
+
+
+def interval_kinds_grid(results: Results) -> pd.DataFrame:
+    """Coverage and width by kind of interval, grid."""
+    return _cells(results, _by_kind(results))
+
+
+def _by_kind(results: Results) -> pd.DataFrame:
+    long = intervals(results)
+    table = with_one_r(wide(long, ["coverage", "bias_eliminated_coverage", "interval_width"]))
+    keys = ["scenario", "quantity", "kind", "method"]
+    return table.merge(_all_cases(long), on=keys, how="left")
+
+
+def label_free_losses(results: Results) -> pd.DataFrame:
+    """Mean distances of the estimate from the truth as a whole."""
+    return with_one_r(wide(losses(results), list(LOSSES)))
+
+
+def _named(results: Results, table: pd.DataFrame) -> pd.DataFrame:
+    names = [s.name for s in results.design.scenarios]
+    return table[table["scenario"].isin(names)].reset_index(drop=True)
+
+
+def _cells(results: Results, table: pd.DataFrame) -> pd.DataFrame:
+    names = [s.name for g in results.design.grids for s in g.scenarios()]
+    return table[table["scenario"].isin(names)].reset_index(drop=True)
 
 
 def failures(results: Results) -> pd.DataFrame:
@@ -118,8 +145,7 @@ def optimisation(results: Results) -> pd.DataFrame:
 def timings(results: Results) -> pd.DataFrame:
     """Seconds by scenario and method: median and quartiles, compilation apart, ratio to the fastest
     method of the scenario (medians of paired ratios), bulk effective draws a second for NUTS."""
-    keys = ["scenario", "replicate", "method"]
-    timed = results.timings.merge(results.labels[[*keys, "ess_relabelled"]], on=keys, how="left")
+    timed = results.timings.merge(results.labels[[*KEYS, "ess_relabelled"]], on=KEYS, how="left")
     medians = timed.groupby(["scenario", "method"])["seconds"].median()
     fastest = medians.groupby("scenario").idxmin().map(lambda pair: pair[1])
     base = timed[timed["method"] == timed["scenario"].map(fastest)]
@@ -153,9 +179,8 @@ def label_switching(results: Results) -> pd.DataFrame:
 def real_data(results: Results) -> pd.DataFrame:
     """Estimates with standard errors and intervals, log-likelihood and status, real data sets."""
     names = [unit.name for unit in results.design.data]
-    keys = ["scenario", "replicate", "method"]
-    fits = results.fits[[*keys, "loglik", "status", "certified"]]
-    table = results.estimates.drop(columns="truth").merge(fits, on=keys)
+    fits = results.fits[[*KEYS, "loglik", "status", "certified"]]
+    table = results.estimates.drop(columns="truth").merge(fits, on=KEYS)
     table = table[table["scenario"].isin(names)].drop(columns="replicate")
     return sorted_rows(results, table)
 
@@ -163,6 +188,10 @@ def real_data(results: Results) -> pd.DataFrame:
 TABLES: tuple[Exhibit[Results, pd.DataFrame], ...] = (
     Exhibit("estimates", "Estimates against truth, named scenarios", "Estimates", estimates),
     Exhibit("grid", "Estimates against truth, grid", "Estimates", grid),
+    Exhibit("losses", "Distance from the truth as a whole", "Estimates", label_free_losses),
+    Exhibit("complete", "Where fits failed", "Estimates", complete),
+    Exhibit("intervals", "Intervals by kind, named scenarios", "Uncertainty", interval_kinds),
+    Exhibit("intervals-grid", "Intervals by kind, grid", "Uncertainty", interval_kinds_grid),
     Exhibit("real-data", "Real data", "Real data", real_data),
     Exhibit("verdicts", "Verdicts", "Optimisation", verdicts),
     Exhibit("claims", "Convergence claimed and not certified", "Optimisation", claims),
@@ -177,6 +206,12 @@ TABLES: tuple[Exhibit[Results, pd.DataFrame], ...] = (
     Exhibit("timings", "Seconds by method", "Cost", timings),
 )
 
+# Everything of a kind in one long table, a number a row: CSV alone, for machines.
+LONG: dict[str, Callable[[Results], pd.DataFrame]] = {
+    "measures-estimates": performance,
+    "measures-intervals": intervals,
+    "measures-losses": losses,
+}
 
 _PAGE = """<!doctype html>
 <meta charset="utf-8">

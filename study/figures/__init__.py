@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from study.benchmark_tables import Measured
 from study.exhibit import Exhibit
-from study.figures import convergence
+from study.figures import convergence, performance, uncertainty
 from study.figures.estimates import bias, coverage, coverage_weight, densities, rmse
 from study.figures.fitted import fitted_densities
 from study.figures.optimisation import effort, gap, seconds
@@ -28,8 +28,14 @@ FIGURES: tuple[Exhibit[Results, Figure], ...] = (
     Exhibit("densities", "True densities", "Estimates", styled(densities)),
     Exhibit("bias", "Bias, grid", "Estimates", styled(bias)),
     Exhibit("rmse", "Root mean squared error, grid", "Estimates", styled(rmse)),
-    Exhibit("coverage", "Coverage, first mean, grid", "Estimates", styled(coverage)),
-    Exhibit("coverage-weight", "Coverage, weight, grid", "Estimates", styled(coverage_weight)),
+    Exhibit("lollipops", "Bias, efficiency, coverage", "Estimates", styled(performance.lollipops)),
+    Exhibit("nested-loop", "The grid at once", "Estimates", styled(performance.nested_loop)),
+    Exhibit("bias-rmse", "Bias against RMSE", "Estimates", styled(performance.bias_rmse)),
+    Exhibit("coverage", "Coverage, first mean, grid", "Uncertainty", styled(coverage)),
+    Exhibit("coverage-weight", "Coverage, weight, grid", "Uncertainty", styled(coverage_weight)),
+    Exhibit("kinds", "Coverage by kind of interval", "Uncertainty", styled(uncertainty.kinds)),
+    Exhibit("kinds-grid", "The same over the grid", "Uncertainty", styled(uncertainty.kinds_grid)),
+    Exhibit("zip", "Interval by interval", "Uncertainty", styled(uncertainty.zipped)),
     Exhibit("fitted-densities", "Real data and fits", "Real data", styled(fitted_densities)),
     Exhibit("verdict-shares", "Verdicts", "Optimisation", styled(convergence.verdicts)),
     Exhibit("stopping", "Stopping rules", "Optimisation", styled(convergence.stopping)),

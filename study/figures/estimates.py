@@ -31,9 +31,10 @@ from study.figures.style import (
     separation_axis,
     width_for,
 )
+from study.performance import performance, wide
 from study.results import Results
-from study.tables import performance
 
+MEASURES = ["bias", "rmse", "coverage", "bound"]
 NO_GRID = "This design has no grid."
 PARAMETERS = (("weight", 1), ("mean", 1), ("mean", 2), ("sd", 1), ("sd", 2))
 Z = NormalDist().inv_cdf(0.975)
@@ -161,7 +162,7 @@ def _agree(table: pd.DataFrame, measure: str, one: str, other: str) -> bool:
 def measured(results: Results, scenarios: pd.DataFrame) -> pd.DataFrame:
     """`performance` of the given cells, with their columns."""
     kept = results.estimates["scenario"].isin(scenarios["scenario"])
-    table = performance(replace(results, estimates=results.estimates[kept]))
+    table = wide(performance(replace(results, estimates=results.estimates[kept])), MEASURES)
     return table.merge(scenarios.drop(columns="weight"), on="scenario")
 
 
@@ -206,11 +207,18 @@ def _by_parameter(
             prepare(axes)
             here = [only(s, parameter, component, shape=shape) for s in lines]
             draw_lines(axes, here, measure, errors, dodge_width(separations))
+            if measure == "rmse":
+                _draw_bound(axes, here[0].table)
         row[0].set_ylabel(f"{name}, {parameter} {component}")
         if row[0].get_yscale() == "log":
             log_ticks(row[0].yaxis)
     _edges(figure, panels, shapes, separations, f"; $n$ = {n:,}")
     return figure
+
+
+def _draw_bound(axes: Axes, table: pd.DataFrame) -> None:
+    label = "Cramér–Rao bound"
+    axes.plot(table["separation"], table["bound"], color=GREY, lw=1.6, zorder=0, label=label)
 
 
 def coverage(results: Results) -> Figure:

@@ -31,11 +31,18 @@ SHARED = code(
     "models/starts.py",
     "models/em.py",
     "models/uncertainty.py",
+    "models/intervals.py",
+    "models/functionals.py",
+    "models/newton.py",
+    "models/profile.py",
+    "models/bootstrap.py",
     "models/verdicts.py",
     "models/methods.py",
     "study/truth.py",
     "study/theory.py",
     "study/simulate.py",
+    "study/losses.py",
+    "study/uncertainty.py",
     "study/fitting.py",
 )
 SOURCES = {
@@ -49,7 +56,7 @@ SOURCES = {
         *folder("study/labels"),
     ),
 }
-KINDS = ["fits", "estimates", "labels", "draws", "timings"]
+KINDS = ["fits", "estimates", "intervals", "losses", "labels", "draws", "timings"]
 FOLLOWED = ["reaches", "stops", "rates", "optima"]
 CHUNK = f"{OUT}/fits/{{scenario}}/{{engine}}/{{first}}-{{last}}"
 

@@ -1,6 +1,6 @@
 # Tables, figures and provenance: what a reader opens.
 from study.figures import FIGURES
-from study.tables import TABLES
+from study.tables import LONG, TABLES
 
 ROWS = rules.gather.output
 FORMATS = ("svg", "pdf", "png")
@@ -8,6 +8,9 @@ PRESENTED = (
     "study/results.py",
     "study/verdicts.py",
     "study/measures.py",
+    "study/performance.py",
+    "study/uncertainty.py",
+    "study/theory.py",
     "study/tables.py",
     "study/convergence_tables.py",
 )
@@ -25,6 +28,7 @@ rule tables:
             name=[table.name for table in TABLES],
             ending=["csv", "md", "tex"],
         ),
+        [f"{OUT}/tables/{name}.csv" for name in LONG],
     log:
         f"{OUT}/logs/tables.log",
     params:

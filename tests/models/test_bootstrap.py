@@ -150,3 +150,39 @@ def test_the_ascent_never_falls_and_ends_at_a_regular_maximum():
 def test_too_few_of_anything_is_named(n, replicates, start):
     with pytest.raises(ValueError, match=start):
         bootstrap(MixtureModel(), TRUTH, n, replicates, rng())
+
+
+def test_a_step_onto_a_point_is_a_failure_with_its_reason():
+    """Small samples of components that overlap: some Newton steps take an sd to nothing."""
+    estimate = Mixture([0.5, 0.5], [0.0, 1.0], [1.0, 0.05])
+    found = bootstrap(MixtureModel(), estimate, 20, 200, np.random.default_rng(0), one_step=True)
+    assert found.failures["singular"] > 0
+    assert len(found.draws) + found.failures.total() == 200
+    assert np.all(np.isfinite(found.draws))
+    assert found.draws[:, 2].min() > 0
+
+
+def test_studentised_ends_are_those_of_the_t_statistics():
+    estimate = fit("newton", TRUTH.sample(400, rng())[0]).mixture
+    se = np.full((3, 2), 0.1)
+    found = bootstrap(MixtureModel(), estimate, 400, 100, rng())
+    lower, upper = found.studentised(se, 0.9)
+    t = (found.draws[:, 1, 0] - estimate.means[0]) / found.errors[:, 1, 0]
+    low, high = np.quantile(t, [0.05, 0.95])
+    assert lower.means[0] == pytest.approx(estimate.means[0] - 0.1 * high)
+    assert upper.means[0] == pytest.approx(estimate.means[0] - 0.1 * low)
+    assert np.all((lower.weights > 0) & (upper.weights < 1) & (lower.sds > 0))
+    assert lower.weights == pytest.approx(1 - upper.weights[::-1])
+
+
+def test_studentised_ends_are_walds_in_large_samples():
+    """t statistics are normal then; 5 standard errors of a 90% quantile of 400 are .43."""
+    model, n = MixtureModel(), 20_000
+    estimate = fit("newton", TRUTH.sample(n, rng())[0]).mixture
+    found = bootstrap(model, estimate, n, 400, rng())
+    bound = efficiency_bound(estimate, model, n)
+    ends = np.stack(found.studentised(bound, 0.8)) - estimate.as_rows()
+    quantile = 1.2816
+    for row, scale in ((1, bound[1]), (2, bound[2])):
+        assert ends[1, row] / scale == pytest.approx(quantile, abs=0.45)
+        assert ends[0, row] / scale == pytest.approx(-quantile, abs=0.45)
