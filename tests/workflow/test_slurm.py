@@ -21,7 +21,7 @@ TABLES = ["results/tiny/tables/estimates.csv"]
 def run(folder, *arguments, **settings):
     command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), *arguments]
     return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=120, **settings
+        command, cwd=folder, capture_output=True, text=True, timeout=600, **settings
     )
 
 
@@ -155,5 +155,5 @@ def test_on_slurm_with_a_job_cancelled_the_bytes_are_those_of_a_local_run(cluste
     subprocess.run(["scancel", *orphans(folder)], check=True)
     said, _ = started.communicate()
     assert started.returncode == 0, said
-    assert "CANCELLED" in said
+    assert "Error in group fits" in said
     assert digests(folder) == digests(local)
