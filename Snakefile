@@ -1,6 +1,7 @@
 # The study's workflow. `snakemake --cores all` makes the default design,
 # `snakemake --cores all --config design=NAME_OR_FILE` another one, and
-# `snakemake --cores all benchmarks` the benchmarks.
+# `snakemake --cores all benchmarks` the benchmarks; `--profile study/profiles/slurm` in the place of
+# `--cores all` works on a cluster.
 import sys
 from pathlib import Path
 
@@ -11,9 +12,12 @@ min_version("9.27")
 from study.design import chunks, followed, load
 from study.recovery import recover
 from study.simulate import check_data
-from study.worker import start
+from study.worker import leave, start
 
-recover()
+if workflow.is_main_process:
+    recover()
+else:
+    leave()  # A job of a cluster works where the cluster has put it.
 # The rules' python is the one that runs Snakemake, whatever the PATH.
 shell.prefix(f'set -euo pipefail; export PATH="{Path(sys.executable).parent}:$PATH"; ')
 

@@ -7,6 +7,8 @@ writing, and Snakemake then refuses to start without --unlock and --rerun-incomp
 from __future__ import annotations
 
 import fcntl
+import shutil
+import subprocess
 from base64 import urlsafe_b64decode
 from pathlib import Path
 from typing import IO
@@ -18,8 +20,10 @@ def recover(root: Path = Path()) -> bool:
     """Drop what a killed run left in the folder: locks, half-written files and their marks.
 
     A run holds an operating system's lock on .snakemake/run for as long as it lives. Where that
-    lock can be had, no other run is alive in this folder; where it cannot (another run, or a job
-    that Snakemake starts through itself), nothing is touched. Returns whether it was had.
+    lock can be had, no other run is alive in this folder; where it cannot, nothing is touched. Not
+    for jobs that Snakemake starts through itself, as on a cluster, whose file system may keep such
+    locks on each machine alone. Returns whether it was had; RuntimeError if a killed run left jobs
+    in Slurm's queue, which would write what this one writes.
     """
     folder = root / ".snakemake"
     folder.mkdir(exist_ok=True)
@@ -29,6 +33,12 @@ def recover(root: Path = Path()) -> bool:
     except OSError:
         handle.close()
         return False
+    if left := orphans(root):
+        handle.close()
+        raise RuntimeError(
+            "Slurm jobs of a run that was killed still work in this folder; wait until they end, "
+            f"or end them by: scancel {' '.join(left)}"
+        )
     _HELD.append(handle)
     for lock in (folder / "locks").glob("*"):
         lock.unlink()
@@ -40,3 +50,18 @@ def recover(root: Path = Path()) -> bool:
         (root / name).unlink(missing_ok=True)
         mark.unlink()
     return True
+
+
+def orphans(root: Path = Path()) -> list[str]:
+    """Ids of this person's jobs in Slurm's queue that a run has sent there from the folder."""
+    if shutil.which("squeue") is None:
+        return []
+    # Snakemake's jobs have a comment that starts with what they do; other jobs may be here too.
+    command = ["squeue", "--me", "--noheader", "--format=%A|%k|%Z"]
+    queue = subprocess.run(command, capture_output=True, text=True)
+    jobs = [line.split("|", 2) for line in queue.stdout.splitlines()]
+    return [
+        number
+        for number, comment, folder in jobs
+        if comment.startswith(("rule_", "group_")) and Path(folder).resolve() == root.resolve()
+    ]

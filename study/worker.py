@@ -43,6 +43,15 @@ def start() -> None:
     _HELD.append(subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE))
 
 
+def leave() -> None:
+    """Know no server: jobs of this process do their work themselves.
+
+    For a process that inherits the address of a run and is not part of it, such as a job that a
+    cluster has put on the same machine, whose work would otherwise escape its limits.
+    """
+    os.environ.pop(ADDRESS, None)
+
+
 def serve(address: str) -> None:
     """Answer jobs at a socket until standard input closes; the first one waits for the imports."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # Nobody asks how a fork ended but its client.

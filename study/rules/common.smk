@@ -5,6 +5,8 @@
 # scenario re-makes that scenario alone.
 import os
 
+from study.design import Chunk
+from study.resources import chunk_minutes, follow_minutes, megabytes
 
 
 def code(*files):
@@ -68,6 +70,29 @@ def sources(wildcards):
 def data_file(wildcards):
     unit = design.scenario(wildcards.scenario)
     return [unit.file] if unit in design.data else []
+
+
+def chunk_of(wildcards):
+    """The chunk of a fit's wildcards; a scenario is followed on no more data than its first one."""
+    return Chunk(
+        wildcards.scenario,
+        wildcards.get("engine", "numeric"),
+        int(wildcards.get("first", 0)),
+        int(wildcards.get("last", design.chunk)),
+    )
+
+
+# What a job asks a cluster for; once more of it with every attempt, for too little kills it.
+def fit_minutes(wildcards, attempt):
+    return attempt * chunk_minutes(design, chunk_of(wildcards))
+
+
+def closely_minutes(wildcards, attempt):
+    return attempt * follow_minutes(design, wildcards.scenario)
+
+
+def memory(wildcards, attempt):
+    return attempt * megabytes(design, chunk_of(wildcards))
 
 
 def shown(path, exhibit, kind):

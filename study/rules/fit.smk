@@ -18,6 +18,7 @@ rule simulate:
         design=config.get("design", "default"),
         content=[design.content(name) for name in design.unit_names()],
         folder=subpath(output[0], parent=True),
+    localrule: True
     shell:
         "python -m study.worker simulate {params.design} --out {params.folder} 2> {log}"
 
@@ -34,6 +35,9 @@ rule fit:
         design=config.get("design", "default"),
         content=lambda wildcards: design.content(wildcards.scenario, wildcards.engine),
         folder=subpath(output[0], parent=True),
+    resources:
+        runtime=fit_minutes,
+        mem_mb=memory,
     shell:
         "python -m study.worker chunk {params.design} {wildcards.scenario} {wildcards.engine}"
         " {wildcards.first} {wildcards.last} --out {params.folder} 2> {log}"
@@ -55,6 +59,9 @@ rule follow:
             followed(design, design.scenario(wildcards.scenario)),
         ],
         folder=subpath(output[0], parent=True),
+    resources:
+        runtime=closely_minutes,
+        mem_mb=memory,
     shell:
         "python -m study.worker follow {params.design} {wildcards.scenario} --out {params.folder}"
         " 2> {log}"
@@ -82,6 +89,7 @@ rule gather:
         fits=subpath(input[0], ancestor=4),
         closely=subpath(input[-1], ancestor=2),
         folder=subpath(output[0], parent=True),
+    localrule: True
     shell:
         "python -m study.worker gather {params.design} --chunk {params.chunk} --fits {params.fits}"
         " --closely {params.closely} --out {params.folder} 2> {log}"

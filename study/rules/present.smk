@@ -36,6 +36,7 @@ rule tables:
         digest=design.digest(),
         rows=subpath(input[0], parent=True),
         folder=subpath(output[0], parent=True),
+    localrule: True
     shell:
         "python -m study.worker tables {params.design} --rows {params.rows} --out {params.folder} 2> {log}"
 
@@ -61,6 +62,7 @@ for figure in FIGURES:
             name=figure.name,
             rows=subpath(input[0], parent=True),
             folder=subpath(output[0], parent=True),
+        localrule: True
         shell:
             "python -m study.worker figures {params.design} --only {params.name}"
             " --rows {params.rows} --out {params.folder} 2> {log}"
@@ -81,5 +83,6 @@ rule provenance:
     params:
         design=config.get("design", "default"),
         digest=design.digest(),
+    localrule: True
     shell:
         "python -m study.worker provenance {params.design} --out {output} 2> {log}"

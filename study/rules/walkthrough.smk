@@ -28,5 +28,8 @@ rule walkthrough:
         f"{OUT}/logs/walkthrough.log",
     params:
         folder=subpath(output[0], parent=True),
+    resources:
+        runtime=lambda wildcards, attempt: 5 * attempt,
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
     shell:
         "python -m study walkthrough --out {params.folder} 2> {log}"
