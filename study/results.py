@@ -8,11 +8,11 @@ from pathlib import Path
 import pandas as pd
 
 from models import METHODS
-from study import convergence, fitting
+from study import calibration, convergence, fitting
 from study.design import Design
 
 # Kinds of rows and their columns.
-SCHEMA = fitting.SCHEMA | convergence.SCHEMA
+SCHEMA = fitting.SCHEMA | convergence.SCHEMA | calibration.SCHEMA
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Results:
     stops: pd.DataFrame
     rates: pd.DataFrame
     optima: pd.DataFrame
+    ranks: pd.DataFrame
 
     @property
     def scenario_order(self) -> list[str]:

@@ -51,6 +51,7 @@ SOURCES = {
 }
 KINDS = ["fits", "estimates", "labels", "draws", "timings"]
 FOLLOWED = ["reaches", "stops", "rates", "optima"]
+RANKS = [f"{OUT}/calibration/{i}-{j}.parquet" for i, j in calibration_chunks(design)]
 CHUNK = f"{OUT}/fits/{{scenario}}/{{engine}}/{{first}}-{{last}}"
 
 

@@ -10,6 +10,7 @@ PRESENTED = (
     "study/measures.py",
     "study/tables.py",
     "study/convergence_tables.py",
+    "study/uniformity.py",
 )
 
 
