@@ -56,11 +56,19 @@ def _parser() -> argparse.ArgumentParser:
     step.add_argument("--out", type=Path, required=True, help="folder; a file a kind of row")
     step.set_defaults(run=_follow)
 
+    step = steps.add_parser("calibrate", help="rank prior draws among their posteriors' draws")
+    step.add_argument("design")
+    step.add_argument("first", type=int)
+    step.add_argument("last", type=int)
+    step.add_argument("--out", type=Path, required=True, help="file of the ranks")
+    step.set_defaults(run=_calibrate)
+
     step = steps.add_parser("gather", help="put the rows of all chunks together")
     step.add_argument("design")
     step.add_argument("--chunk", type=int, help="replicates in a job, if not the design's own")
     step.add_argument("--fits", type=Path, required=True, help="folder of the chunks' folders")
     step.add_argument("--closely", type=Path, required=True, help="folder that follow wrote to")
+    step.add_argument("--ranks", type=Path, nargs="*", default=[], help="files of calibrate")
     step.add_argument("--out", type=Path, required=True)
     step.set_defaults(run=_gather)
 
@@ -162,10 +170,28 @@ def _follow(options: argparse.Namespace) -> None:
         frame.to_parquet(options.out / f"{kind}.parquet", index=False)
 
 
+def _calibrate(options: argparse.Namespace) -> None:
+    from study.calibration import calibrate
+    from study.design import load
+
+    design = load(options.design)
+    if design.calibration is None:
+        raise ValueError(f"{options.design}: has no calibration; give the key")
+    replicates = range(options.first, options.last)
+    ranks = calibrate(
+        design.calibration,
+        design.seed,
+        replicates,
+        lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    ranks.to_parquet(options.out, index=False)
+
+
 def _gather(options: argparse.Namespace) -> None:
     import pandas as pd
 
-    from study import convergence
+    from study import calibration, convergence
     from study.design import chunks, load
     from study.fitting import SCHEMA, gather
 
@@ -179,6 +205,8 @@ def _gather(options: argparse.Namespace) -> None:
         files = [options.closely / name / f"{kind}.parquet" for name in design.unit_names()]
         frame = pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
         frame.to_parquet(options.out / f"{kind}.parquet", index=False)
+    ranks = calibration.gather([pd.read_parquet(file) for file in options.ranks])
+    ranks.to_parquet(options.out / "ranks.parquet", index=False)
 
 
 def _tables(options: argparse.Namespace) -> None:

@@ -26,11 +26,12 @@ from pydantic import (
     PositiveInt,
     TypeAdapter,
     ValidationError,
-    field_validator,
     model_validator,
 )
 
 from models import METHODS, Mixture, MixtureModel
+from models.priors import Dirichlet, InverseGamma, Prior
+from models.priors import Normal as NormalPrior
 from study.theory import target
 from study.truth import Family, Normal, SkewNormal, StudentT, Truth
 
@@ -48,9 +49,24 @@ def _method(name: str) -> str:
     return name
 
 
+def _options(options: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    for method, chosen in options.items():
+        accepted = inspect.get_annotations(METHODS[method].function, eval_str=True)
+        parameters = inspect.signature(METHODS[method].function).parameters
+        for name, value in chosen.items():
+            if name not in parameters or parameters[name].kind is not parameters[name].KEYWORD_ONLY:
+                raise ValueError(f"{method}.{name}: no such option of {method}")
+            try:
+                TypeAdapter(accepted[name]).validate_python(value)
+            except ValidationError:
+                raise ValueError(f"{method}.{name}: {value!r} is not a valid value") from None
+    return options
+
+
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 MethodName = Annotated[str, AfterValidator(_method)]
 Replicates = dict[MethodName, Annotated[int, Field(ge=0)]]
+Options = Annotated[dict[MethodName, dict[str, bool | int | float | str]], AfterValidator(_options)]
 
 
 class _Strict(BaseModel):
@@ -216,13 +232,60 @@ class DataSet(_Strict):
     intervals: Intervals | None = _Given
 
 
+class PriorSpec(_Strict):
+    """A proper prior in data units. weights: Dirichlet concentration; means: mean and sd of
+    normals; variances: shape and scale of inverse gammas."""
+
+    weights: PositiveFloat
+    means: tuple[FiniteFloat, PositiveFloat]
+    variances: tuple[PositiveFloat, PositiveFloat]
+
+    def build(self) -> Prior:
+        """The prior itself."""
+        variances = InverseGamma(*self.variances)
+        return Prior(Dirichlet(self.weights), NormalPrior(*self.means), variances)
+
+
+def _sampler(name: str) -> str:
+    if METHODS[name].kind != "posterior":
+        known = ", ".join(m for m, method in METHODS.items() if method.kind == "posterior")
+        raise ValueError(f"{name!r} draws no posterior; choose from {known}")
+    return name
+
+
+class Calibration(_Strict):
+    """Simulation-based calibration: how often, and of which samplers.
+
+    Parameters of k components come from the prior, n observations from them; ranks are among `of`
+    of the posterior draws. methods: samplers; options: theirs.
+    """
+
+    replicates: PositiveInt
+    n: Annotated[int, Field(ge=2)]
+    k: PositiveInt = 2
+    of: PositiveInt = 99
+    prior: PriorSpec
+    methods: list[Annotated[MethodName, AfterValidator(_sampler)]]
+    options: Options = {}
+
+    @model_validator(mode="after")
+    def _enough(self) -> Self:
+        for method in self.methods:
+            parameters = inspect.signature(METHODS[method].function).parameters
+            chosen = self.options.get(method, {})
+            draws, chains = (chosen.get(n, parameters[n].default) for n in ("draws", "chains"))
+            if self.of > int(draws) * int(chains):
+                raise ValueError(f"of: {self.of} is more than the {draws} x {chains} of {method}")
+        return self
+
+
 class Design(_Strict):
     """A whole study. replicates: how many data sets of a scenario each method fits.
 
     seed: root of every random number. level: of the intervals. chunk: replicates in one job.
     keep_draws: from how many replicates of a scenario the posterior draws are kept. closely: how
     many replicates are followed step by step and from many starts. intervals: of units that have
-    none of their own. options: by method, passed on.
+    none of their own. options: by method, passed on. calibration: of the samplers, if asked for.
     """
 
     name: Name
@@ -235,28 +298,11 @@ class Design(_Strict):
     closely: Annotated[int, Field(ge=0)] = 0
     intervals: Intervals = Intervals()
     replicates: Replicates
-    options: dict[MethodName, dict[str, bool | int | float | str]] = {}
+    options: Options = {}
+    calibration: Calibration | None = None
     scenarios: list[Scenario] = []
     grids: list[Grid] = []
     data: list[DataSet] = []
-
-    @field_validator("options")
-    @classmethod
-    def _options(cls, options: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        for method, chosen in options.items():
-            accepted = inspect.get_annotations(METHODS[method].function, eval_str=True)
-            parameters = inspect.signature(METHODS[method].function).parameters
-            for name, value in chosen.items():
-                if (
-                    name not in parameters
-                    or parameters[name].kind is not parameters[name].KEYWORD_ONLY
-                ):
-                    raise ValueError(f"{method}.{name}: no such option of {method}")
-                try:
-                    TypeAdapter(accepted[name]).validate_python(value)
-                except ValidationError:
-                    raise ValueError(f"{method}.{name}: {value!r} is not a valid value") from None
-        return options
 
     @model_validator(mode="after")
     def _names(self) -> Self:
@@ -297,6 +343,12 @@ class Design(_Strict):
             parts["methods"] = [(m, counts[m], self.options.get(m, {})) for m in methods]
             parts["intervals"] = self.intervals_of(unit).model_dump(mode="json")
         return _digest(parts)
+
+    def calibration_content(self) -> str:
+        """Twelve hex digits that change with the ranks of the calibration."""
+        spec = self.calibration
+        shown = None if spec is None else spec.model_dump(mode="json", exclude={"replicates"})
+        return _digest({"seed": self.seed, "calibration": shown})
 
     def scenario(self, name: str) -> Scenario | DataSet:
         """The scenario or real data set of that name; DesignError if there is none."""
@@ -355,6 +407,12 @@ def chunks(design: Design) -> list[Chunk]:
                 for first in range(0, total, design.chunk)
             ]
     return found
+
+
+def calibration_chunks(design: Design) -> list[tuple[int, int]]:
+    """The jobs of the calibration: first replicate, and last + 1."""
+    total = 0 if design.calibration is None else design.calibration.replicates
+    return [(i, min(i + design.chunk, total)) for i in range(0, total, design.chunk)]
 
 
 def followed(design: Design, unit: Scenario | DataSet) -> int:

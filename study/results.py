@@ -8,13 +8,13 @@ from pathlib import Path
 import pandas as pd
 
 from models import METHODS
-from study import convergence, fitting
+from study import calibration, convergence, fitting
 from study.design import Design
 
 KEYS = ["scenario", "replicate", "method"]
 
 # Kinds of rows and their columns.
-SCHEMA = fitting.SCHEMA | convergence.SCHEMA
+SCHEMA = fitting.SCHEMA | convergence.SCHEMA | calibration.SCHEMA
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Results:
     stops: pd.DataFrame
     rates: pd.DataFrame
     optima: pd.DataFrame
+    ranks: pd.DataFrame
 
     @property
     def scenario_order(self) -> list[str]:

@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from models import METHODS
-from study import convergence_tables, measures
+from models.mixture import Floats
+from study import convergence_tables, measures, uniformity
 from study.exhibit import Exhibit
 from study.performance import LOSSES, intervals, losses, performance, wide, with_one_r
 from study.results import KEYS, Results, sorted_rows
@@ -176,6 +177,72 @@ def label_switching(results: Results) -> pd.DataFrame:
     return sorted_rows(results, table.reset_index())
 
 
+def calibration(results: Results) -> pd.DataFrame:
+    """Are the ranks of the calibration uniform? By sampler and quantity, with the exact p-value.
+
+    mean and spread: of the ranks, put between 0 and 1; spread is their root mean square distance
+    from 1/2 as a share of the uniform's. difference: the ECDF's largest, sign kept. p_all: p
+    adjusted for all rows by Holm's method. autocorrelation: of neighbouring draws.
+    """
+    rows: list[dict[str, object]] = []
+    keys = ["method", "quantity"]
+    for key, group in results.ranks.groupby(keys, sort=False):
+        ranked = group.dropna(subset=["rank"])
+        row: dict[str, object] = dict(zip(keys, key, strict=True))
+        rows.append({**row, "R": len(ranked), "failed": len(group) - len(ranked)})
+        if ranked.empty:
+            continue
+        ranks, of = ranked["rank"].to_numpy(int), int(ranked["of"].iloc[0])
+        z, off = uniformity.difference(ranks, of)
+        worst = int(np.argmax(np.abs(off)))
+        between = (ranks + 0.5) / (of + 1)
+        spread, uniform = measures.rmse(between, 0.5), np.sqrt((1 - (of + 1) ** -2) / 12)
+        found = {
+            "mean": measures.mean(between),
+            "spread": Measure(spread.value / uniform, spread.mcse / uniform, spread.r),
+            "difference": Measure(
+                off[worst], np.sqrt(z[worst] * (1 - z[worst]) / ranks.size), ranks.size
+            ),
+            "autocorrelation": measures.mean(ranked["autocorrelation"].to_numpy()),
+        }
+        for name, measure in found.items():
+            rows[-1] |= {name: measure.value, f"{name}_mcse": measure.mcse}
+        rows[-1]["p"] = uniformity.p_value(ranks, of)
+    table = pd.DataFrame(rows, columns=None if rows else [*keys, "R"])
+    if "p" in table:
+        table["p_all"] = uniformity.holm(table["p"].fillna(1.0).to_numpy())
+        table["uniform"] = np.where(table["p_all"] > 0.05, "yes", "no")
+    return sorted_rows(results, table)
+
+
+def calibration_chains(results: Results) -> pd.DataFrame:
+    """Did the calibration's chains converge? Shares of replicates, none left out, by sampler."""
+    rows: list[dict[str, object]] = []
+    fits = results.ranks.drop_duplicates(["replicate", "method"])
+    for method, group in fits.groupby("method", sort=False):
+        found = {
+            "failed": measures.proportion(np.asarray(group["rank"].isna(), dtype=float)),
+            "rhat_above_1.01": measures.proportion(_known(group["rhat"], group["rhat"] > 1.01)),
+            "rhat_above_1.05": measures.proportion(_known(group["rhat"], group["rhat"] > 1.05)),
+            "ess_below_draws": measures.proportion(
+                _known(group["ess"], group["ess"] < group["of"])
+            ),
+            "ess": measures.mean(group["ess"].to_numpy(float)),
+            "divergent": measures.proportion(
+                _known(group["divergences"], group["divergences"].fillna(0) > 0)
+            ),
+        }
+        rows.append({"method": method, "R": len(group)})
+        for name, measure in found.items():
+            rows[-1] |= {name: measure.value, f"{name}_mcse": measure.mcse}
+    return sorted_rows(results, pd.DataFrame(rows, columns=None if rows else ["method", "R"]))
+
+
+def _known(values: pd.Series, events: pd.Series) -> Floats:
+    """(R,): 1 or 0, NaN where the value is missing."""
+    return np.where(values.isna(), np.nan, events.astype(float))
+
+
 def real_data(results: Results) -> pd.DataFrame:
     """Estimates with standard errors and intervals, log-likelihood and status, real data sets."""
     names = [unit.name for unit in results.design.data]
@@ -203,6 +270,8 @@ TABLES: tuple[Exhibit[Results, pd.DataFrame], ...] = (
     Exhibit("failures", "Fits by status", "Optimisation", failures),
     Exhibit("optimisation", "Gap, certificates, iterations", "Optimisation", optimisation),
     Exhibit("labels", "Label switching", "Label switching", label_switching),
+    Exhibit("calibration", "Ranks of the calibration", "Calibration", calibration),
+    Exhibit("calibration-chains", "Chains of the calibration", "Calibration", calibration_chains),
     Exhibit("timings", "Seconds by method", "Cost", timings),
 )
 

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from study.benchmark_tables import Measured
 from study.exhibit import Exhibit
 from study.figures import convergence, performance, uncertainty
+from study.figures.calibration import calibration
 from study.figures.estimates import bias, coverage, coverage_weight, densities, rmse
 from study.figures.fitted import fitted_densities
 from study.figures.optimisation import effort, gap, seconds
@@ -47,6 +48,7 @@ FIGURES: tuple[Exhibit[Results, Figure], ...] = (
     Exhibit("effort", "Passes over the data", "Optimisation", styled(effort)),
     Exhibit("traces", "Means as sampled and relabelled", "Label switching", styled(traces)),
     Exhibit("rhat", "R-hat and relabelling", "Label switching", styled(rhat)),
+    Exhibit("calibration-bands", "Ranks against uniform", "Calibration", styled(calibration)),
     Exhibit("time", "Seconds by method", "Cost", styled(seconds)),
 )
 

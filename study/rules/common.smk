@@ -60,6 +60,7 @@ SOURCES = {
 }
 KINDS = ["fits", "estimates", "intervals", "losses", "labels", "draws", "timings"]
 FOLLOWED = ["reaches", "stops", "rates", "optima"]
+RANKS = [f"{OUT}/calibration/{i}-{j}.parquet" for i, j in calibration_chunks(design)]
 CHUNK = f"{OUT}/fits/{{scenario}}/{{engine}}/{{first}}-{{last}}"
 
 

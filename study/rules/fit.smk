@@ -67,6 +67,22 @@ rule follow:
         " 2> {log}"
 
 
+rule calibrate:
+    input:
+        SOURCES["pymc"],
+        code("models/functionals.py", "study/calibration.py"),
+    output:
+        f"{OUT}/calibration/{{first}}-{{last}}.parquet",
+    log:
+        f"{OUT}/logs/calibration/{{first}}-{{last}}.log",
+    params:
+        design=config.get("design", "default"),
+        content=design.calibration_content(),
+    shell:
+        "python -m study.worker calibrate {params.design} {wildcards.first} {wildcards.last}"
+        " --out {output} 2> {log}"
+
+
 rule gather:
     input:
         [
@@ -74,22 +90,23 @@ rule gather:
             for c in chunks(design)
             for kind in KINDS
         ],
-        expand(
+        ranks=RANKS,
+        closely=expand(
             f"{OUT}/closely/{{scenario}}/{{kind}}.parquet",
             scenario=design.unit_names(),
             kind=FOLLOWED,
         ),
     output:
-        expand(f"{OUT}/rows/{{kind}}.parquet", kind=KINDS + FOLLOWED),
+        expand(f"{OUT}/rows/{{kind}}.parquet", kind=[*KINDS, *FOLLOWED, "ranks"]),
     log:
         f"{OUT}/logs/gather.log",
     params:
         design=config.get("design", "default"),
         chunk=design.chunk,
         fits=subpath(input[0], ancestor=4),
-        closely=subpath(input[-1], ancestor=2),
+        closely=subpath(input.closely[0], ancestor=2),
         folder=subpath(output[0], parent=True),
     localrule: True
     shell:
         "python -m study.worker gather {params.design} --chunk {params.chunk} --fits {params.fits}"
-        " --closely {params.closely} --out {params.folder} 2> {log}"
+        " --closely {params.closely} --ranks {input.ranks} --out {params.folder} 2> {log}"

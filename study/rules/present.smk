@@ -13,6 +13,7 @@ PRESENTED = (
     "study/theory.py",
     "study/tables.py",
     "study/convergence_tables.py",
+    "study/uniformity.py",
 )
 
 

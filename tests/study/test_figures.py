@@ -13,7 +13,7 @@ from models import METHODS
 from study import walkthrough
 from study.benchmark_tables import BENCHMARK_TABLES
 from study.convergence import FROM_STARTS, RULES, TARGETS
-from study.design import DataSet, Design, Grid, ModelSpec, Scenario
+from study.design import Calibration, DataSet, Design, Grid, ModelSpec, Scenario
 from study.exhibit import CAPTIONS
 from study.figures import BENCHMARK_FIGURES, FIGURES, save
 from study.figures.estimates import cells, series, wilson
@@ -54,6 +54,15 @@ FAITHFUL = DataSet(
 )
 
 
+CALIBRATION = Calibration(
+    replicates=20,
+    n=20,
+    of=9,
+    prior={"weights": 2, "means": (0, 2), "variances": (2, 1)},
+    methods=["nuts", "nuts-ordered"],
+)
+
+
 def design(methods=tuple(METHODS), **parts):
     return Design(
         name="d", title="", seed=1, replicates=dict.fromkeys(methods, REPLICATES), **parts
@@ -61,7 +70,9 @@ def design(methods=tuple(METHODS), **parts):
 
 
 DESIGNS = {
-    "grid and data": design(grids=[GRID], scenarios=[NAMED, KNOWN], data=[FAITHFUL]),
+    "grid and data": design(
+        grids=[GRID], scenarios=[NAMED, KNOWN], data=[FAITHFUL], calibration=CALIBRATION
+    ),
     "no grid": design(scenarios=[NAMED, TAILS], data=[FAITHFUL]),
     "only data": design(data=[FAITHFUL]),
     "one optimiser": design(["newton"], grids=[GRID], data=[FAITHFUL]),
@@ -129,6 +140,8 @@ def synthetic(design, replicates=None, draws=60):
                     )
                     if replicate == 0:
                         rows["draws"] += _draws(key, truth, draws, rng)
+    if design.calibration is not None:
+        rows["ranks"] = _ranks(design.calibration, rng)
     return Results(
         design,
         **{
@@ -136,6 +149,17 @@ def synthetic(design, replicates=None, draws=60):
             for kind, columns in SCHEMA.items()
         },
     )
+
+
+def _ranks(spec, rng):
+    return [
+        {"replicate": i, "method": method, "quantity": quantity, "truth": 0.0, "of": spec.of}
+        | {"rank": None if i == 0 else rng.integers(spec.of + 1), "autocorrelation": 0.0}
+        | {"rhat": 1.0, "ess": 99.0, "divergences": 0}
+        for i in range(spec.replicates)
+        for method in spec.methods
+        for quantity in ("mean 1", "mean 2", "log-likelihood")
+    ]
 
 
 def _follow(rows, key, rng):
@@ -193,6 +217,7 @@ def test_a_figure_without_content_says_so():
     assert set(said) == {
         *("overview", "densities", "bias", "rmse"),
         *("coverage", "coverage-weight", "gap", "effort", "rate", "descent"),
+        "calibration-bands",
     }
 
 

@@ -31,9 +31,9 @@ def estimate_row(replicate, method, estimate, parameter="mean", component=1, tru
     }
 
 
-def results(fits=(), estimates=(), timings=(), labels=()):
+def results(fits=(), estimates=(), **others):
     design = load("smoke")
-    content = {"fits": fits, "estimates": estimates, "timings": timings, "labels": labels}
+    content = {"fits": fits, "estimates": estimates, **others}
     frames = {kind: rows(kind, list(content.get(kind, ()))) for kind in SCHEMA}
     return Results(design, **frames)
 
