@@ -280,6 +280,10 @@ class Design(_Strict):
         """Twelve hex digits that identify the design's content, chunks apart."""
         return _digest(self.model_dump(mode="json", exclude={"chunk": True}))
 
+    def stamp(self) -> str:
+        """What a file made from the design says of its source."""
+        return f"design {self.name}, digest {self.digest()}"
+
 
 def _digest(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
