@@ -32,6 +32,7 @@ COLUMNS = {"one-column": SINGLE, "two-column": DOUBLE}
 NARROWEST = 1.4  # inches that a panel needs, with its ticks
 # Columns of numbers that tell rows apart; text does so anyway.
 PLACES = {"component", "k", "target", "level"}
+PAGE = 21.0  # centimetres, A4
 CENTIMETRES = 0.19  # of a character of a table, with its share of the space between columns
 
 
@@ -153,11 +154,16 @@ def write_table(
     """NAME.tex, to be \\input into a manuscript, and NAME-alone.tex, a document of it alone."""
     body = latex(table, exhibit.caption, exhibit.name, source)
     (folder / f"{exhibit.name}.tex").write_text(body, encoding="utf-8")
-    shown = for_readers(table)
-    longest = [max([len(str(c)), *shown[c].map(len)]) for c in shown.columns]
-    width = max(21.0, 4.0 + CENTIMETRES * sum(length + 2.5 for length in longest))
+    width = max(PAGE, 4.0 + width_of(table))
     alone = _ALONE.format(source=source, width=width, name=exhibit.name)
     (folder / f"{exhibit.name}-alone.tex").write_text(alone, encoding="utf-8")
+
+
+def width_of(table: pd.DataFrame) -> float:
+    """About how wide the table is in LaTeX, in centimetres."""
+    shown = for_readers(table)
+    longest = [max([len(str(c)), *shown[c].map(len)]) for c in shown.columns]
+    return CENTIMETRES * sum(length + 2.5 for length in longest)
 
 
 _ALONE = r"""%% {source}
@@ -165,6 +171,7 @@ _ALONE = r"""%% {source}
 \usepackage[paperwidth={width:.1f}cm,paperheight=29.7cm,margin=2cm]{{geometry}}
 \usepackage{{booktabs,longtable}}
 \pagestyle{{empty}}
+\makeatletter\setlength\@fptop{{0pt}}\makeatother
 \begin{{document}}
 \input{{{name}}}
 \end{{document}}
@@ -267,8 +274,9 @@ def example(drawn: list[Drawn], made: dict[str, pd.DataFrame]) -> str:
     wide = [d for d in drawn if d not in narrow]
     figures = [*((d, "one-column", r"\columnwidth") for d in narrow[:2])]
     figures += [(d, "", r"\textwidth") for d in (*wide, *narrow[2:])[: 3 - len(figures)]]
-    short = sorted((name for name in made if len(made[name])), key=lambda name: len(made[name]))
-    cited = [key for name in short for key, *_ in numbers(name, made[name])][:5]
+    filled = [name for name in made if len(made[name])]
+    short = sorted(filled, key=lambda name: (width_of(made[name]) > PAGE - 4.0, len(made[name])))
+    cited = [key for name in filled for key, _, error in numbers(name, made[name]) if error][:5]
     return _EXAMPLE % {
         "numbers": "; ".join(rf"{_words(key)}: \mixboth{{{key}}}" for key in cited),
         "figures": "\n".join(_float(*figure) for figure in figures),
@@ -294,6 +302,7 @@ _EXAMPLE = r"""\documentclass[twocolumn]{article}
 \usepackage[a4paper,margin=1.4cm]{geometry}
 \usepackage{booktabs,longtable,graphicx}
 \input{macros}
+\makeatletter\setlength\@fptop{0pt}\setlength\@dblfptop{0pt}\makeatother
 \begin{document}
 \section*{Methods}
 \input{methods}
