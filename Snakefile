@@ -51,5 +51,6 @@ rule all:
         rules.simulate.output,
         rules.tables.output,
         [f"{OUT}/figures/{f.name}.{ending}" for f in FIGURES for ending in FORMATS],
+        rules.paper.output,
         rules.walkthrough.output,
         rules.provenance.output,

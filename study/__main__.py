@@ -80,12 +80,19 @@ def _parser() -> argparse.ArgumentParser:
         step.add_argument("--only", metavar="NAME", help="one of them, by its name")
         step.set_defaults(run=run)
 
+    step = steps.add_parser("paper", help="make what a manuscript takes: figures, tables, macros")
+    step.add_argument("design")
+    step.add_argument("--rows", type=Path, required=True, help="folder that gather wrote")
+    step.add_argument("--out", type=Path, required=True, help="folder")
+    step.set_defaults(run=_paper)
+
     step = steps.add_parser("walkthrough", help="make the guided walk through the two articles")
     step.add_argument("--out", type=Path, required=True, help="folder")
     step.set_defaults(run=_walkthrough)
 
     step = steps.add_parser("provenance", help="write design, versions, git revision and machine")
     step.add_argument("design")
+    step.add_argument("--rows", type=Path, required=True, help="folder that gather wrote")
     step.add_argument("--out", type=Path, required=True)
     step.set_defaults(run=_provenance)
 
@@ -211,15 +218,23 @@ def _gather(options: argparse.Namespace) -> None:
 
 def _tables(options: argparse.Namespace) -> None:
     from study.design import load
+    from study.findings import findings
     from study.results import read_results
-    from study.tables import LONG, TABLES, write
+    from study.tables import LONG, TABLES, write, write_sums
 
     options.out.mkdir(parents=True, exist_ok=True)
     results = read_results(load(options.design), options.rows)
+    source, made = results.design.stamp(), {}
     for table in _chosen(TABLES, options.only):
-        write(table.make(results), table.caption, options.out / table.name)
-    for name, make in LONG.items() if options.only is None else ():
-        make(results).to_csv(options.out / f"{name}.csv", index=False, lineterminator="\n")
+        made[table.name] = table.make(results)
+        write(made[table.name], table.caption, options.out / table.name, source)
+    if options.only is None:
+        for name, make in LONG.items():
+            make(results).to_csv(options.out / f"{name}.csv", index=False, lineterminator="\n")
+        files = [options.out / f"{name}.csv" for name in (*made, *LONG)]
+        write_sums(files, options.out / "csv.sha256", source)
+        text = findings(results.design, made["guide"], made["verdicts"])
+        (options.out / "findings.rst").write_text(text, encoding="utf-8")
 
 
 def _figures(options: argparse.Namespace) -> None:
@@ -231,6 +246,14 @@ def _figures(options: argparse.Namespace) -> None:
     results = read_results(load(options.design), options.rows)
     for figure in _chosen(FIGURES, options.only):
         save(figure.make(results), options.out / figure.name)
+
+
+def _paper(options: argparse.Namespace) -> None:
+    from study.design import load
+    from study.paper import write_paper
+    from study.results import read_results
+
+    write_paper(read_results(load(options.design), options.rows), options.out)
 
 
 def _chosen(exhibits: Sequence[Any], name: str | None) -> Sequence[Any]:
@@ -250,11 +273,14 @@ def _walkthrough(options: argparse.Namespace) -> None:
 def _provenance(options: argparse.Namespace) -> None:
     import json
 
+    import pandas as pd
+
     from study.design import load
     from study.provenance import provenance
 
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    record = provenance(load(options.design))
+    timings = pd.read_parquet(options.rows / "timings.parquet")
+    record = provenance(load(options.design), timings)
     options.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 

@@ -26,6 +26,7 @@ from pydantic import (
     PositiveInt,
     TypeAdapter,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -370,6 +371,10 @@ class Design(_Strict):
     def digest(self) -> str:
         """Twelve hex digits that identify the design's content, chunks apart."""
         return _digest(self.model_dump(mode="json", exclude={"chunk": True}))
+
+    def stamp(self) -> str:
+        """What a file made from the design says of its source."""
+        return f"design {self.name}, digest {self.digest()}"
 
 
 def _digest(content: Any) -> str:

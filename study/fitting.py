@@ -56,7 +56,7 @@ SCHEMA: dict[str, dict[str, str]] = {
     | dict.fromkeys(("chain", "draw", "component"), "int64")
     | dict.fromkeys(PARAMETERS, "float64"),
     "timings": _KEY
-    | dict.fromkeys(("n", "seconds", "compile_seconds", "start_seconds"), "float64"),
+    | dict.fromkeys(("n", "seconds", "compile_seconds", "start_seconds", "ended"), "float64"),
 }
 
 
@@ -282,6 +282,7 @@ def _timing(result: Fit, start_seconds: float) -> dict[str, Any]:
         "seconds": result.seconds,
         "compile_seconds": result.compile_seconds,
         "start_seconds": start_seconds,
+        "ended": time.time(),
     }
 
 

@@ -6,7 +6,8 @@ Medicine 38, 2074-2102, table 6. Replicates whose value is NaN are left out and 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from statistics import NormalDist
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -122,6 +123,19 @@ def proportion(events: Floats) -> Measure:
         return Measure(np.nan, np.nan, 0)
     p = float(v.mean())
     return Measure(p, float(np.sqrt(p * (1.0 - p) / r)), r)
+
+
+def wilson(share: Floats | float, r: Floats | float, level: float = 0.95) -> tuple[Any, Any]:
+    """Ends of Wilson's interval around a share of r replicates; not empty at shares of 0 and 1.
+
+    Wilson (1927), Journal of the American Statistical Association 22, 209-212. NaN where r is 0.
+    """
+    p, r = np.asarray(share, dtype=float), np.asarray(r, dtype=float)
+    z = NormalDist().inv_cdf(0.5 + 0.5 * level)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        centre = (p + z**2 / (2 * r)) / (1 + z**2 / r)
+        half = z / (1 + z**2 / r) * np.sqrt(p * (1 - p) / r + z**2 / (4 * r**2))
+    return centre - half, centre + half
 
 
 def coverage(lower: Floats, upper: Floats, truth: Floats | float) -> Measure:

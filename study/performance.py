@@ -207,5 +207,5 @@ def with_one_r(table: pd.DataFrame) -> pd.DataFrame:
     first = table[counts[0]]
     same = [c for c in counts if (table[c].isna() | (table[c] == first)).all()]
     found = table.drop(columns=[*same, counts[0]], errors="ignore")
-    found.insert(found.columns.get_loc(counts[0].removeprefix("R_")), "R", first)
+    found.insert(list(found.columns).index(counts[0].removeprefix("R_")), "R", first)
     return found

@@ -1,15 +1,17 @@
-"""Where a study's numbers come from: resolved design, versions, git revision, machine, threads."""
+"""Where a study's numbers come from: design, seed, versions, git revision, machine, start, end."""
 
 from __future__ import annotations
 
 import os
 import platform
 import subprocess
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import llvmlite.binding
+import pandas as pd
 
 from study.design import Design
 
@@ -27,12 +29,21 @@ PACKAGES = (
 )
 
 
-def provenance(design: Design) -> dict[str, Any]:
-    """A JSON-ready record of all that a study's numbers depend on."""
+def provenance(design: Design, timings: pd.DataFrame) -> dict[str, Any]:
+    """A JSON-ready record of all that a study's numbers depend on, and of when they were made.
+
+    timings: the gathered rows, for the start of the first fit and the end of the last one, in UTC;
+    what was kept from an earlier run counts.
+    """
     return {
+        "seed": design.seed,
         "design": design.model_dump(mode="json", exclude={"data": {"__all__": {"file"}}})
         | {"digest": design.digest()},
         "data_files": {unit.name: unit.file.name for unit in design.data},
+        "fits": {
+            "started": _moment((timings["ended"] - timings["seconds"]).min()),
+            "ended": _moment(timings["ended"].max()),
+        },
     } | environment()
 
 
@@ -53,6 +64,13 @@ def environment() -> dict[str, Any]:
         },
         "threads_a_process": os.environ.get("OPENBLAS_NUM_THREADS"),
     }
+
+
+def _moment(seconds: float) -> str | None:
+    """Seconds since 1970 as UTC, such as 2026-11-20T09:30:00+00:00; None if there are none."""
+    if pd.isna(seconds):
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 def _version(package: str) -> str:

@@ -7,8 +7,10 @@ number, both cut to its second digit.
 
 from __future__ import annotations
 
+import hashlib
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,9 @@ import pandas as pd
 from models import METHODS
 from models.mixture import Floats
 from study import convergence_tables, measures, uniformity
+from study import guide as guides
 from study.exhibit import Exhibit
+from study.measures import Measure
 from study.performance import LOSSES, intervals, losses, performance, wide, with_one_r
 from study.results import KEYS, Results, sorted_rows
 from study.verdicts import claims, verdicts, with_verdict
@@ -95,6 +99,19 @@ def _named(results: Results, table: pd.DataFrame) -> pd.DataFrame:
 def _cells(results: Results, table: pd.DataFrame) -> pd.DataFrame:
     names = [s.name for g in results.design.grids for s in g.scenarios()]
     return table[table["scenario"].isin(names)].reset_index(drop=True)
+
+
+def guide(results: Results) -> pd.DataFrame:
+    """Which optimiser to use in each cell of the grid, and what its and NUTS' intervals cover."""
+    cells = [s.name for g in results.design.grids for s in g.scenarios()]
+    gridded = results.estimates[results.estimates["scenario"].isin(cells)]
+    wald = wide(performance(replace(results, estimates=gridded)), ["coverage"])
+    kinds = wide(intervals(results), ["coverage"])
+    profile = kinds[(kinds["kind"] == "profile") & kinds["scenario"].isin(cells)]
+    profile = profile[profile["quantity"].str.match(r"(weight|mean|sd) \d")]
+    names = profile["quantity"].str.split(" ", expand=True).reindex(columns=[0, 1])
+    profile = profile.assign(parameter=names[0], component=names[1])
+    return guides.guide(results, wald, profile)
 
 
 def failures(results: Results) -> pd.DataFrame:
@@ -253,6 +270,7 @@ def real_data(results: Results) -> pd.DataFrame:
 
 
 TABLES: tuple[Exhibit[Results, pd.DataFrame], ...] = (
+    Exhibit("guide", "Which method, and what its intervals cover", "At a glance", guide),
     Exhibit("estimates", "Estimates against truth, named scenarios", "Estimates", estimates),
     Exhibit("grid", "Estimates against truth, grid", "Estimates", grid),
     Exhibit("losses", "Distance from the truth as a whole", "Estimates", label_free_losses),
@@ -284,6 +302,7 @@ LONG: dict[str, Callable[[Results], pd.DataFrame]] = {
 
 _PAGE = """<!doctype html>
 <meta charset="utf-8">
+<meta name="source" content="{source}">
 <style>
 body {{ font: 14px/1.4 system-ui, sans-serif; margin: 1em; }}
 table {{ border-collapse: collapse; border-top: 2px solid; border-bottom: 2px solid; }}
@@ -293,23 +312,44 @@ tr:nth-child(even) td {{ background: #f4f4f4; }}
 </style>
 <p>{caption}</p>
 {table}
+<p><small>{source}</small></p>
 """
 
 
-def write(table: pd.DataFrame, caption: str, stem: Path) -> None:
-    """stem.csv, stem.md, stem.tex and stem.html."""
+def write(table: pd.DataFrame, caption: str, stem: Path, source: str = "") -> None:
+    """stem.csv, stem.md, stem.tex and stem.html.
+
+    source: of the numbers, such as a design and its digest; for readers' forms, for a comment in
+    a CSV file is a row to most readers of it. `write_sums` ties those to it.
+    """
     table.to_csv(stem.with_suffix(".csv"), index=False, lineterminator="\n")
-    shown = _for_readers(table)
-    shown.columns = pd.Index([str(name).replace("_", " ") for name in shown.columns])
+    shown = for_readers(table)
     text = shown.to_markdown(index=False, disable_numparse=True)
-    stem.with_suffix(".md").write_text(f"{caption}\n\n{text}\n", encoding="utf-8")
-    stem.with_suffix(".tex").write_text(_latex(shown, caption, stem.name), encoding="utf-8")
-    page = _PAGE.format(caption=html.escape(caption), table=shown.to_html(index=False, border=0))
+    origin = f"<!-- {source} -->\n" if source else ""
+    stem.with_suffix(".md").write_text(f"{origin}{caption}\n\n{text}\n", encoding="utf-8")
+    stem.with_suffix(".tex").write_text(latex(table, caption, stem.name, source), encoding="utf-8")
+    page = _PAGE.format(
+        caption=html.escape(caption),
+        table=shown.to_html(index=False, border=0),
+        source=html.escape(source),
+    )
     stem.with_suffix(".html").write_text(page, encoding="utf-8")
 
 
-def _for_readers(table: pd.DataFrame) -> pd.DataFrame:
-    """Text only: a number with its Monte Carlo standard error behind it, others to four digits."""
+def write_sums(files: Iterable[Path], out: Path, source: str) -> None:
+    """The SHA-256 sums of files beside `out`, under a comment with the source of their numbers.
+
+    `sha256sum -c` in that folder checks them.
+    """
+    lines = [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}" for file in files]
+    out.write_text("\n".join([f"# {source}", *lines]) + "\n", encoding="utf-8")
+
+
+def for_readers(table: pd.DataFrame) -> pd.DataFrame:
+    """Text only: a number with its Monte Carlo standard error behind it, others to four digits.
+
+    The columns' names have spaces for their underscores.
+    """
     shown = pd.DataFrame(index=table.index)
     for name in table.columns:
         column = table[name]
@@ -321,7 +361,8 @@ def _for_readers(table: pd.DataFrame) -> pd.DataFrame:
         elif pd.api.types.is_float_dtype(column):
             shown[name] = [_number(str(name), value) for value in column]
         else:
-            shown[name] = ["" if value is None else str(value) for value in column]
+            shown[name] = ["" if pd.isna(value) else str(value) for value in column]
+    shown.columns = pd.Index([str(name).replace("_", " ") for name in shown.columns])
     return shown
 
 
@@ -345,20 +386,37 @@ def _number(name: str, value: float) -> str:
     return "0" if abs(value) < SMALLEST.get(name, 0.0) else f"{value:.4g}"
 
 
-def _latex(shown: pd.DataFrame, caption: str, label: str) -> str:
-    escaped = shown.map(_escape)
-    escaped.columns = pd.Index([_escape(str(c)) for c in shown.columns])
-    return escaped.to_latex(
+def latex(table: pd.DataFrame, caption: str, label: str, source: str = "") -> str:
+    """The table for readers as a booktabs table, or a longtable where it is longer than a page."""
+    shown = for_readers(table).map(escaped)
+    shown.columns = pd.Index([escaped(str(c)) for c in shown.columns])
+    origin = f"% {source}\n" if source else ""
+    return origin + shown.to_latex(
         index=False,
-        caption=_escape(caption),
+        caption=escaped(caption),
         label=f"tab:{label}",
         longtable=len(shown) > 40,
         position=None if len(shown) > 40 else "t",
-        column_format="l" * len(shown.columns),
+        column_format="l" * max(len(shown.columns), 1),
     )
 
 
-def _escape(text: str) -> str:
-    for character in "&%$#_{}":
-        text = text.replace(character, "\\" + character)
-    return text.replace("–", "--")
+_LATEX = {character: "\\" + character for character in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": "$<$",
+    ">": "$>$",
+    "|": "$|$",
+    "–": "--",
+    "−": "$-$",
+    "×": r"$\times$",
+    "≤": r"$\le$",
+    "≥": r"$\ge$",
+    "²": "$^2$",
+}
+
+
+def escaped(text: str) -> str:
+    """Text as LaTeX sets it."""
+    return "".join(_LATEX.get(character, character) for character in text)

@@ -14,13 +14,14 @@ PRESENTED = (
     "study/tables.py",
     "study/convergence_tables.py",
     "study/uniformity.py",
+    "study/guide.py",
 )
 
 
 rule tables:
     input:
         ROWS,
-        code(*PRESENTED),
+        code(*PRESENTED, "study/findings.py"),
         code(*(f"study/report/{table.name}.rst" for table in TABLES)),
     output:
         [shown(f"{OUT}/tables/{table.name}.html", table, "table") for table in TABLES],
@@ -30,6 +31,8 @@ rule tables:
             ending=["csv", "md", "tex"],
         ),
         [f"{OUT}/tables/{name}.csv" for name in LONG],
+        f"{OUT}/tables/csv.sha256",
+        f"{OUT}/tables/findings.rst",
     log:
         f"{OUT}/logs/tables.log",
     params:
@@ -69,6 +72,30 @@ for figure in FIGURES:
             " --rows {params.rows} --out {params.folder} 2> {log}"
 
 
+rule paper:
+    input:
+        ROWS,
+        code(*PRESENTED, "study/paper.py", "study/ademp.py", "study/paper.mplstyle"),
+        code(*folder("study/figures")),
+        code(*(f"study/report/{exhibit.name}.rst" for exhibit in (*TABLES, *FIGURES))),
+    output:
+        expand(
+            f"{OUT}/paper/{{file}}",
+            file=["macros.tex", "methods.tex", "example.tex", "README.md"],
+        ),
+        [f"{OUT}/paper/figures/{figure.name}.pdf" for figure in FIGURES],
+        [f"{OUT}/paper/tables/{table.name}.tex" for table in TABLES],
+    log:
+        f"{OUT}/logs/paper.log",
+    params:
+        design=config.get("design", "default"),
+        digest=design.digest(),
+        rows=subpath(input[0], parent=True),
+        folder=subpath(output[0], parent=True),
+    shell:
+        "python -m study.worker paper {params.design} --rows {params.rows} --out {params.folder} 2> {log}"
+
+
 rule provenance:
     input:
         ROWS,
@@ -77,13 +104,14 @@ rule provenance:
             f"{OUT}/provenance.json",
             caption="../report/provenance.rst",
             category="Provenance",
-            labels={"what": "Provenance", "kind": "record"},
+            labels={"what": "Provenance (record)"},
         ),
     log:
         f"{OUT}/logs/provenance.log",
     params:
         design=config.get("design", "default"),
         digest=design.digest(),
+        rows=subpath(input[0], parent=True),
     localrule: True
     shell:
-        "python -m study.worker provenance {params.design} --out {output} 2> {log}"
+        "python -m study.worker provenance {params.design} --rows {params.rows} --out {output} 2> {log}"

@@ -17,7 +17,7 @@ rule walkthrough:
             f"{WALK}/walkthrough.html",
             caption="../report/walkthrough.rst",
             category="Walkthrough",
-            labels={"what": "The page", "kind": "page"},
+            labels={"what": "All on one page"},
         ),
         f"{WALK}/walkthrough.md",
         [shown(f"{WALK}/figures/{figure.name}.svg", figure, "figure") for figure in WALK_FIGURES],

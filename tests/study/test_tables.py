@@ -1,3 +1,5 @@
+import hashlib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,7 +7,7 @@ import pytest
 from study import tables
 from study.design import load
 from study.results import SCHEMA, Results
-from study.tables import TABLES, with_error, write
+from study.tables import TABLES, with_error, write, write_sums
 from study.verdicts import with_verdict
 
 
@@ -122,3 +124,16 @@ def test_reader_forms_hold_the_numbers_and_latex_has_booktabs(tmp_path):
 )
 def test_numbers_are_cut_to_the_second_digit_of_their_error(value, error, text):
     assert with_error(value, error) == text
+
+
+def test_every_form_says_its_source_and_the_csv_stays_tidy(tmp_path):
+    table = pd.DataFrame({"method": ["em"], "bias": [0.5], "bias_mcse": [0.1]})
+    write(table, "A caption.", tmp_path / "t", "design d, digest 0123")
+    for ending in (".md", ".tex", ".html"):
+        assert "design d, digest 0123" in (tmp_path / f"t{ending}").read_text()
+    assert (tmp_path / "t.csv").read_text() == "method,bias,bias_mcse\nem,0.5,0.1\n"
+    write_sums([tmp_path / "t.csv"], tmp_path / "csv.sha256", "design d, digest 0123")
+    first, second = (tmp_path / "csv.sha256").read_text().splitlines()
+    assert first == "# design d, digest 0123"
+    digest = hashlib.sha256((tmp_path / "t.csv").read_bytes()).hexdigest()
+    assert second == f"{digest}  t.csv"

@@ -1,0 +1,111 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from study import findings, guide, tables
+from study.design import Design, Grid
+from tests.study.test_figures import DESIGNS, synthetic
+from tests.study.test_tables import fit_row
+from tests.study.test_tables import results as of_rows
+
+CELL = "grid-d2-w0.5-r1-n100"
+
+
+def of_cell(good, passes):
+    """What is recommended for a cell of certified or stopped fits, by method, all at the best."""
+    fits = [
+        fit_row(i, method, -100.0, certified=bool(ok))
+        | {"scenario": CELL, "moments": passes[method], "second_moments": 0}
+        for method, shares in good.items()
+        for i, ok in enumerate(shares)
+    ]
+    return guide.recommended(of_rows(fits)).set_index("scenario").loc[CELL]
+
+
+def test_the_cheapest_of_those_not_clearly_worse_is_recommended():
+    good = {"em": [1, 0] * 20, "lbfgs": [1] * 39 + [0], "newton": [1] * 40}
+    found = of_cell(good, {"em": 1, "lbfgs": 9, "newton": 10})
+    # EM misses half: 20 of 40 by a paired error of .08. L-BFGS-B misses one: 1/40, error 1/40.
+    assert (found["method"], found["passes"], found["R"]) == ("lbfgs", 9.0, 40)
+    assert found["at_best"] == pytest.approx(39 / 40)
+    assert found["at_best_mcse"] == pytest.approx(np.sqrt(39 / 40 / 40 / 40))
+    found = of_cell(good, {"em": 1, "lbfgs": 11, "newton": 10})
+    assert found["method"] == "newton"
+
+
+def test_pairing_tells_apart_what_unpaired_shares_would_not():
+    # Of 40 data sets newton gets 32 and lbfgs 28, all of them among newton's: 4 against 0.
+    good = {"lbfgs": [1] * 28 + [0] * 12, "newton": [1] * 32 + [0] * 8}
+    found = of_cell(good, {"lbfgs": 1, "newton": 10})
+    assert found["method"] == "newton"
+
+
+@pytest.mark.parametrize(
+    ("coverage", "replicates", "says"),
+    [
+        (0.79, 200, "too low"),
+        (0.95, 200, "holds"),
+        (0.95, 20, "unsure"),
+        (1.0, 2000, "too high"),
+        (0.90, 20, "unsure"),
+        (0.50, 20, "too low"),
+    ],
+)
+def test_words_for_what_intervals_cover(coverage, replicates, says):
+    assert guide.verdict(coverage, replicates, 0.95) == says
+
+
+def test_the_guides_numbers_are_those_of_the_grid_table():
+    study = synthetic(DESIGNS["grid and data"])
+    table, grid = tables.guide(study), tables.grid(study)
+    assert len(table) == 8
+    for row in table.to_dict("records"):
+        for kind, method in (("wald", row["method"]), ("nuts", "nuts")):
+            here = grid[(grid["scenario"] == row["scenario"]) & (grid["method"] == method)]
+            assert row[f"{kind}_worst"] == here["coverage"].min()
+            first = here[(here["parameter"] == "mean") & (here["component"] == 1)].iloc[0]
+            assert row[f"{kind}_mean_1"] == first["coverage"]
+            assert row[f"{kind}_mean_1_mcse"] == first["coverage_mcse"]
+    sizes = table[["n", "separation"]].to_numpy()
+    assert sizes.tolist() == sorted(sizes.tolist())
+
+
+def test_another_kind_of_interval_is_a_table_of_coverages():
+    cover = pd.DataFrame(
+        [
+            ("cell", "mean", 1, 0.95, 0.01, 400),
+            ("cell", "sd", 2, 0.90, 0.02, 400),
+            ("cell", "sd", 1, np.nan, np.nan, 0),
+        ],
+        columns=list(guide.COVERAGE),
+    )
+    found = guide.covered("profile", cover, 0.95).iloc[0]
+    assert found["scenario"] == "cell"
+    assert found["profile_mean_1"] == 0.95
+    assert (found["profile_worst"], found["profile_worst_of"]) == (0.90, "sd 2")
+    assert found["profile_says"] == "too low"
+
+
+def test_findings_say_the_tables_numbers():
+    grid = Grid(name="grid", separation=[2], weight=[0.5], sd_ratio=[1], n=[1500])
+    design = Design(name="d", title="", seed=1, replicates={"newton": 4}, grids=[grid])
+    study = synthetic(design)
+    made, verdicts = tables.guide(study), tables.verdicts(study)
+    text = findings.findings(design, made, verdicts)
+    assert text.startswith(f".. design d, digest {design.digest()}")
+    share = verdicts["certified"].sum() / verdicts["R"].sum()
+    assert f"Newton {100 * share:.1f}%" in text
+    assert "at n = 1,500, separation 2" in text
+    assert '"1500","2","Newton"' in text
+
+
+def test_findings_of_a_design_without_a_grid():
+    study = synthetic(DESIGNS["no grid"])
+    text = findings.findings(study.design, tables.guide(study), tables.verdicts(study))
+    assert "Over the simulated scenarios" in text
+    assert "csv-table" not in text
+
+
+def test_rows_of_a_cell_without_optimisers_are_none():
+    assert guide.recommended(of_rows()).empty
+    assert tables.guide(of_rows()).empty

@@ -1,0 +1,167 @@
+"""What a manuscript takes: every file is there, says its source, and LaTeX takes it."""
+
+import functools
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from study import paper, tables
+from study.design import Grid
+from study.exhibit import CAPTIONS
+from study.figures import FIGURES
+from study.figures.style import DOUBLE, SINGLE
+from study.tables import TABLES
+from tests.study.test_figures import FAITHFUL, NAMED, design, synthetic
+
+CELLS = Grid(name="cells", separation=[2, 4], weight=[0.5], sd_ratio=[1], n=[100])
+LATEX = shutil.which("pdflatex")
+
+
+@functools.cache
+def study():
+    methods = ("em", "newton", "map", "nuts")
+    return synthetic(design(methods, grids=[CELLS], scenarios=[NAMED], data=[FAITHFUL]))
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("paper")
+    paper.write_paper(study(), folder)
+    return folder
+
+
+def test_every_exhibit_is_there_and_every_file_says_its_source(written):
+    stamp = study().design.stamp()
+    assert {f"{f.name}.pdf" for f in FIGURES} <= {p.name for p in written.glob("figures/*")}
+    expected = {f"{t.name}{end}.tex" for t in TABLES for end in ("", "-alone")}
+    assert expected == {p.name for p in written.glob("tables/*")}
+    for path in written.rglob("*"):
+        if path.is_file():
+            assert stamp.encode() in path.read_bytes()[-2000:] + path.read_bytes()[:200], path
+
+
+def test_a_figure_is_drawn_at_other_widths_only_where_it_can_be_read(written):
+    index = (written / "README.md").read_text()
+    for figure in FIGURES:
+        for name, width in paper.COLUMNS.items():
+            file = written / "figures" / f"{figure.name}-{name}.pdf"
+            assert file.is_file() == (f"`{file.name}`" in index)
+            if file.is_file():
+                box = re.search(rb"/MediaBox \[ 0 0 ([\d.]+) ", file.read_bytes())
+                assert float(box[1]) == pytest.approx(72 * width, abs=0.01)
+
+
+def test_fonts_are_embedded(written):
+    for file in written.glob("figures/*.pdf"):
+        content = file.read_bytes()
+        assert content.count(b"/Type /FontDescriptor") == content.count(b"/FontFile2 ")
+        assert b"/Subtype /Type3" not in content
+
+
+def test_crowding_sees_texts_that_overlap_or_leave_the_page():
+    figure = Figure(figsize=(2, 1))
+    figure.text(0.1, 0.5, "left")
+    figure.text(0.6, 0.5, "right")
+    assert paper.crowding(figure) == ""
+    figure.text(0.15, 0.52, "over it")
+    assert paper.crowding(figure) == "texts overlap"
+    figure = Figure(figsize=(2, 1))
+    figure.text(0.9, 0.5, "long words")
+    assert paper.crowding(figure) == "text leaves the page"
+    figure = Figure(figsize=(DOUBLE, 2))
+    figure.subplots(1, 3)
+    assert paper.narrow(figure, SINGLE) == "3 panels side by side"
+    assert paper.narrow(figure, DOUBLE) == ""
+
+
+def test_tick_labels_out_of_view_do_not_crowd():
+    figure = Figure(figsize=(3, 2), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1])
+    axes.set_xticks([0.4, 0.5, 0.6, 0.601])
+    axes.set_xlim(0.4, 0.6)
+    assert paper.crowding(figure) == ""
+
+
+def test_numbers_are_found_by_table_row_and_column():
+    table = tables.grid(study())
+    found = {key: (value, error) for key, value, error in paper.numbers("grid", table)}
+    row = table.iloc[0]
+    where = f"grid/{row['scenario']}/weight/1/{row['method']}"
+    text = tables.with_error(row["bias"], row["bias_mcse"])
+    assert "{} ({})".format(*found[f"{where}/bias"]) == text
+    assert found[f"{where}/R"] == (str(row["R"]), "")
+    assert len(found) == len(set(found))
+
+
+@pytest.mark.parametrize("table", TABLES, ids=[t.name for t in TABLES])
+def test_every_tables_rows_have_keys(table):
+    made = table.make(study())
+    keys = [key for key, *_ in paper.numbers(table.name, made)]
+    assert all(re.fullmatch(r"[A-Za-z0-9./-]+", key) for key in keys)
+    assert len(keys) == len(set(keys))
+
+
+def test_rows_without_keys_of_their_own_are_an_error():
+    table = pd.DataFrame({"method": ["em", "em"], "bias": [0.1, 0.2]})
+    with pytest.raises(ValueError, match="table t: method do not tell its rows apart"):
+        list(paper.numbers("t", table))
+    table = pd.DataFrame({"method": ["em"], "bias": [np.nan]})
+    assert list(paper.numbers("t", table)) == []
+
+
+def test_short_names_have_only_letters(written):
+    names = re.findall(r"\\newcommand\{\\(mix\w*)\}\{", (written / "macros.tex").read_text())
+    assert len(names) > 15
+    assert all(re.fullmatch("[A-Za-z]+", name) for name in names)
+
+
+def test_latex_has_every_character_of_captions_and_tables():
+    texts = [path.read_text() for path in CAPTIONS.glob("*.rst")]
+    texts += [t.make(study()).to_string() for t in TABLES]
+    assert {c for text in texts for c in tables.escaped(text) if ord(c) > 127} <= set("é")
+    assert tables.escaped(r"a_b & 5% \ {x}^2 ~") == (
+        r"a\_b \& 5\% \textbackslash{} \{x\}\textasciicircum{}2 \textasciitilde{}"
+    )
+
+
+def compile_latex(folder, name):
+    command = [LATEX, "-interaction=nonstopmode", "-halt-on-error", name]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.skipif(LATEX is None, reason="there is no pdflatex on this machine")
+def test_a_manuscript_and_every_table_alone_compile(written):
+    example = (written / "example.tex").read_text()
+    assert example.count(r"\includegraphics") == 3
+    assert example.count(r"\input{tables/") == 2
+    assert example.count(r"\mixboth") == 5
+    done = compile_latex(written, "example")
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "undefined" not in done.stdout.lower()
+    for table in TABLES:
+        done = compile_latex(written / "tables", f"{table.name}-alone")
+        assert done.returncode == 0, done.stdout[-2000:]
+        assert "Overfull" not in done.stdout, table.name
+
+
+@pytest.mark.skipif(LATEX is None, reason="there is no pdflatex on this machine")
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (r"\mix{grid/no-such-cell/bias}", "there is no number `grid/no-such-cell/bias'"),
+        (r"\mixse{verdicts/named/newton/R}", "this number has no Monte Carlo standard error"),
+        (r"\mixNoSuchName", "Undefined control sequence"),
+    ],
+)
+def test_an_unknown_number_stops_latex(written, text, says):
+    document = rf"\documentclass{{article}}\input{{macros}}\begin{{document}}{text}\end{{document}}"
+    (written / "wrong.tex").write_text(f"% {study().design.stamp()}\n{document}")
+    done = compile_latex(written, "wrong")
+    assert done.returncode != 0
+    assert says in done.stdout.replace("\n", "")
