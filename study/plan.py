@@ -41,6 +41,8 @@ SECONDS = {
 }
 # CPU seconds; imports and loading take less, compilation more.
 COMPILED = 10.0
+# What compilation takes on a machine that has not compiled yet.
+COMPILATION = 60.0
 
 
 class Precision(NamedTuple):
@@ -278,19 +280,21 @@ def pilot(design: Design, budget: float, say: Callable[[str], None]) -> Pilot:
 def _round(
     made: Pilot, replicate: int, indices: list[int], until: float, say: Callable[[str], None]
 ) -> None:
-    """One replicate of tasks, as long as there is CPU time left."""
+    """One replicate of tasks while there is CPU time left, but one of each kind in any case."""
     indices = [i for i in indices if replicate < made.tasks[i][1].times]
-    if not indices or costs.cpu() > until:
+    reached = {made.tasks[i][1].kind for i in made.measured}
+    kinds = {made.tasks[i][1].kind for i in indices}
+    if not indices or (costs.cpu() > until and kinds <= reached):
         return
-    kinds = ", ".join(sorted({made.tasks[i][1].kind for i in indices}))
-    say(f"replicate {replicate} of {len(indices)} cells: {kinds}")
+    say(f"replicate {replicate} of {len(indices)} cells: {', '.join(sorted(kinds))}")
     said = time.perf_counter()
     for place, i in enumerate(indices):
-        if costs.cpu() > until:
-            return
-        run = made.tasks[i][1].run
-        assert callable(run)
-        made.measured[i].append(run(replicate))
+        task = made.tasks[i][1]
+        if costs.cpu() > until and task.kind in reached:
+            continue
+        assert callable(task.run)
+        made.measured[i].append(task.run(replicate))
+        reached.add(task.kind)
         if time.perf_counter() - said > 10:
             said = time.perf_counter()
             say(f"  {place + 1} of {len(indices)} cells")

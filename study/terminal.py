@@ -10,7 +10,7 @@ from rich.table import Table
 
 from models import METHODS, Fit
 from models.problem import Trace
-from study.plan import Pilot, by_replicates, precision, replicates_for, wall_seconds
+from study.plan import COMPILATION, Pilot, by_replicates, precision, replicates_for, wall_seconds
 
 
 def fits_table(fits: Sequence[Fit]) -> None:
@@ -109,7 +109,7 @@ def cost_table(cost: pd.DataFrame, made: Pilot, cores: int) -> None:
         f"measured; others are judged by those of the nearest n. Compiled code was {ready} in "
         f"{made.ready:.1f} CPU seconds, imports included.\n\n"
         f"Expected: {_duration(wall)} on {cores} cores that do nothing else; {_duration(total)} "
-        "of CPU time.\n",
+        f"of CPU time. Where nothing has been compiled yet, {_duration(COMPILATION)} more.\n",
     )
 
 
