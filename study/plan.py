@@ -24,8 +24,8 @@ from study.figures import FIGURES
 from study.fitting import fit_chunk, start_of
 from study.simulate import data_set, generator
 
-# CPU seconds of what no pilot repeats, from the tables `stages` of the smoke and default studies on
-# an AVX-512 core; tests/workflow holds them against a run.
+# CPU seconds of what no pilot repeats, on an AVX-512 core: from the table `stages` of the smoke study
+# and from the default study's rows. tests/workflow holds them against a run.
 SECONDS = {
     "Snakemake": 4.0,
     "Snakemake, a job": 0.06,
@@ -251,21 +251,17 @@ class Pilot:
 
 
 def pilot(design: Design, budget: float, say: Callable[[str], None]) -> Pilot:
-    """Do replicates of the design's tasks for so many CPU seconds.
+    """Do replicates of the design's tasks for so many CPU seconds, compilation apart.
 
     Optimisers come first, two replicates of all of them; then all else once in a random order,
     so that what is not reached can be judged by what is; then more of both.
     """
-    begin = costs.cpu()
     made = Pilot(design, [(stage, task) for stage in STAGES for task in stage.tasks(design)])
     say("importing, and loading or compiling what fits call")
-    for engine in ENGINES:
-        if any(
-            METHODS[task.kind].engine == engine for _, task in made.tasks if task.kind in METHODS
-        ):
-            load_engine(engine)
+    for method in {task.kind for _, task in made.tasks if task.kind in METHODS}:
+        load_engine(METHODS[method].engine)
     warm_up()
-    made.ready = costs.cpu()
+    made.ready = begin = costs.cpu()
     order = [i for i, (_, task) in enumerate(made.tasks) if not isinstance(task.run, float)]
     generator(design.seed, "plan").shuffle(order)
     quick = [i for i in order if _quick(made.tasks[i][1])]
@@ -284,13 +280,13 @@ def _round(
     indices = [i for i in indices if replicate < made.tasks[i][1].times]
     reached = {made.tasks[i][1].kind for i in made.measured}
     kinds = {made.tasks[i][1].kind for i in indices}
-    if not indices or (costs.cpu() > until and kinds <= reached):
+    if not indices or (_spent() > until and kinds <= reached):
         return
     say(f"replicate {replicate} of {len(indices)} cells: {', '.join(sorted(kinds))}")
     said = time.perf_counter()
     for place, i in enumerate(indices):
         task = made.tasks[i][1]
-        if costs.cpu() > until and task.kind in reached:
+        if _spent() > until and task.kind in reached:
             continue
         assert callable(task.run)
         made.measured[i].append(task.run(replicate))
@@ -298,6 +294,10 @@ def _round(
         if time.perf_counter() - said > 10:
             said = time.perf_counter()
             say(f"  {place + 1} of {len(indices)} cells")
+
+
+def _spent() -> float:
+    return costs.cpu() - costs.JOB["compile"]
 
 
 def _quick(task: Task) -> bool:
