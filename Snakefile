@@ -9,6 +9,7 @@ from snakemake.utils import min_version
 
 min_version("9.27")
 
+from study import costs
 from study.design import calibration_chunks, chunks, followed, load
 from study.recovery import recover
 from study.simulate import check_data
@@ -24,6 +25,7 @@ shell.prefix(f'set -euo pipefail; export PATH="{Path(sys.executable).parent}:$PA
 design = load(config.get("design", "default"), **{k: config[k] for k in ("chunk",) if k in config})
 check_data(design)
 OUT = f"results/{design.name}"
+costs.keep(f"{OUT}/costs")
 
 
 onstart:
@@ -39,6 +41,18 @@ include: "study/rules/present.smk"
 include: "study/rules/walkthrough.smk"
 include: "study/rules/benchmarks.smk"
 
+MADE = [
+    rules.simulate.output,
+    rules.tables.output,
+    [f"{OUT}/figures/{f.name}.{ending}" for f in FIGURES for ending in FORMATS],
+    rules.paper.output,
+    rules.walkthrough.output,
+    rules.provenance.output,
+]
+
+
+include: "study/rules/stages.smk"
+
 
 localrules:
     all,
@@ -48,9 +62,5 @@ localrules:
 rule all:
     default_target: True
     input:
-        rules.simulate.output,
-        rules.tables.output,
-        [f"{OUT}/figures/{f.name}.{ending}" for f in FIGURES for ending in FORMATS],
-        rules.paper.output,
-        rules.walkthrough.output,
-        rules.provenance.output,
+        MADE,
+        rules.stages.output,

@@ -8,9 +8,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from study import costs
 
 # One thread a process: the workflow runs a process a core, and small BLAS calls only lose by more.
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
@@ -21,7 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand; the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        options.run(options)
+        with costs.recorded(options):
+            options.run(options)
     except (ValueError, OSError) as error:
         print(f"study {options.command}: {error}", file=sys.stderr)
         return 2
@@ -35,6 +39,15 @@ def _parser() -> argparse.ArgumentParser:
     step = steps.add_parser("check", help="check a design and print what it holds")
     step.add_argument("design")
     step.set_defaults(run=_check)
+
+    step = steps.add_parser("plan", help="print how precise a study will be and what it will cost")
+    step.add_argument("design")
+    step.add_argument("--cores", type=int, default=os.cpu_count(), help="default all")
+    step.add_argument("--replicates", type=int, nargs="+", default=[], help="others to try")
+    step.add_argument(
+        "--seconds", type=float, default=45.0, help="CPU time of the pilot (default 45)"
+    )
+    step.set_defaults(run=_plan)
 
     step = steps.add_parser("simulate", help="write each scenario's first data set as CSV")
     step.add_argument("design")
@@ -90,6 +103,13 @@ def _parser() -> argparse.ArgumentParser:
     step.add_argument("--out", type=Path, required=True, help="folder")
     step.set_defaults(run=_walkthrough)
 
+    step = steps.add_parser("stages", help="make the table of CPU time by stage")
+    step.add_argument("design")
+    step.add_argument("--chunk", type=int, help="replicates in a job, if not the design's own")
+    step.add_argument("--costs", type=Path, required=True, help="folder of the jobs' records")
+    step.add_argument("--out", type=Path, required=True, help="folder")
+    step.set_defaults(run=_stages)
+
     step = steps.add_parser("provenance", help="write design, versions, git revision and machine")
     step.add_argument("design")
     step.add_argument("--rows", type=Path, required=True, help="folder that gather wrote")
@@ -137,6 +157,27 @@ def _check(options: argparse.Namespace) -> None:
     )
 
 
+def _plan(options: argparse.Namespace) -> None:
+    for name in ("cores", "seconds", "replicates"):
+        given = getattr(options, name)
+        for value in given if name == "replicates" else [given]:
+            if value <= 0:
+                raise ValueError(f"--{name}: {value} is not a positive number")
+
+    from study import plan, terminal
+    from study.design import load
+    from study.simulate import check_data
+
+    design = load(options.design)
+    check_data(design)
+    terminal.precision_table(plan.replicates_by_method(design), design.level)
+    made = plan.pilot(design, options.seconds, _say)
+    cost = plan.expected(made)
+    terminal.cost_table(plan.overheads(cost), made, options.cores)
+    if options.replicates:
+        terminal.replicates_table(cost, options.replicates, design.level)
+
+
 def _simulate(options: argparse.Namespace) -> None:
     import pandas as pd
 
@@ -151,15 +192,29 @@ def _simulate(options: argparse.Namespace) -> None:
 
 
 def _chunk(options: argparse.Namespace) -> None:
-    from study.design import Chunk, load
-    from study.fitting import fit_chunk, frames
+    with costs.part("import"):
+        from models.methods import load_engine, warm_up
+        from study.design import Chunk, load
+        from study.fitting import fit_chunk, frames
 
+        load_engine(options.engine)
     design = load(options.design)
     chunk = Chunk(options.scenario, options.engine, options.first, options.last)
-    rows = fit_chunk(design, chunk, lambda line: print(line, file=sys.stderr, flush=True))
+    with costs.part("compile"):
+        ready = warm_up()
+    _say(f"{chunk.scenario} {chunk.engine}: compiled code ready in {ready:.1f} s")
+    begin = time.perf_counter(), costs.cpu()
+    made = frames(fit_chunk(design, chunk, _say))
+    # Compilation is timed by the clock, which runs on where other processes have the core.
+    on_core = (costs.cpu() - begin[1]) / (time.perf_counter() - begin[0])
+    costs.JOB["compile"] += on_core * made["timings"]["compile_seconds"].sum()
     options.out.mkdir(parents=True, exist_ok=True)
-    for kind, frame in frames(rows).items():
+    for kind, frame in made.items():
         frame.to_parquet(options.out / f"{kind}.parquet", index=False)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _follow(options: argparse.Namespace) -> None:
@@ -171,7 +226,7 @@ def _follow(options: argparse.Namespace) -> None:
     rows = []
     for replicate in range(followed(design, unit)):
         rows.append(convergence.follow(design, unit, replicate))
-        print(f"{unit.name}: replicate {replicate} followed", file=sys.stderr, flush=True)
+        _say(f"{unit.name}: replicate {replicate} followed")
     options.out.mkdir(parents=True, exist_ok=True)
     for kind, frame in convergence.frames(rows).items():
         frame.to_parquet(options.out / f"{kind}.parquet", index=False)
@@ -270,6 +325,18 @@ def _walkthrough(options: argparse.Namespace) -> None:
     make(options.out)
 
 
+def _stages(options: argparse.Namespace) -> None:
+    from study.design import load
+    from study.stages import STAGES, of_design
+    from study.tables import write
+
+    design = load(options.design, **({"chunk": options.chunk} if options.chunk else {}))
+    records = of_design(design, costs.read(options.costs))
+    records.append(costs.record(options.command, []))
+    options.out.mkdir(parents=True, exist_ok=True)
+    write(STAGES.make(records), STAGES.caption, options.out / STAGES.name)
+
+
 def _provenance(options: argparse.Namespace) -> None:
     import json
 
@@ -292,7 +359,7 @@ def _benchmark(options: argparse.Namespace) -> None:
 
     if options.suite not in SUITES:
         raise ValueError(f"suite: unknown {options.suite!r}; choose from {', '.join(SUITES)}")
-    rows = SUITES[options.suite](lambda line: print(line, file=sys.stderr, flush=True))
+    rows = SUITES[options.suite](_say)
     options.out.mkdir(parents=True, exist_ok=True)
     for kind, frame in rows.frames().items():
         frame.to_parquet(options.out / f"{kind}.parquet", index=False)

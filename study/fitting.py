@@ -135,7 +135,7 @@ def fit_chunk(design: Design, chunk: Chunk, say: Callable[[str], None] = lambda 
         target, density_target = unit.target(), unit.density_target()
     wanted = design.intervals_of(unit)
     rows = Rows()
-    say(f"{unit.name} {chunk.engine}: compiled code ready in {warm_up():.1f} s")
+    warm_up()  # so that no start is timed with what it compiles
     begin = said = time.perf_counter()
     for replicate in range(chunk.first, chunk.last):
         x = data_set(design, unit, replicate)

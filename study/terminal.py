@@ -1,14 +1,16 @@
-"""Fits and traces as tables on the terminal, for `fit` and `replay`."""
+"""Fits, traces and plans as tables on the terminal, for `fit`, `replay` and `plan`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from models import Fit
+from models import METHODS, Fit
 from models.problem import Trace
+from study.plan import COMPILATION, Pilot, by_replicates, precision, replicates_for, wall_seconds
 
 
 def fits_table(fits: Sequence[Fit]) -> None:
@@ -56,3 +58,97 @@ def trace_table(trace: Trace, rows: int = 40) -> None:
         values = trace.parameters[i].ravel()
         table.add_row(str(i), f"{trace.loglik[i]:.9g}", *(f"{v:.7g}" for v in values))
     Console(width=None if Console().is_terminal else 120, highlight=False).print(table)
+
+
+def precision_table(counts: dict[str, dict[int, int]], level: float) -> None:
+    """Print the expected Monte Carlo SEs by method at its numbers of replicates.
+
+    counts: by method, how many scenarios have so many replicates.
+    """
+    table = _plain("method", "replicates", "scenarios", "bias", "empirical SE", "coverage")
+    for method, scenarios in counts.items():
+        for place, (replicates, number) in enumerate(scenarios.items()):
+            name = METHODS[method].label if place == 0 else ""
+            table.add_row(name, f"{replicates:,}", str(number), *_precise(replicates, level))
+    _print(
+        table,
+        "Expected Monte Carlo standard errors: of the bias, in empirical SEs; of the empirical SE, "
+        f"in per cent of it; of the coverage of {100 * level:g}% intervals, in points. For one of "
+        f"1 point {replicates_for(1, level):,} replicates are needed, for 2 points "
+        f"{replicates_for(2, level):,}.\n",
+    )
+
+
+def cost_table(cost: pd.DataFrame, made: Pilot, cores: int) -> None:
+    """Print the expected CPU seconds by stage and by what is done in it, and the time they take."""
+    table = _plain("stage", "what", "times", "each", "CPU seconds", "share", "pilot")
+    total = cost["seconds"].sum()
+    for stage, rows in cost.groupby("stage", sort=False):
+        kinds = rows.groupby("kind", sort=False).agg(
+            times=("times", "sum"),
+            seconds=("seconds", "sum"),
+            cells=("replicates", "size"),
+            reached=("replicates", lambda r: int((r > 0).sum())),
+        )
+        for place, (kind, row) in enumerate(kinds.iterrows()):
+            seconds, times = row["seconds"], int(row["times"])
+            table.add_row(
+                str(stage) if place == 0 else "",
+                METHODS[kind].label if kind in METHODS else str(kind),
+                f"{times:,}",
+                _seconds(seconds / max(times, 1)),
+                f"{seconds:,.1f}",
+                f"{seconds / total:.1%}",
+                f"{row['reached']:.0f} of {row['cells']:.0f}" if row["reached"] else "",
+            )
+    wall = wall_seconds(cost, cores)
+    ready = "compiled, and kept on the disk" if made.compiled else "loaded from the disk"
+    _print(
+        table,
+        "each: seconds for one replicate. pilot: in how many cells (scenarios by method) it was "
+        f"measured; others are judged by those of the nearest n. Compiled code was {ready} in "
+        f"{made.ready:.1f} CPU seconds, imports included.\n\n"
+        f"Expected: {_duration(wall)} on {cores} cores that do nothing else; {_duration(total)} "
+        f"of CPU time. Where nothing has been compiled yet, {_duration(COMPILATION)} more.\n",
+    )
+
+
+def replicates_table(cost: pd.DataFrame, replicates: Sequence[int], level: float) -> None:
+    """Print precision and CPU time of the fits at other numbers of replicates."""
+    table = _plain(
+        "replicates", "bias", "empirical SE", "coverage", "CPU, optimisers and MAP", "CPU, NUTS"
+    )
+    for count in replicates:
+        took = (_duration(seconds) for seconds in by_replicates(cost, count))
+        table.add_row(f"{count:,}", *_precise(count, level), *took)
+    _print(table, "If every scenario had so many replicates of each method that fits it.\n")
+
+
+def _plain(*headings: str) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in headings:
+        words = heading in ("method", "stage", "what")
+        table.add_column(heading, justify="left" if words else "right", no_wrap=True)
+    return table
+
+
+def _print(table: Table, note: str) -> None:
+    console = Console(width=None if Console().is_terminal else 100, highlight=False)
+    console.print(table)
+    console.print(note)
+
+
+def _precise(replicates: int, level: float) -> tuple[str, str, str]:
+    bias, empirical_se, coverage = precision(replicates, level)
+    return f"{bias:.3f}", f"{empirical_se:.1%}", f"{coverage:.2f}"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{1e3 * seconds:.2g} ms" if seconds < 0.1 else f"{seconds:.2g} s"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"

@@ -13,6 +13,7 @@ import gc
 import importlib
 import json
 import os
+import platform
 import selectors
 import signal
 import socket
@@ -20,9 +21,11 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import traceback
 from pathlib import Path
 
+from study import costs
 from study.__main__ import main
 
 ADDRESS = "STUDY_WORKER"
@@ -34,6 +37,7 @@ def start() -> None:
 
     On Linux only: elsewhere a fork may not use the system's own libraries.
     """
+    os.environ[costs.RUN] = f"{platform.node()}:{os.getpid()}"
     if sys.platform != "linux":
         return
     os.environ[ADDRESS] = str(Path(tempfile.mkdtemp(prefix="study-")) / "socket")
@@ -76,12 +80,14 @@ def serve(address: str) -> None:
 
 def _load() -> None:
     """Import and load all that jobs need. A thread left running here would not be in the forks."""
-    for module in ("fitting", "labels", "tables", "figures"):
-        importlib.import_module(f"study.{module}")
-    from models.methods import load_engine, warm_up
+    with costs.part("import", costs.SERVER):
+        for module in ("fitting", "labels", "tables", "figures"):
+            importlib.import_module(f"study.{module}")
+        from models.methods import load_engine, warm_up
 
-    load_engine("pymc")
-    warm_up()
+        load_engine("pymc")
+    with costs.part("compile", costs.SERVER):
+        warm_up()
     gc.freeze()
 
 
@@ -95,6 +101,7 @@ def _answer(client: socket.socket) -> None:
         for target, output in zip((1, 2), outputs, strict=True):
             os.dup2(output, target)
         os.chdir(request["folder"])
+        costs.JOB["client"] += request["seconds"]
         threading.Thread(target=_end_with, args=(client,), daemon=True).start()
         code = main(request["arguments"])
     except SystemExit as end:
@@ -123,7 +130,7 @@ def run(arguments: list[str]) -> int:
             server.connect(os.environ[ADDRESS])
         except (KeyError, OSError):
             return main(arguments)
-        request = {"folder": os.getcwd(), "arguments": arguments}
+        request = {"folder": os.getcwd(), "arguments": arguments, "seconds": time.process_time()}
         socket.send_fds(server, [json.dumps(request).encode()], [1, 2])
         answer = server.recv(1)
     if not answer:

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 import yaml
 
+from models import METHODS
 from study.design import DesignError, chunks, load
+from study.plan import replicates_for
 from study.truth import Normal, SkewNormal, StudentT
 
 GOOD = {
@@ -165,7 +167,7 @@ def test_grid_scenarios_have_the_separation_and_sd_ratio_they_say():
         assert truth.weights[0] == pytest.approx(cell.weight)
 
 
-@pytest.mark.parametrize("name", ["default", "smoke"])
+@pytest.mark.parametrize("name", ["default", "smoke", "paper"])
 def test_the_shipped_designs_load(name):
     design = load(name)
     assert design.name == name
@@ -179,3 +181,21 @@ def test_family_and_rounding_are_those_that_are_named():
     assert families == {"birds": Normal(), "t3": StudentT(3), "skew-normal": SkewNormal(4)}
     assert all(truth.round_to is None for truth in truths.values())
     assert design.scenario("rounded").truth().round_to == 0.5
+
+
+def test_the_paper_design_has_the_default_scenarios_and_replicates_for_coverage_to_a_point():
+    paper, default = load("paper"), load("default")
+    parts = {"replicates"}
+
+    def settings(design):
+        return {unit.name: unit.model_dump(exclude=parts) for unit in design.units()}
+
+    assert settings(paper) == settings(default)
+    for unit in paper.all_scenarios():
+        for method, count in paper.replicates_of(unit).items():
+            if METHODS[method].kind != "posterior":
+                assert count >= 500
+            elif unit.n <= 5000:
+                assert count >= 200
+            if method == "nuts" and unit.name.endswith(("-n100", "-n500")):
+                assert count >= replicates_for(1.0, paper.level)

@@ -9,9 +9,12 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
+from study import plan
+from study.figures import FIGURES
 from study.recovery import recover
 
 ROOT = Path(__file__).parents[2]
@@ -69,6 +72,28 @@ def test_everything_is_made(finished):
         assert {p.suffix for p in (out / "tables").glob(f"{name}.*")} == {
             ".csv", ".md", ".tex", ".html",
         }  # fmt: skip
+
+
+def test_where_the_cpu_time_went(finished):
+    """Every job once, and what plans take for given to a factor of three of what it was."""
+    out = finished / "results" / "tiny"
+    table = pd.read_csv(out / "tables" / "stages.csv").set_index("stage")
+    jobs = {"simulate": 1, "fit": 2 * 3, "follow": 2, "walkthrough": 1, "gather": 1, "tables": 1}
+    jobs |= {"draw": len(FIGURES), "provenance": 1, "stages": 1}
+    assert dict(table["jobs"][table["jobs"] > 0].drop(["overhead", "all"])) == jobs
+    assert len(list((out / "costs").iterdir())) == sum(jobs.values())
+    took, stated = table["cpu_seconds"], plan.SECONDS
+    number = sum(jobs.values())
+    for stage, expected in {
+        "workflow": stated["Snakemake"] + number * stated["Snakemake, a job"],
+        "start": number * stated["a job's start"],
+        "import": stated["imports and loading"],
+        "walkthrough": stated["walkthrough"],
+        "gather": jobs["fit"] * stated["chunk gathered"],
+        "tables": stated["tables"],
+        "draw": len(FIGURES) * stated["figure"],
+    }.items():
+        assert 1 / 3 < took[stage] / expected < 3, stage
 
 
 def test_benchmarks_are_a_target_apart(finished):
