@@ -8,7 +8,7 @@ from snakemake.utils import min_version
 
 min_version("9.27")
 
-from study.design import chunks, followed, load
+from study.design import chunks, followed, load, referred
 from study.recovery import recover
 from study.simulate import check_data
 from study.worker import start

@@ -10,7 +10,10 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # One thread a process: the workflow runs a process a core, and small BLAS calls only lose by more.
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
@@ -56,11 +59,23 @@ def _parser() -> argparse.ArgumentParser:
     step.add_argument("--out", type=Path, required=True, help="folder; a file a kind of row")
     step.set_defaults(run=_follow)
 
+    for what, run, text in (
+        ("remedies", _remedies, "compare the remedies for label switching"),
+        ("refer", _refer, "sample some posteriors at length, as references"),
+    ):
+        step = steps.add_parser(what, help=text)
+        step.add_argument("design")
+        step.add_argument("scenario")
+        step.add_argument("--out", type=Path, required=True, help="folder; a file a kind of row")
+        step.set_defaults(run=run)
+
     step = steps.add_parser("gather", help="put the rows of all chunks together")
     step.add_argument("design")
     step.add_argument("--chunk", type=int, help="replicates in a job, if not the design's own")
     step.add_argument("--fits", type=Path, required=True, help="folder of the chunks' folders")
     step.add_argument("--closely", type=Path, required=True, help="folder that follow wrote to")
+    step.add_argument("--remedies", type=Path, required=True, help="folder that remedies wrote to")
+    step.add_argument("--references", type=Path, required=True, help="folder that refer wrote to")
     step.add_argument("--out", type=Path, required=True)
     step.set_defaults(run=_gather)
 
@@ -142,9 +157,7 @@ def _chunk(options: argparse.Namespace) -> None:
     design = load(options.design)
     chunk = Chunk(options.scenario, options.engine, options.first, options.last)
     rows = fit_chunk(design, chunk, lambda line: print(line, file=sys.stderr, flush=True))
-    options.out.mkdir(parents=True, exist_ok=True)
-    for kind, frame in frames(rows).items():
-        frame.to_parquet(options.out / f"{kind}.parquet", index=False)
+    _write(frames(rows), options.out)
 
 
 def _follow(options: argparse.Namespace) -> None:
@@ -157,16 +170,43 @@ def _follow(options: argparse.Namespace) -> None:
     for replicate in range(followed(design, unit)):
         rows.append(convergence.follow(design, unit, replicate))
         print(f"{unit.name}: replicate {replicate} followed", file=sys.stderr, flush=True)
-    options.out.mkdir(parents=True, exist_ok=True)
-    for kind, frame in convergence.frames(rows).items():
-        frame.to_parquet(options.out / f"{kind}.parquet", index=False)
+    _write(convergence.frames(rows), options.out)
+
+
+def _remedies(options: argparse.Namespace) -> None:
+    from study import remedies
+    from study.design import Scenario, load
+
+    design = load(options.design)
+    scenario = design.scenario(options.scenario)
+    if design.remedies is None or scenario.name not in design.remedies.scenarios:
+        raise ValueError(f"scenario: {scenario.name!r} is not under remedies in {design.name}")
+    assert isinstance(scenario, Scenario)  # the design has checked it
+    rows = [remedies.compare(design, scenario, i) for i in range(design.remedies.replicates)]
+    _write(remedies.frames(rows), options.out)
+
+
+def _refer(options: argparse.Namespace) -> None:
+    from study import references
+    from study.design import load, referred
+
+    design = load(options.design)
+    unit = design.scenario(options.scenario)
+    rows = [references.refer(design, unit, i) for i in range(referred(design, unit))]
+    _write(references.frames(rows), options.out)
+
+
+def _write(frames: dict[str, pd.DataFrame], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for kind, frame in frames.items():
+        frame.to_parquet(folder / f"{kind}.parquet", index=False)
 
 
 def _gather(options: argparse.Namespace) -> None:
     import pandas as pd
 
-    from study import convergence
-    from study.design import chunks, load
+    from study import convergence, references, remedies
+    from study.design import chunks, load, referred
     from study.fitting import SCHEMA, gather
 
     design = load(options.design, **({"chunk": options.chunk} if options.chunk else {}))
@@ -175,10 +215,21 @@ def _gather(options: argparse.Namespace) -> None:
     for kind in SCHEMA:
         frame = gather(design, kind, [folder / f"{kind}.parquet" for folder in folders])
         frame.to_parquet(options.out / f"{kind}.parquet", index=False)
-    for kind in convergence.SCHEMA:
-        files = [options.closely / name / f"{kind}.parquet" for name in design.unit_names()]
-        frame = pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
-        frame.to_parquet(options.out / f"{kind}.parquet", index=False)
+    compared = [] if design.remedies is None else design.remedies.scenarios
+    for schema, folder, names in (
+        (convergence.SCHEMA, options.closely, design.unit_names()),
+        (remedies.SCHEMA, options.remedies, compared),
+        (
+            references.SCHEMA,
+            options.references,
+            [u.name for u in design.units() if referred(design, u)],
+        ),
+    ):
+        for kind, columns in schema.items():
+            parts = [pd.read_parquet(folder / name / f"{kind}.parquet") for name in names]
+            none = pd.DataFrame(columns=list(columns)).astype(columns)
+            frame = pd.concat(parts, ignore_index=True) if parts else none
+            frame.to_parquet(options.out / f"{kind}.parquet", index=False)
 
 
 def _tables(options: argparse.Namespace) -> None:

@@ -6,9 +6,11 @@ Medicine 38, 2074-2102, table 6. Replicates whose value is NaN are left out and 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from statistics import NormalDist
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.special import betainc
 
 from models.mixture import Floats
 
@@ -33,6 +35,22 @@ def mean(values: Floats) -> Measure:
     if r < 2:
         return Measure(float(v.mean()) if r else np.nan, np.nan, r)
     return Measure(float(v.mean()), float(v.std(ddof=1) / np.sqrt(r)), r)
+
+
+def median(values: Floats) -> Measure:
+    """Median over replicates; MCSE by Maritz and Jarrett (1978), JASA 73, 194-196.
+
+    For odd R that is the bootstrap's, whose every resample has a replicate for its median; for
+    even R the same weights, whose parameter is then no whole number.
+    """
+    (v,), r = _usable(values)
+    if r < 2:
+        return Measure(float(v.mean()) if r else np.nan, np.nan, r)
+    half = 0.5 * (r + 1)
+    weights = np.diff(betainc(half, half, np.arange(r + 1) / r))
+    ordered = np.sort(v)
+    centre = float(weights @ ordered)
+    return Measure(float(np.median(v)), float(np.sqrt(weights @ (ordered - centre) ** 2)), r)
 
 
 def bias(estimates: Floats, truth: Floats | float) -> Measure:
@@ -113,6 +131,19 @@ def proportion(events: Floats) -> Measure:
         return Measure(np.nan, np.nan, 0)
     p = float(v.mean())
     return Measure(p, float(np.sqrt(p * (1.0 - p) / r)), r)
+
+
+def wilson(share: Floats | float, r: Floats | float, level: float = 0.95) -> tuple[Any, Any]:
+    """Ends of Wilson's interval around a share of r replicates; not empty at shares of 0 and 1.
+
+    Wilson (1927), Journal of the American Statistical Association 22, 209-212. NaN where r is 0.
+    """
+    p, r = np.asarray(share, dtype=float), np.asarray(r, dtype=float)
+    z = NormalDist().inv_cdf(0.5 + 0.5 * level)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        centre = (p + z**2 / (2 * r)) / (1 + z**2 / r)
+        half = z / (1 + z**2 / r) * np.sqrt(p * (1 - p) / r + z**2 / (4 * r**2))
+    return centre - half, centre + half
 
 
 def coverage(lower: Floats, upper: Floats, truth: Floats | float) -> Measure:

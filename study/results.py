@@ -8,11 +8,11 @@ from pathlib import Path
 import pandas as pd
 
 from models import METHODS
-from study import convergence, fitting
+from study import convergence, fitting, references, remedies
 from study.design import Design
 
 # Kinds of rows and their columns.
-SCHEMA = fitting.SCHEMA | convergence.SCHEMA
+SCHEMA = fitting.SCHEMA | convergence.SCHEMA | remedies.SCHEMA | references.SCHEMA
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,9 @@ class Results:
     stops: pd.DataFrame
     rates: pd.DataFrame
     optima: pd.DataFrame
+    remedies: pd.DataFrame
+    remedy_timings: pd.DataFrame
+    references: pd.DataFrame
 
     @property
     def scenario_order(self) -> list[str]:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from study.benchmark_tables import Measured
 from study.exhibit import Exhibit
-from study.figures import convergence
+from study.figures import convergence, remedies
 from study.figures.estimates import bias, coverage, coverage_weight, densities, rmse
 from study.figures.fitted import fitted_densities
 from study.figures.optimisation import effort, gap, seconds
@@ -41,6 +41,8 @@ FIGURES: tuple[Exhibit[Results, Figure], ...] = (
     Exhibit("effort", "Passes over the data", "Optimisation", styled(effort)),
     Exhibit("traces", "Means as sampled and relabelled", "Label switching", styled(traces)),
     Exhibit("rhat", "R-hat and relabelling", "Label switching", styled(rhat)),
+    Exhibit("remedies-bias", "Bias by remedy", "Label switching", styled(remedies.remedies)),
+    Exhibit("warning-rates", "Warnings and answers", "Label switching", styled(remedies.warnings)),
     Exhibit("time", "Seconds by method", "Cost", styled(seconds)),
 )
 

@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from models import METHODS, Mixture
 from models.mixture import Floats
+from study import measures
 from study.design import Design, Scenario
 from study.figures.style import (
     COMPONENTS,
@@ -259,10 +260,8 @@ def nominal_level(axes: Axes, level: float, replicates: float) -> None:
 def wilson(table: pd.DataFrame) -> Floats:
     """(2, rows): Wilson's interval around a share, as lengths; not empty at shares of 0 and 1."""
     p, r = table["coverage"].to_numpy(float), table["R_coverage"].to_numpy(float)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        centre = (p + Z**2 / (2 * r)) / (1 + Z**2 / r)
-        half = Z / (1 + Z**2 / r) * np.sqrt(p * (1 - p) / r + Z**2 / (4 * r**2))
-    return np.maximum(np.stack([p - centre + half, centre + half - p]), 0.0)
+    low, high = measures.wilson(p, r)
+    return np.maximum(np.stack([p - low, high - p]), 0.0)
 
 
 def _bias_errors(table: pd.DataFrame) -> Floats:

@@ -51,6 +51,9 @@ SOURCES = {
 }
 KINDS = ["fits", "estimates", "labels", "draws", "timings"]
 FOLLOWED = ["reaches", "stops", "rates", "optima"]
+COMPARED = ["remedies", "remedy_timings"]
+REMEDIED = [] if design.remedies is None else design.remedies.scenarios
+REFERRED = [unit.name for unit in design.units() if referred(design, unit)]
 CHUNK = f"{OUT}/fits/{{scenario}}/{{engine}}/{{first}}-{{last}}"
 
 

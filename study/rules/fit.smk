@@ -60,6 +60,47 @@ rule follow:
         " 2> {log}"
 
 
+rule remedies:
+    input:
+        SOURCES["pymc"],
+        code("study/remedies.py"),
+    output:
+        expand(f"{OUT}/remedies/{{scenario}}/{{kind}}.parquet", kind=COMPARED, allow_missing=True),
+    log:
+        f"{OUT}/logs/remedies/{{scenario}}.log",
+    params:
+        design=config.get("design", "default"),
+        content=lambda wildcards: [
+            design.content(wildcards.scenario, "pymc"),
+            design.remedies.replicates,
+        ],
+        folder=subpath(output[0], parent=True),
+    shell:
+        "python -m study.worker remedies {params.design} {wildcards.scenario}"
+        " --out {params.folder} 2> {log}"
+
+
+rule refer:
+    input:
+        SOURCES["pymc"],
+        code("study/references.py"),
+        data_file,
+    output:
+        f"{OUT}/references/{{scenario}}/references.parquet",
+    log:
+        f"{OUT}/logs/references/{{scenario}}.log",
+    params:
+        design=config.get("design", "default"),
+        content=lambda wildcards: [
+            design.content(wildcards.scenario),
+            referred(design, design.scenario(wildcards.scenario)),
+        ],
+        folder=subpath(output[0], parent=True),
+    shell:
+        "python -m study.worker refer {params.design} {wildcards.scenario}"
+        " --out {params.folder} 2> {log}"
+
+
 rule gather:
     input:
         [
@@ -72,16 +113,19 @@ rule gather:
             scenario=design.unit_names(),
             kind=FOLLOWED,
         ),
+        expand(f"{OUT}/remedies/{{scenario}}/{{kind}}.parquet", scenario=REMEDIED, kind=COMPARED),
+        expand(f"{OUT}/references/{{scenario}}/references.parquet", scenario=REFERRED),
     output:
-        expand(f"{OUT}/rows/{{kind}}.parquet", kind=KINDS + FOLLOWED),
+        expand(f"{OUT}/rows/{{kind}}.parquet", kind=KINDS + FOLLOWED + COMPARED + ["references"]),
     log:
         f"{OUT}/logs/gather.log",
     params:
         design=config.get("design", "default"),
         chunk=design.chunk,
-        fits=subpath(input[0], ancestor=4),
-        closely=subpath(input[-1], ancestor=2),
+        made=subpath(input[0], ancestor=5),
         folder=subpath(output[0], parent=True),
     shell:
-        "python -m study.worker gather {params.design} --chunk {params.chunk} --fits {params.fits}"
-        " --closely {params.closely} --out {params.folder} 2> {log}"
+        "python -m study.worker gather {params.design} --chunk {params.chunk}"
+        " --fits {params.made}/fits --closely {params.made}/closely"
+        " --remedies {params.made}/remedies --references {params.made}/references"
+        " --out {params.folder} 2> {log}"

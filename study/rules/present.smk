@@ -10,6 +10,9 @@ PRESENTED = (
     "study/measures.py",
     "study/tables.py",
     "study/convergence_tables.py",
+    "study/label_tables.py",
+    "study/remedies.py",
+    "study/references.py",
 )
 
 

@@ -193,6 +193,7 @@ def test_a_figure_without_content_says_so():
     assert set(said) == {
         *("overview", "densities", "bias", "rmse"),
         *("coverage", "coverage-weight", "gap", "effort", "rate", "descent"),
+        *("remedies-bias", "warning-rates"),
     }
 
 
