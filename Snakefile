@@ -10,7 +10,7 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 from study import costs
-from study.design import calibration_chunks, chunks, followed, load
+from study.design import calibration_chunks, chunks, followed, load, referred
 from study.recovery import recover
 from study.simulate import check_data
 from study.worker import leave, start

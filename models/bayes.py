@@ -81,6 +81,7 @@ def map_estimate(
     posterior = _posterior(data, model, prior, likelihood)
     if model.n_free == 0:
         return Solution(start, True, "nothing to estimate", 0, {})
+    start = posterior.oriented(start)
     from models.posterior import compiled_density, timed
 
     (density, slots), seconds = timed(compiled_density, posterior.structure)
@@ -125,6 +126,7 @@ def map_estimate(
         objective_score=gradient,
         objective_information=curvature,
         log_prior=posterior.prior.log_density(path[-1], model),
+        exchangeable=posterior.exchangeable,
         compile_seconds=seconds,
     )
 
@@ -174,8 +176,9 @@ def nuts(
     """Posterior means and sds by NUTS under the exchangeable prior, relabelled by the means.
 
     Each chain starts near `start` with its components in a random order. Each draw's components
-    are put in the order of its means by one permutation, unless known parameters tell them
-    apart. Converged: over these relabelled parameters rank-normalised split R-hat below
+    are put in the order of its means by one permutation, unless known parameters or a prior whose
+    means differ tell them apart: then labels are left as sampled, and chains start in the order
+    that this prior likes best. Converged: over these parameters rank-normalised split R-hat below
     MAX_RHAT and bulk ESS above MIN_ESS, and no divergence after warm-up. The draws depend on
     rng alone, not on cores. Solution.draws: a DataTree with `posterior` (weights, means, sds by
     chain, draw and component; data units; labels as sampled) and `sample_stats` (`lp` is of the
@@ -246,7 +249,7 @@ def _sample(
     points, stats = _arrays(trace)
     sampled = np.stack(posterior.parameters(points[:, tune:]), axis=2)
     kept = {name: values[:, tune:] for name, values in stats.items()}
-    ordered = draws_by_mean(sampled) if posterior.model.exchangeable else sampled
+    ordered = draws_by_mean(sampled) if posterior.exchangeable else sampled
     found = diagnose(ordered, kept["diverging"])
     rhat, ess, divergences = found.values()
     return Solution(
@@ -258,6 +261,7 @@ def _sample(
         se=ordered.std(axis=(0, 1), ddof=1),
         draws=_draws(sampled, kept),
         diagnostics=found,
+        exchangeable=posterior.exchangeable,
         compile_seconds=seconds,
     )
 
@@ -287,8 +291,10 @@ def starting_points(posterior: Posterior, start: Mixture) -> Callable[[int], Flo
         mixture = start
         if posterior.ordered:
             mixture = start.by_mean()
-        elif posterior.model.exchangeable:
+        elif posterior.exchangeable:
             mixture = start.permuted(rng.permutation(start.k))
+        else:
+            mixture = posterior.oriented(start)
         centre = posterior.point(mixture)
         return centre + JITTER * rng.standard_normal(centre.size)
 
@@ -347,6 +353,7 @@ def _posterior(
             raise ValueError("likelihood: 'pymc' needs the sample in memory; 'kernel' does not")
         data = data.exact  # pm.NormalMixture has no guard for where the nodes do not hold
     chosen = Prior.default(data, model.k) if prior is None else prior
+    chosen.check(model)
     return Posterior(data, model, chosen, ordered, likelihood)
 
 

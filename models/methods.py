@@ -98,7 +98,9 @@ class Fit:
     (3K, 3K) of (weights, means, sds), from the information of the method's objective; NaN for
     samplers, whose draws say more.
     diagnostics: of samplers, the worst rank-normalised split "rhat" and bulk "ess" over the
-    relabelled parameters, and the number of "divergences". trace, draws: if kept.
+    relabelled parameters, and the number of "divergences". exchangeable: whether the order of
+    their means is all that tells components apart; not where known parameters do, or a prior whose
+    means differ. trace, draws: if kept.
     """
 
     method: str
@@ -120,6 +122,7 @@ class Fit:
     covariance: Floats = field(repr=False)
     start: Mixture
     diagnostics: Mapping[str, float]
+    exchangeable: bool
     trace: Trace | None = field(default=None, repr=False)
     draws: Any = field(default=None, repr=False)
 
@@ -160,14 +163,14 @@ class Fit:
     def ordered_draws(self) -> Floats:
         """(chains, draws, 3, K): the posterior draws with the components of `mixture`.
 
-        Relabelled by mean draw by draw, or, where known parameters tell the components apart, as
-        a whole. ValueError if the method keeps no draws.
+        Relabelled by mean draw by draw, or, where the fit is not `exchangeable`, as a whole.
+        ValueError if the method keeps no draws.
         """
         if self.draws is None:
             raise ValueError(f"draws: {self.method} keeps none; fit with nuts or nuts-ordered")
         posterior = self.draws["posterior"]
         raw = np.stack([posterior[name].values for name in ("weights", "means", "sds")], axis=-2)
-        if self.model.exchangeable:
+        if self.exchangeable:
             return draws_by_mean(raw)
         return raw[..., np.argsort(raw[..., 1, :].mean(axis=(0, 1)), kind="stable")]
 
@@ -504,6 +507,7 @@ def _record(
         covariance=covered[places[:, None], places],
         start=start.by_mean(),
         diagnostics=MappingProxyType(solution.diagnostics),
+        exchangeable=model.exchangeable and solution.exchangeable,
         trace=trace,
         draws=solution.draws,
     )

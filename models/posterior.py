@@ -29,7 +29,7 @@ from pytensor.link.numba.cache import compile_numba_function_src
 from models import priors
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
-from models.priors import Dirichlet, Flat, InverseGamma, LogInverseGamma, Prior
+from models.priors import Dirichlet, Flat, InverseGamma, LogInverseGamma, Normal, Prior
 from models.problem import UNGUARDED, CompressedData, Data, StreamedData
 from models.pytensor_op import DATA, ENTRY, PASS_SOURCES, digest, loglik_and_gradient
 
@@ -148,6 +148,9 @@ def _variable(name: str, family: type | None, size: int, **options: Any) -> Any:
 
     if family is None:
         return pm.Data(name, np.ones(size))
+    if family is Normal:  # a location for each component, and the sd
+        hyper = pm.Data(f"{name}_prior", np.ones(size + 1))
+        return pm.Normal(name, hyper[:size], hyper[size], shape=size, **options)
     n = len(fields(family))
     hyper = pm.Data(f"{name}_prior", np.ones(n)) if n else []
     if family is LogInverseGamma:
@@ -416,13 +419,19 @@ class Posterior:
             )
         if model.means is not None:
             shared["means"] = (model.means - data.mean) / data.sd
-        elif astuple(standard.means):
-            shared["means_prior"] = np.array(astuple(standard.means))
+        elif isinstance(standard.means, Normal):
+            locations = standard.means.locations(model.k)
+            shared["means_prior"] = np.append(locations, standard.means.sd)
         if model.sds is not None:
             shared["sds"] = model.sds / data.sd
         elif astuple(standard.sds):
             shared["sds_prior"] = np.array(astuple(standard.sds))
         return shared
+
+    @property
+    def exchangeable(self) -> bool:
+        """Whether permuting the components leaves the posterior, its order apart, as it is."""
+        return self.model.exchangeable and self.prior.exchangeable
 
     @property
     def _power(self) -> float:
@@ -462,6 +471,10 @@ class Posterior:
         sds = model.sds if model.sds is not None else data.sd * np.exp(log_sds / self._power)
         means, sds = (np.array(np.broadcast_to(v, weights.shape)) for v in (means, sds))
         return weights, means, sds
+
+    def oriented(self, start: Mixture) -> Mixture:
+        """The start, its components in the order that the prior likes best, if it likes one."""
+        return self.prior.oriented(start) if self.model.exchangeable else start
 
     def mixture(self, point: Floats) -> Mixture:
         """The mixture at a point (d,)."""

@@ -64,23 +64,34 @@ class Dirichlet:
 
 @dataclass(frozen=True)
 class Normal:
-    """Each mean is Normal(mean, sd), in data units."""
+    """Each mean is Normal(mean, sd), in data units; mean may be a tuple, one for each component.
 
-    mean: float
+    Means that differ break the symmetry of the components: see `Prior.exchangeable`.
+    """
+
+    mean: float | tuple[float, ...]
     sd: float
 
     def __post_init__(self) -> None:
-        _require(self, positive=("sd",))
+        _require(self, positive=("sd",), vectors=("mean",))
+
+    def locations(self, k: int) -> Floats:
+        """(K,): the prior mean of each component's mean."""
+        return np.array(np.broadcast_to(np.asarray(self.mean, dtype=float), k))
 
     def terms(self, means: Floats) -> Terms:
-        """At the means (m,)."""
-        z = (means - self.mean) / self.sd
+        """At the means (K,)."""
+        z = (means - self.locations(means.size)) / self.sd
         log_density = -0.5 * z * z - math.log(self.sd) - 0.5 * LOG_2PI
         return Terms(log_density, -z / self.sd, np.full(z.size, self.sd**-2.0))
 
     def standardised(self, shift: float, scale: float) -> Normal:
         """The same prior where the data are (x - shift)/scale."""
-        return Normal((self.mean - shift) / scale, self.sd / scale)
+        if isinstance(self.mean, tuple):
+            moved: float | tuple[float, ...] = tuple((m - shift) / scale for m in self.mean)
+        else:
+            moved = (self.mean - shift) / scale
+        return Normal(moved, self.sd / scale)
 
 
 @dataclass(frozen=True)
@@ -232,6 +243,18 @@ class Prior:
         return cls(Dirichlet(2.0), means, variances)
 
     @classmethod
+    def asymmetric(cls, data: Data, k: int = 2, width: float = 1.0) -> Prior:
+        """`default`, but each mean normal about a quantile of its own, with `width` times its sd.
+
+        The quantiles are the middles of K equal shares of the data, so that component j is the
+        j-th from below, as far as the prior goes. The narrower, the more it says so.
+        """
+        levels = (np.arange(k) + 0.5) / k
+        prior = cls.default(data, k)
+        means = Normal(tuple(data.quantiles(levels).tolist()), width * 2.0 * data.sd)
+        return cls(prior.weights, means, prior.sds)
+
+    @classmethod
     def flat(cls) -> Prior:
         """Density 1 everywhere, with which the MAP is the MLE."""
         return cls(Flat(), Flat(), Flat())
@@ -242,6 +265,27 @@ class Prior:
         likelihood of Chen, Tan and Zhang (2008).
         """
         return cls(Flat(), Flat(), LogInverseGamma.penalty(data, penalty))
+
+    @property
+    def exchangeable(self) -> bool:
+        """Whether permuting the components leaves the prior as it is."""
+        means = self.means.mean if isinstance(self.means, Normal) else 0.0
+        return not isinstance(means, tuple) or len(set(means)) == 1
+
+    def check(self, model: MixtureModel) -> None:
+        """ValueError unless there are as many prior means as components, or one for all."""
+        means = self.means.mean if isinstance(self.means, Normal) else 0.0
+        if isinstance(means, tuple) and len(means) != model.k:
+            raise ValueError(
+                f"prior: has {len(means)} means; the model has {model.k} components, give one each"
+            )
+
+    def oriented(self, mixture: Mixture) -> Mixture:
+        """The permutation of the mixture that the prior likes best: means ascend as its own do."""
+        if self.exchangeable or not isinstance(self.means, Normal):
+            return mixture
+        ranks = np.argsort(np.argsort(self.means.locations(mixture.k), kind="stable"))
+        return mixture.by_mean().permuted(ranks)
 
     def standardised(self, shift: float, scale: float) -> Prior:
         """The same prior where the data are (x - shift)/scale."""
@@ -301,11 +345,13 @@ def _sds(mixture: Mixture, model: MixtureModel) -> Floats:
     return mixture.sds[:1] if model.equal_sds else mixture.sds
 
 
-def _require(prior: object, positive: tuple[str, ...]) -> None:
+def _require(prior: object, positive: tuple[str, ...], vectors: tuple[str, ...] = ()) -> None:
     for field in fields(prior):  # type: ignore[arg-type]
         value = getattr(prior, field.name)
         where = f"{type(prior).__name__} {field.name}"
-        if not isinstance(value, int | float | np.number) or not math.isfinite(value):
-            raise ValueError(f"{where}: {value!r} is not a finite number; give one")
+        several = field.name in vectors and isinstance(value, tuple) and len(value) > 0
+        for one in value if several else (value,):
+            if not isinstance(one, int | float | np.number) or not math.isfinite(one):
+                raise ValueError(f"{where}: {value!r} is not a finite number; give one")
         if field.name in positive and not value > 0:
             raise ValueError(f"{where}: {value!r} is not positive; give a number > 0")

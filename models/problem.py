@@ -300,6 +300,7 @@ class Solution:
     of the method's objective at the solution, in the model's unconstrained coordinates, where the
     objective is not the log-likelihood (penalised, or a log posterior); None otherwise.
     log_prior: what the objective has beside the log-likelihood there, but for a constant.
+    exchangeable: False where a prior tells the components apart, so that labels mean something.
     compile_seconds: how much of the running time went into compilation.
     """
 
@@ -315,6 +316,7 @@ class Solution:
     objective_score: Floats | None = None
     objective_information: Floats | None = None
     log_prior: float = 0.0
+    exchangeable: bool = True
     compile_seconds: float = 0.0
 
 

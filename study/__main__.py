@@ -11,7 +11,10 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 from study import costs
 
@@ -75,13 +78,20 @@ def _parser() -> argparse.ArgumentParser:
     step.add_argument("last", type=int)
     step.add_argument("--out", type=Path, required=True, help="file of the ranks")
     step.set_defaults(run=_calibrate)
+    for what, run, text in (
+        ("remedies", _remedies, "compare the remedies for label switching"),
+        ("refer", _refer, "sample some posteriors at length, as references"),
+    ):
+        step = steps.add_parser(what, help=text)
+        step.add_argument("design")
+        step.add_argument("scenario")
+        step.add_argument("--out", type=Path, required=True, help="folder; a file a kind of row")
+        step.set_defaults(run=run)
 
     step = steps.add_parser("gather", help="put the rows of all chunks together")
     step.add_argument("design")
     step.add_argument("--chunk", type=int, help="replicates in a job, if not the design's own")
-    step.add_argument("--fits", type=Path, required=True, help="folder of the chunks' folders")
-    step.add_argument("--closely", type=Path, required=True, help="folder that follow wrote to")
-    step.add_argument("--ranks", type=Path, nargs="*", default=[], help="files of calibrate")
+    step.add_argument("--made", type=Path, required=True, help="folder that the jobs wrote under")
     step.add_argument("--out", type=Path, required=True)
     step.set_defaults(run=_gather)
 
@@ -208,9 +218,7 @@ def _chunk(options: argparse.Namespace) -> None:
     # Compilation is timed by the clock, which runs on where other processes have the core.
     on_core = (costs.cpu() - begin[1]) / (time.perf_counter() - begin[0])
     costs.JOB["compile"] += on_core * made["timings"]["compile_seconds"].sum()
-    options.out.mkdir(parents=True, exist_ok=True)
-    for kind, frame in made.items():
-        frame.to_parquet(options.out / f"{kind}.parquet", index=False)
+    _write(made, options.out)
 
 
 def _say(line: str) -> None:
@@ -227,9 +235,36 @@ def _follow(options: argparse.Namespace) -> None:
     for replicate in range(followed(design, unit)):
         rows.append(convergence.follow(design, unit, replicate))
         _say(f"{unit.name}: replicate {replicate} followed")
-    options.out.mkdir(parents=True, exist_ok=True)
-    for kind, frame in convergence.frames(rows).items():
-        frame.to_parquet(options.out / f"{kind}.parquet", index=False)
+    _write(convergence.frames(rows), options.out)
+
+
+def _remedies(options: argparse.Namespace) -> None:
+    from study import remedies
+    from study.design import Scenario, load
+
+    design = load(options.design)
+    scenario = design.scenario(options.scenario)
+    if design.remedies is None or scenario.name not in design.remedies.scenarios:
+        raise ValueError(f"scenario: {scenario.name!r} is not under remedies in {design.name}")
+    assert isinstance(scenario, Scenario)  # the design has checked it
+    rows = [remedies.compare(design, scenario, i) for i in range(design.remedies.replicates)]
+    _write(remedies.frames(rows), options.out)
+
+
+def _refer(options: argparse.Namespace) -> None:
+    from study import references
+    from study.design import load, referred
+
+    design = load(options.design)
+    unit = design.scenario(options.scenario)
+    rows = [references.refer(design, unit, i) for i in range(referred(design, unit))]
+    _write(references.frames(rows), options.out)
+
+
+def _write(frames: dict[str, pd.DataFrame], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for kind, frame in frames.items():
+        frame.to_parquet(folder / f"{kind}.parquet", index=False)
 
 
 def _calibrate(options: argparse.Namespace) -> None:
@@ -253,21 +288,34 @@ def _calibrate(options: argparse.Namespace) -> None:
 def _gather(options: argparse.Namespace) -> None:
     import pandas as pd
 
-    from study import calibration, convergence
-    from study.design import chunks, load
+    from study import calibration, convergence, references, remedies
+    from study.design import calibration_chunks, chunks, load, referred
     from study.fitting import SCHEMA, gather
 
     design = load(options.design, **({"chunk": options.chunk} if options.chunk else {}))
     options.out.mkdir(parents=True, exist_ok=True)
-    folders = [options.fits / c.scenario / c.engine / c.name for c in chunks(design)]
+    folders = [options.made / "fits" / c.scenario / c.engine / c.name for c in chunks(design)]
     for kind in SCHEMA:
         frame = gather(design, kind, [folder / f"{kind}.parquet" for folder in folders])
         frame.to_parquet(options.out / f"{kind}.parquet", index=False)
-    for kind in convergence.SCHEMA:
-        files = [options.closely / name / f"{kind}.parquet" for name in design.unit_names()]
-        frame = pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
-        frame.to_parquet(options.out / f"{kind}.parquet", index=False)
-    ranks = calibration.gather([pd.read_parquet(file) for file in options.ranks])
+    compared = [] if design.remedies is None else design.remedies.scenarios
+    at_length = [unit.name for unit in design.units() if referred(design, unit)]
+    for schema, folder, names in (
+        (convergence.SCHEMA, "closely", design.unit_names()),
+        (remedies.SCHEMA, "remedies", compared),
+        (references.SCHEMA, "references", at_length),
+    ):
+        for kind, columns in schema.items():
+            parts = [
+                pd.read_parquet(options.made / folder / name / f"{kind}.parquet") for name in names
+            ]
+            none = pd.DataFrame(columns=list(columns)).astype(columns)
+            frame = pd.concat(parts, ignore_index=True) if parts else none
+            frame.to_parquet(options.out / f"{kind}.parquet", index=False)
+    files = [
+        options.made / "calibration" / f"{i}-{j}.parquet" for i, j in calibration_chunks(design)
+    ]
+    ranks = calibration.gather([pd.read_parquet(file) for file in files])
     ranks.to_parquet(options.out / "ranks.parquet", index=False)
 
 

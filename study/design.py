@@ -280,6 +280,13 @@ class Calibration(_Strict):
         return self
 
 
+class Remedies(_Strict):
+    """Where the remedies for label switching are compared: simulated, two free components."""
+
+    scenarios: list[Name]
+    replicates: PositiveInt
+
+
 class Design(_Strict):
     """A whole study. replicates: how many data sets of a scenario each method fits.
 
@@ -287,6 +294,8 @@ class Design(_Strict):
     keep_draws: from how many replicates of a scenario the posterior draws are kept. closely: how
     many replicates are followed step by step and from many starts. intervals: of units that have
     none of their own. options: by method, passed on. calibration: of the samplers, if asked for.
+    remedies: of label switching, where they are compared. references: of how many replicates, whose
+    draws are kept, the posterior is also sampled at length.
     """
 
     name: Name
@@ -298,6 +307,8 @@ class Design(_Strict):
     keep_draws: Annotated[int, Field(ge=0)] = 1
     closely: Annotated[int, Field(ge=0)] = 0
     intervals: Intervals = Intervals()
+    remedies: Remedies | None = None
+    references: Annotated[int, Field(ge=0)] = 0
     replicates: Replicates
     options: Options = {}
     calibration: Calibration | None = None
@@ -313,6 +324,25 @@ class Design(_Strict):
             raise ValueError(f"the name {twice[0]!r} is used more than once; names must differ")
         if not names:
             raise ValueError("there is nothing to fit; give scenarios, grids or data")
+        return self
+
+    @model_validator(mode="after")
+    def _labels(self) -> Self:
+        if self.references > self.keep_draws:
+            raise ValueError(
+                f"references: {self.references} is above keep_draws, {self.keep_draws}; "
+                "what is held against a reference are draws that were kept"
+            )
+        simulated = {scenario.name: scenario for scenario in self.all_scenarios()}
+        for name in [] if self.remedies is None else self.remedies.scenarios:
+            if name not in simulated:
+                raise ValueError(f"remedies: no scenario is called {name!r}; give simulated ones")
+            model = simulated[name].model.build()
+            if model.k != 2 or not model.exchangeable or simulated[name].target() is None:
+                raise ValueError(
+                    f"remedies: {name!r} has no two identified components that only an order tells "
+                    "apart; give scenarios that have"
+                )
         return self
 
     def all_scenarios(self) -> list[Scenario]:
@@ -423,6 +453,13 @@ def calibration_chunks(design: Design) -> list[tuple[int, int]]:
 def followed(design: Design, unit: Scenario | DataSet) -> int:
     """How many of the unit's data sets are followed closely: real data are one."""
     return min(design.closely, max(design.replicates_of(unit).values(), default=0))
+
+
+def referred(design: Design, unit: Scenario | DataSet) -> int:
+    """How many of the unit's posteriors are sampled at length: of those that NUTS samples."""
+    counts = design.replicates_of(unit)
+    fits = [count for m, count in counts.items() if METHODS[m].kind == "posterior"]
+    return min(design.references, max(fits, default=0))
 
 
 def find(name_or_path: str) -> Path:

@@ -10,6 +10,7 @@ from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.special import betainc
 
 from models.mixture import Floats
 
@@ -34,6 +35,22 @@ def mean(values: Floats) -> Measure:
     if r < 2:
         return Measure(float(v.mean()) if r else np.nan, np.nan, r)
     return Measure(float(v.mean()), float(v.std(ddof=1) / np.sqrt(r)), r)
+
+
+def median(values: Floats) -> Measure:
+    """Median over replicates; MCSE by Maritz and Jarrett (1978), JASA 73, 194-196.
+
+    For odd R that is the bootstrap's, whose every resample has a replicate for its median; for
+    even R the same weights, whose parameter is then no whole number.
+    """
+    (v,), r = _usable(values)
+    if r < 2:
+        return Measure(float(v.mean()) if r else np.nan, np.nan, r)
+    half = 0.5 * (r + 1)
+    weights = np.diff(betainc(half, half, np.arange(r + 1) / r))
+    ordered = np.sort(v)
+    centre = float(weights @ ordered)
+    return Measure(float(np.median(v)), float(np.sqrt(weights @ (ordered - centre) ** 2)), r)
 
 
 def bias(estimates: Floats, truth: Floats | float) -> Measure:

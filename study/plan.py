@@ -11,6 +11,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,14 +19,26 @@ import pandas as pd
 
 from models import METHODS
 from models.methods import load_engine, warm_up
-from study import convergence, costs
-from study.design import ENGINES, Chunk, DataSet, Design, Scenario, chunks, followed
+from study import convergence, costs, references, remedies
+from study.calibration import calibrate
+from study.design import (
+    ENGINES,
+    Chunk,
+    DataSet,
+    Design,
+    Intervals,
+    Scenario,
+    calibration_chunks,
+    chunks,
+    followed,
+    referred,
+)
 from study.figures import FIGURES
 from study.fitting import fit_chunk, start_of
 from study.simulate import data_set, generator
 
-# CPU seconds of what no pilot repeats, on an AVX-512 core: from the table `stages` of the smoke study
-# and from the default study's rows. tests/workflow holds them against a run.
+# CPU seconds of what no pilot repeats, on an AVX-512 core: from the table `stages` of the smoke
+# study and from the default study's rows. tests/workflow holds them against a run.
 SECONDS = {
     "Snakemake": 4.0,
     "Snakemake, a job": 0.06,
@@ -39,6 +52,7 @@ SECONDS = {
     "figure": 1.4,
     "figure, a fit": 1e-5,
 }
+NO_INTERVALS = {"intervals": Intervals()}
 # CPU seconds; imports and loading take less, compilation more.
 COMPILED = 10.0
 # What compilation takes on a machine that has not compiled yet.
@@ -146,8 +160,13 @@ def _fits(design: Design) -> Iterator[Task]:
             jobs = -(-total // design.chunk)
             prepare = _Preparation(design, unit)
             yield Task("data and starts", job, jobs, n, total, prepare)
+            wanted, plain = design.intervals_of(unit), unit.model_copy(update=NO_INTERVALS)
             for method, count in counts.items():
-                yield Task(method, job, jobs, n, count, _OneFit(design, unit, method, prepare))
+                yield Task(method, job, jobs, n, count, _OneFit(design, plain, method, prepare))
+                if times := min(count, wanted.replicates) * (method in wanted.methods):
+                    kind = f"{method}, intervals, {wanted.refits} refits"
+                    run = _Intervals(design, unit, method, prepare)
+                    yield Task(kind, job, jobs, n, times, run)
 
 
 class _Preparation:
@@ -193,16 +212,67 @@ class _OneFit:
         return max(seconds - compiled - self.prepare(replicate), 0.0)
 
 
+class _Intervals:
+    """CPU seconds of the intervals and losses of a fit, without the fit."""
+
+    def __init__(
+        self, design: Design, unit: Scenario | DataSet, method: str, prepare: _Preparation
+    ) -> None:
+        always = design.intervals_of(unit).model_copy(update={"replicates": 10**9})
+        with_them, without = (
+            unit.model_copy(update=change) for change in ({"intervals": always}, NO_INTERVALS)
+        )
+        self.whole = _OneFit(design, with_them, method, prepare)
+        self.fit = _OneFit(design, without, method, prepare)
+
+    def __call__(self, replicate: int) -> float:
+        return max(self.whole(replicate) - self.fit(replicate), 0.0)
+
+
+def _each(
+    kind: str, job: str, n: float, times: int, run: Callable[[int], Any], jobs: int = 1
+) -> Task:
+    """A task whose replicates are timed as they are."""
+
+    def seconds(replicate: int) -> float:
+        begin = costs.cpu()
+        run(replicate)
+        return costs.cpu() - begin
+
+    return Task(kind, job, jobs, n, times, seconds)
+
+
+def _calibrated(design: Design) -> Iterator[Task]:
+    spec = design.calibration
+    if spec is not None:
+
+        def run(replicate: int) -> Any:
+            return calibrate(spec, design.seed, range(replicate, replicate + 1))
+
+        jobs = len(calibration_chunks(design))
+        yield _each("calibration", "calibration", spec.n, spec.replicates, run, jobs)
+
+
+def _remedied(design: Design) -> Iterator[Task]:
+    spec = design.remedies
+    for unit in design.all_scenarios():
+        if spec is not None and unit.name in spec.scenarios:
+            run = partial(remedies.compare, design, unit)
+            yield _each("remedies", f"remedies {unit.name}", unit.n, spec.replicates, run)
+
+
+def _referred(design: Design) -> Iterator[Task]:
+    for unit in design.units():
+        if times := referred(design, unit):
+            run = partial(references.refer, design, unit)
+            yield _each("reference", f"references {unit.name}", _size(design, unit), times, run)
+
+
 def _followed(design: Design) -> Iterator[Task]:
     for unit in design.units():
-
-        def run(replicate: int, unit: Scenario | DataSet = unit) -> float:
-            begin = costs.cpu()
-            convergence.follow(design, unit, replicate)
-            return costs.cpu() - begin
-
+        run = partial(convergence.follow, design, unit)
         times = followed(design, unit)
-        yield Task("followed closely", unit.name, 1, _size(design, unit), times, run)
+        yield _each("followed closely", unit.name, _size(design, unit), times, run)
 
 
 STAGES = (
@@ -211,6 +281,9 @@ STAGES = (
     Stage("simulate", 1, _simulated),
     Stage("fit", 1, _fits),
     Stage("follow", 1, _followed),
+    Stage("calibrate", 1, _calibrated),
+    Stage("remedies", 1, _remedied),
+    Stage("refer", 1, _referred),
     Stage("walkthrough", 1, _once("walkthrough")),
     Stage("gather", 2, _gathered),
     Stage("tables", 3, _tables),

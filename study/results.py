@@ -8,13 +8,15 @@ from pathlib import Path
 import pandas as pd
 
 from models import METHODS
-from study import calibration, convergence, fitting
+from study import calibration, convergence, fitting, references, remedies
 from study.design import Design
 
 KEYS = ["scenario", "replicate", "method"]
 
 # Kinds of rows and their columns.
-SCHEMA = fitting.SCHEMA | convergence.SCHEMA | calibration.SCHEMA
+SCHEMA = (
+    fitting.SCHEMA | convergence.SCHEMA | calibration.SCHEMA | remedies.SCHEMA | references.SCHEMA
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,9 @@ class Results:
     rates: pd.DataFrame
     optima: pd.DataFrame
     ranks: pd.DataFrame
+    remedies: pd.DataFrame
+    remedy_timings: pd.DataFrame
+    references: pd.DataFrame
 
     @property
     def scenario_order(self) -> list[str]:

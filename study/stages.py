@@ -16,7 +16,7 @@ type Records = Sequence[dict[str, Any]]
 # What readers call a command's work, where that is another word.
 NAMES = {"chunk": "fit", "figures": "draw"}
 # What a study is for; the time of all other stages is overhead.
-WORK = ("fit", "follow")
+WORK = ("fit", "follow", "calibrate", "remedies", "refer")
 FIRST = ("workflow", "start", "import", "compile", *WORK)
 APART = ("benchmark", "benchmark-exhibits")
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from study.benchmark_tables import Measured
 from study.exhibit import Exhibit
-from study.figures import convergence, performance, uncertainty
+from study.figures import convergence, performance, remedies, uncertainty
 from study.figures.calibration import calibration
 from study.figures.estimates import bias, coverage, coverage_weight, densities, rmse
 from study.figures.fitted import fitted_densities
@@ -49,6 +49,8 @@ FIGURES: tuple[Exhibit[Results, Figure], ...] = (
     Exhibit("traces", "Means as sampled and relabelled", "Label switching", styled(traces)),
     Exhibit("rhat", "R-hat and relabelling", "Label switching", styled(rhat)),
     Exhibit("calibration-bands", "Ranks against uniform", "Calibration", styled(calibration)),
+    Exhibit("remedies-bias", "Bias by remedy", "Label switching", styled(remedies.remedies)),
+    Exhibit("warning-rates", "Warnings and answers", "Label switching", styled(remedies.warnings)),
     Exhibit("time", "Seconds by method", "Cost", styled(seconds)),
 )
 

@@ -61,6 +61,9 @@ SOURCES = {
 KINDS = ["fits", "estimates", "intervals", "losses", "labels", "draws", "timings"]
 FOLLOWED = ["reaches", "stops", "rates", "optima"]
 RANKS = [f"{OUT}/calibration/{i}-{j}.parquet" for i, j in calibration_chunks(design)]
+COMPARED = ["remedies", "remedy_timings"]
+REMEDIED = [] if design.remedies is None else design.remedies.scenarios
+REFERRED = [unit.name for unit in design.units() if referred(design, unit)]
 CHUNK = f"{OUT}/fits/{{scenario}}/{{engine}}/{{first}}-{{last}}"
 
 

@@ -78,9 +78,59 @@ rule calibrate:
     params:
         design=config.get("design", "default"),
         content=design.calibration_content(),
+    resources:
+        runtime=15,
+        mem_mb=2000,
     shell:
         "python -m study.worker calibrate {params.design} {wildcards.first} {wildcards.last}"
         " --out {output} 2> {log}"
+
+
+rule remedies:
+    input:
+        SOURCES["pymc"],
+        code("study/remedies.py"),
+    output:
+        expand(f"{OUT}/remedies/{{scenario}}/{{kind}}.parquet", kind=COMPARED, allow_missing=True),
+    log:
+        f"{OUT}/logs/remedies/{{scenario}}.log",
+    params:
+        design=config.get("design", "default"),
+        content=lambda wildcards: [
+            design.content(wildcards.scenario, "pymc"),
+            design.remedies.replicates,
+        ],
+        folder=subpath(output[0], parent=True),
+    resources:
+        runtime=15,
+        mem_mb=2000,
+    shell:
+        "python -m study.worker remedies {params.design} {wildcards.scenario}"
+        " --out {params.folder} 2> {log}"
+
+
+rule refer:
+    input:
+        SOURCES["pymc"],
+        code("study/references.py"),
+        data_file,
+    output:
+        f"{OUT}/references/{{scenario}}/references.parquet",
+    log:
+        f"{OUT}/logs/references/{{scenario}}.log",
+    params:
+        design=config.get("design", "default"),
+        content=lambda wildcards: [
+            design.content(wildcards.scenario),
+            referred(design, design.scenario(wildcards.scenario)),
+        ],
+        folder=subpath(output[0], parent=True),
+    resources:
+        runtime=15,
+        mem_mb=2000,
+    shell:
+        "python -m study.worker refer {params.design} {wildcards.scenario}"
+        " --out {params.folder} 2> {log}"
 
 
 rule gather:
@@ -90,23 +140,27 @@ rule gather:
             for c in chunks(design)
             for kind in KINDS
         ],
-        ranks=RANKS,
-        closely=expand(
+        expand(
             f"{OUT}/closely/{{scenario}}/{{kind}}.parquet",
             scenario=design.unit_names(),
             kind=FOLLOWED,
         ),
+        expand(f"{OUT}/remedies/{{scenario}}/{{kind}}.parquet", scenario=REMEDIED, kind=COMPARED),
+        expand(f"{OUT}/references/{{scenario}}/references.parquet", scenario=REFERRED),
+        RANKS,
     output:
-        expand(f"{OUT}/rows/{{kind}}.parquet", kind=[*KINDS, *FOLLOWED, "ranks"]),
+        expand(
+            f"{OUT}/rows/{{kind}}.parquet",
+            kind=[*KINDS, *FOLLOWED, *COMPARED, "references", "ranks"],
+        ),
     log:
         f"{OUT}/logs/gather.log",
     params:
         design=config.get("design", "default"),
         chunk=design.chunk,
-        fits=subpath(input[0], ancestor=4),
-        closely=subpath(input.closely[0], ancestor=2),
+        made=subpath(input[0], ancestor=5),
         folder=subpath(output[0], parent=True),
     localrule: True
     shell:
-        "python -m study.worker gather {params.design} --chunk {params.chunk} --fits {params.fits}"
-        " --closely {params.closely} --ranks {input.ranks} --out {params.folder} 2> {log}"
+        "python -m study.worker gather {params.design} --chunk {params.chunk} --made {params.made}"
+        " --out {params.folder} 2> {log}"

@@ -15,6 +15,9 @@ PRESENTED = (
     "study/convergence_tables.py",
     "study/uniformity.py",
     "study/guide.py",
+    "study/label_tables.py",
+    "study/remedies.py",
+    "study/references.py",
 )
 
 

@@ -1,5 +1,7 @@
 """Laws of models/priors.py: densities against scipy, derivatives against finite differences."""
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -156,6 +158,9 @@ def test_zero_weights():
         (lambda: Dirichlet(0.0), "Dirichlet concentration"),
         (lambda: Normal(np.nan, 1.0), "Normal mean"),
         (lambda: Normal(0.0, -1.0), "Normal sd"),
+        (lambda: Normal((0.0, np.inf), 1.0), "Normal mean"),
+        (lambda: Normal((), 1.0), "Normal mean"),
+        (lambda: Normal(0.0, (1.0, 1.0)), "Normal sd"),
         (lambda: InverseGamma(2.0, 0.0), "InverseGamma scale"),
         (lambda: LogInverseGamma(0.0, 1.0), "LogInverseGamma shape"),
         (lambda: LogNormal(0.0, "1"), "LogNormal sigma"),
@@ -168,3 +173,52 @@ def test_zero_weights():
 def test_bad_values_are_named(make, named):
     with pytest.raises(ValueError, match=rf"^{named}: "):
         make()
+
+
+ASYMMETRIC = Prior(Dirichlet(2.5), Normal((4.0, -1.0, 0.5), 3.0), InverseGamma(2.5, 1.7))
+
+
+def test_a_location_for_each_mean_is_a_product_of_normals():
+    model = MixtureModel(3)
+    mixture = random_mixture(model, 4)
+    symmetric = Prior(Dirichlet(2.5), Flat(), InverseGamma(2.5, 1.7))
+    normals = stats.norm([4.0, -1.0, 0.5], 3.0).logpdf(mixture.means).sum()
+    expected = symmetric.log_density(mixture, model) + normals
+    assert ASYMMETRIC.log_density(mixture, model) == pytest.approx(expected, rel=1e-12)
+    standard = ASYMMETRIC.standardised(2.0, 4.0).means
+    assert standard == Normal((0.5, -0.75, -0.375), 0.75)
+    score, step = ASYMMETRIC.score(mixture, model), 1e-5
+    eta = model.pack(mixture)
+    moves = step * np.eye(model.n_free)
+    ends = [
+        [ASYMMETRIC.log_density(model.unpack(eta + sign * move), model) for sign in (1, -1)]
+        for move in moves
+    ]
+    np.testing.assert_allclose(score, -np.diff(ends)[:, 0] / (2 * step), rtol=1e-7, atol=1e-8)
+
+
+def test_oriented_is_the_permutation_of_highest_prior_density():
+    model = MixtureModel(3)
+    for seed in range(5):
+        mixture = random_mixture(model, seed)
+        orders = [mixture.permuted(order) for order in itertools.permutations(range(3))]
+        best = max(orders, key=lambda m: ASYMMETRIC.log_density(m, model))
+        assert ASYMMETRIC.oriented(mixture) == best
+    assert Prior.flat().oriented(mixture) == mixture
+
+
+def test_a_prior_is_exchangeable_if_its_means_are_equal():
+    sds = InverseGamma(2.5, 1.7)
+    assert Prior(Flat(), Normal((1.0, 1.0), 2.0), sds).exchangeable
+    assert Prior(Flat(), Normal(1.0, 2.0), sds).exchangeable
+    assert not ASYMMETRIC.exchangeable
+    with pytest.raises(ValueError, match=r"^prior: has 3 means; the model has 2 components"):
+        ASYMMETRIC.check(MixtureModel(2))
+
+
+def test_the_asymmetric_prior_is_about_the_quartiles_of_the_data():
+    x = np.arange(8.0)
+    prior = Prior.asymmetric(Data(x, np.ones(8)), 2, 0.5)
+    assert prior.means == Normal((1.0, 5.0), x.std())
+    default = Prior.default(Data(x, np.ones(8)), 2)
+    assert (prior.weights, prior.sds) == (default.weights, default.sds)

@@ -218,6 +218,7 @@ def test_a_figure_without_content_says_so():
         *("overview", "densities", "bias", "rmse"),
         *("coverage", "coverage-weight", "gap", "effort", "rate", "descent"),
         "calibration-bands",
+        *("remedies-bias", "warning-rates"),
     }
 
 

@@ -5,8 +5,11 @@ error of 1/sqrt(2 * 1999) = 1.6%; the formulas themselves hold to O(1/R). The bo
 of the former (false-alarm rate below 1e-6), with a fixed seed.
 """
 
+import itertools
+
 import numpy as np
 import pytest
+from scipy import stats
 
 from study import measures
 
@@ -89,3 +92,16 @@ def test_each_measure_has_its_own_mask():
     assert measures.coverage(e - 1, np.array([2, 2, np.nan]), 1.0).r == 1
     assert measures.bias(np.array([np.nan]), 0.0).r == 0
     assert np.isnan(measures.empirical_se(np.array([1.0])).value)
+
+
+@pytest.mark.parametrize("values", [[3.0, -1.0, 10.0], [2.0, 0.0, 1.0, 7.0, 7.5]])
+def test_the_medians_error_is_that_of_all_resamples(values):
+    medians = [np.median(part) for part in itertools.product(values, repeat=len(values))]
+    found = measures.median(np.array([*values, np.nan]))
+    assert found == pytest.approx((np.median(values), np.std(medians), len(values)))
+
+
+def test_the_medians_error_of_even_numbers_is_between_its_neighbours():
+    """Of equal spread: quantiles of one law, R = 20 between 19 and 21."""
+    errors = [measures.median(stats.norm.ppf((np.arange(r) + 0.5) / r)).mcse for r in (19, 20, 21)]
+    assert errors[0] > errors[1] > errors[2]
