@@ -54,7 +54,8 @@ def recover(root: Path = Path()) -> bool:
 
 def orphans(root: Path = Path()) -> list[str]:
     """Ids of this person's jobs in Slurm's queue that a run has sent there from the folder."""
-    if shutil.which("squeue") is None:
+    # The plugin's logs tell whether there was one: squeue takes seconds where no Slurm answers.
+    if not (root / ".snakemake" / "slurm_logs").is_dir() or shutil.which("squeue") is None:
         return []
     # Snakemake's jobs have a comment that starts with what they do; other jobs may be here too.
     command = ["squeue", "--me", "--noheader", "--format=%A|%k|%Z"]

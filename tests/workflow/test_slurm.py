@@ -98,6 +98,7 @@ def test_jobs_that_a_killed_run_left_in_the_queue_are_named(tmp_path, monkeypatc
     lock = folder / ".snakemake" / "locks" / "0.input.lock"
     lock.parent.mkdir(parents=True)
     lock.touch()
+    (folder / ".snakemake" / "slurm_logs").mkdir()
     queue = tmp_path / "squeue"
     queue.write_text(
         "#!/bin/sh\n"
