@@ -97,7 +97,7 @@ rule gather:
         design=config.get("design", "default"),
         chunk=design.chunk,
         fits=subpath(input[0], ancestor=4),
-        closely=subpath(input.closely[0], ancestor=2),
+        closely=subpath(input[-1], ancestor=2),
         folder=subpath(output[0], parent=True),
     shell:
         "python -m study.worker gather {params.design} --chunk {params.chunk} --fits {params.fits}"
