@@ -276,7 +276,9 @@ class Calibration(_Strict):
             chosen = self.options.get(method, {})
             draws, chains = (chosen.get(n, parameters[n].default) for n in ("draws", "chains"))
             if self.of > int(draws) * int(chains):
-                raise ValueError(f"of: {self.of} is more than the {draws} x {chains} of {method}")
+                raise ValueError(
+                    f"of: {self.of} is more than the {draws} x {chains} draws of {method}"
+                )
         return self
 
 

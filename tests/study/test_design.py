@@ -3,7 +3,7 @@ import pytest
 import yaml
 
 from models import METHODS
-from study.design import DesignError, chunks, load
+from study.design import DesignError, calibration_chunks, chunks, load
 from study.plan import replicates_for
 from study.truth import Normal, SkewNormal, StudentT
 
@@ -27,6 +27,13 @@ def write(folder, **changes):
 
 def scenario(**changes):
     return [{**GOOD["scenarios"][0], **changes}]
+
+
+def calibration(**changes):
+    prior = {"weights": 2, "means": [0, 2], "variances": [2, 1]}
+    options = {"nuts": {"draws": 150, "chains": 2}}
+    spec = {"replicates": 3, "n": 20, "prior": prior, "methods": ["nuts"], "options": options}
+    return {**spec, **changes}
 
 
 @pytest.mark.parametrize(
@@ -68,6 +75,18 @@ def scenario(**changes):
         ({"options": {"em": {"speed": 1}}}, "options: em.speed: no such option of em"),
         ({"options": {"em": {"tol": "tiny"}}}, "options: em.tol: 'tiny' is not a valid value"),
         (
+            {"calibration": calibration(methods=["em"])},
+            r"calibration.methods\[0\]: 'em' draws no posterior; choose from nuts, nuts-ordered",
+        ),
+        (
+            {"calibration": calibration(of=301)},
+            "calibration: of: 301 is more than the 150 x 2 draws of nuts",
+        ),
+        (
+            {"calibration": calibration(prior={"weights": 2, "means": [0, 2]})},
+            "calibration.prior.variances: Field required",
+        ),
+        (
             {"data": [{"name": "d", "file": "no.csv", "column": "x"}]},
             r"data\[0\].file: there is no",
         ),
@@ -95,6 +114,16 @@ def test_chunks_cover_each_replicate_once(tmp_path):
     design = load(write(tmp_path))
     found = [(c.engine, c.first, c.last) for c in chunks(design)]
     assert found == [("numeric", 0, 4), ("numeric", 4, 8), ("numeric", 8, 10), ("pymc", 0, 3)]
+
+
+def test_the_calibration_is_cut_into_chunks_and_its_content_is_its_own(tmp_path):
+    one = load(write(tmp_path, calibration=calibration(replicates=10)))
+    assert calibration_chunks(one) == [(0, 4), (4, 8), (8, 10)]
+    more = load(write(tmp_path, calibration=calibration(replicates=11)))
+    assert more.calibration_content() == one.calibration_content()
+    other = load(write(tmp_path, calibration=calibration(replicates=10, n=30)))
+    assert other.calibration_content() != one.calibration_content()
+    assert calibration_chunks(load(write(tmp_path))) == []
 
 
 def test_the_digest_follows_the_content_and_not_the_chunks(tmp_path):

@@ -30,8 +30,16 @@ DESIGN = {
         {"name": "near", "weights": [0.5, 0.5], "means": [0, 2], "sds": [1, 1], "n": 60},
         {"name": "far", "weights": [0.3, 0.7], "means": [0, 6], "sds": [1, 2], "n": 60},
     ],
+    "calibration": {
+        "replicates": 8,
+        "n": 20,
+        "of": 9,
+        "prior": {"weights": 2, "means": [0, 2], "variances": [2, 1]},
+        "methods": ["nuts", "nuts-ordered"],
+        "options": {"nuts": {"draws": 50, "tune": 50}, "nuts-ordered": {"draws": 50, "tune": 50}},
+    },
 }
-ROWS = ("fits", "estimates", "labels", "draws", "reaches", "stops", "rates", "optima")
+ROWS = ("fits", "estimates", "labels", "draws", "reaches", "stops", "rates", "optima", "ranks")
 
 
 def snakemake(folder, *arguments, **settings):
