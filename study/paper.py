@@ -26,14 +26,12 @@ from study.figures import FIGURES
 from study.figures.style import DOUBLE, SINGLE, STYLE, legend_above
 from study.findings import certified_shares
 from study.results import Results
-from study.tables import TABLES, escaped, for_readers, latex
+from study.tables import TABLES, TEXT_WIDTH, escaped, for_readers, latex, latex_width
 
 COLUMNS = {"one-column": SINGLE, "two-column": DOUBLE}
 NARROWEST = 1.4  # inches that a panel needs, with its ticks
 # Columns of numbers that tell rows apart; text does so anyway.
 PLACES = {"component", "k", "target", "level"}
-PAGE = 21.0  # centimetres, A4
-CENTIMETRES = 0.19  # of a character of a table, with its share of the space between columns
 
 
 def write_paper(results: Results, folder: Path) -> None:
@@ -154,16 +152,9 @@ def write_table(
     """NAME.tex, to be \\input into a manuscript, and NAME-alone.tex, a document of it alone."""
     body = latex(table, exhibit.caption, exhibit.name, source)
     (folder / f"{exhibit.name}.tex").write_text(body, encoding="utf-8")
-    width = max(PAGE, 4.0 + width_of(table))
+    width = max(21.0, 4.0 + latex_width(table))
     alone = _ALONE.format(source=source, width=width, name=exhibit.name)
     (folder / f"{exhibit.name}-alone.tex").write_text(alone, encoding="utf-8")
-
-
-def width_of(table: pd.DataFrame) -> float:
-    """About how wide the table is in LaTeX, in centimetres."""
-    shown = for_readers(table)
-    longest = [max([len(str(c)), *shown[c].map(len)]) for c in shown.columns]
-    return CENTIMETRES * sum(length + 2.5 for length in longest)
 
 
 _ALONE = r"""%% {source}
@@ -275,7 +266,9 @@ def example(drawn: list[Drawn], made: dict[str, pd.DataFrame]) -> str:
     figures = [*((d, "one-column", r"\columnwidth") for d in narrow[:2])]
     figures += [(d, "", r"\textwidth") for d in (*wide, *narrow[2:])[: 3 - len(figures)]]
     filled = [name for name in made if len(made[name])]
-    short = sorted(filled, key=lambda name: (width_of(made[name]) > PAGE - 4.0, len(made[name])))
+    short = sorted(
+        filled, key=lambda name: (latex_width(made[name]) > TEXT_WIDTH, len(made[name]) > 40)
+    )
     cited = [key for name in filled for key, _, error in numbers(name, made[name]) if error][:5]
     return _EXAMPLE % {
         "numbers": "; ".join(rf"{_words(key)}: \mixboth{{{key}}}" for key in cited),
@@ -338,7 +331,7 @@ Made from {source}. Every file says so in a comment, a PDF file under its keywor
 - `macros.tex`: numbers, as `\\mix{{KEY}}` and by short names such as `\\mixFits`; it says how keys
   are made.
 - `methods.tex`: aims, data, estimands, methods and measures in a few paragraphs, from the design.
-- `example.tex`: a document with some of each; `pdflatex example` in this folder.
+- `example.tex`: a document with some of each; `pdflatex example`, twice, in this folder.
 
 ## Figures
 In `figures/`, vectors with embedded fonts. A figure is at its own width (inches), the one to use,

@@ -28,6 +28,7 @@ from study.verdicts import claims, verdicts, with_verdict
 
 # Below these, in seconds, what is left is the clock's own noise.
 SMALLEST = {"compile": 1e-3}
+TEXT_WIDTH = 17.0  # centimetres, between the margins of a page
 STATUSES = ("ok", "not-converged", "singular", "failed")
 
 
@@ -392,11 +393,14 @@ def _number(name: str, value: float) -> str:
 
 
 def latex(table: pd.DataFrame, caption: str, label: str, source: str = "") -> str:
-    """The table for readers as a booktabs table, or a longtable where it is longer than a page."""
+    """The table for readers as a booktabs table, or a longtable where it is longer than a page.
+
+    In small type where it would be wider than a page otherwise.
+    """
     shown = for_readers(table).map(escaped)
     shown.columns = pd.Index([escaped(str(c)) for c in shown.columns])
     origin = f"% {source}\n" if source else ""
-    return origin + shown.to_latex(
+    text = shown.to_latex(
         index=False,
         caption=escaped(caption),
         label=f"tab:{label}",
@@ -404,6 +408,20 @@ def latex(table: pd.DataFrame, caption: str, label: str, source: str = "") -> st
         position=None if len(shown) > 40 else "t",
         column_format="l" * max(len(shown.columns), 1),
     )
+    if latex_width(table, small=False) <= TEXT_WIDTH:
+        return origin + text
+    small = "\\scriptsize\\setlength{\\tabcolsep}{3pt}\n"
+    if len(shown) > 40:
+        return f"{origin}{{{small}{text}}}\n"
+    return origin + text.replace("\\begin{tabular}", f"{small}\\begin{{tabular}}")
+
+
+def latex_width(table: pd.DataFrame, small: bool = True) -> float:
+    """About how wide `latex` sets the table, in centimetres; in its small type unless it is not."""
+    shown = for_readers(table)
+    widest = [max([len(str(name)), *shown[name].map(len)]) for name in shown.columns]
+    letter, between = (0.145, 0.21) if small else (0.19, 0.42)
+    return sum(letter * letters + between for letters in widest)
 
 
 _LATEX = {character: "\\" + character for character in "&%$#_{}"} | {

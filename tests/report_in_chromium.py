@@ -145,6 +145,12 @@ def check(report: Path, page: Page, screenshot: Path | None) -> tuple[int, int]:
         time.sleep(1.0)  # for what fades in
         picture = page.send("Page.captureScreenshot", format="png")["data"]
         screenshot.write_bytes(base64.b64decode(picture))
+    links = "document.querySelectorAll('.prose a')"
+    for place in range(page.value(f"{links}.length")):
+        page.value("app.setView({navbarMode: 'menu', content: 'rulegraph'})")
+        page.settle()
+        page.value(f"{links}[{place}].click()")
+        page.settle()
     categories, opened = page.value("Object.keys(categories)"), set()
     for category in categories:
         page.value("app.setView({navbarMode: 'menu'})")

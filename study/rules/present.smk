@@ -78,7 +78,8 @@ for figure in FIGURES:
 rule paper:
     input:
         ROWS,
-        code(*PRESENTED, "study/paper.py", "study/ademp.py", "study/paper.mplstyle"),
+        code(*PRESENTED, "study/findings.py", "study/paper.mplstyle"),
+        code("study/paper.py", "study/ademp.py"),
         code(*folder("study/figures")),
         code(*(f"study/report/{exhibit.name}.rst" for exhibit in (*TABLES, *FIGURES))),
     output:
