@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from models import METHODS
-from study import convergence_tables, label_tables, measures
+from study import convergence_tables, measures, remedy_tables
 from study.exhibit import Exhibit
 from study.measures import Measure
 from study.results import Results, sorted_rows, usable
@@ -174,11 +174,11 @@ TABLES: tuple[Exhibit[Results, pd.DataFrame], ...] = (
     Exhibit("failures", "Fits by status", "Optimisation", failures),
     Exhibit("optimisation", "Gap, certificates, iterations", "Optimisation", optimisation),
     Exhibit("labels", "Label switching", "Label switching", label_switching),
-    Exhibit("remedies", "What remedies answer", "Label switching", label_tables.remedies),
-    Exhibit("folding", "Ordering and relabelling", "Label switching", label_tables.folding),
-    Exhibit("alignment", "Alignment of estimates", "Label switching", label_tables.alignment),
-    Exhibit("warnings", "Do the warnings warn?", "Label switching", label_tables.warnings),
-    Exhibit("remedy-costs", "What remedies cost", "Cost", label_tables.remedy_costs),
+    Exhibit("remedies", "What remedies answer", "Label switching", remedy_tables.remedies),
+    Exhibit("folding", "Ordering and relabelling", "Label switching", remedy_tables.folding),
+    Exhibit("alignment", "Alignment of estimates", "Label switching", remedy_tables.alignment),
+    Exhibit("warnings", "Do the warnings warn?", "Label switching", remedy_tables.warnings),
+    Exhibit("remedy-costs", "What remedies cost", "Cost", remedy_tables.remedy_costs),
     Exhibit("timings", "Seconds by method", "Cost", timings),
 )
 

@@ -10,7 +10,7 @@ PRESENTED = (
     "study/measures.py",
     "study/tables.py",
     "study/convergence_tables.py",
-    "study/label_tables.py",
+    "study/remedy_tables.py",
     "study/remedies.py",
     "study/references.py",
 )
