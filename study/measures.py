@@ -41,11 +41,11 @@ def median(values: Floats) -> Measure:
     """Median over replicates; MCSE by Maritz and Jarrett (1978), JASA 73, 194-196.
 
     For odd R that is the bootstrap's, whose every resample has a replicate for its median; for
-    even R the same weights, whose parameter is then no whole number.
+    even R the same weights, whose parameter is then no whole number. NaN below three.
     """
     (v,), r = _usable(values)
-    if r < 2:
-        return Measure(float(v.mean()) if r else np.nan, np.nan, r)
+    if r < 3:
+        return Measure(float(np.median(v)) if r else np.nan, np.nan, r)
     half = 0.5 * (r + 1)
     weights = np.diff(betainc(half, half, np.arange(r + 1) / r))
     ordered = np.sort(v)

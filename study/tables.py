@@ -18,7 +18,7 @@ import pandas as pd
 
 from models import METHODS
 from models.mixture import Floats
-from study import convergence_tables, label_tables, measures, uniformity
+from study import convergence_tables, measures, remedy_tables, uniformity
 from study import guide as guides
 from study.exhibit import Exhibit
 from study.measures import Measure
@@ -291,11 +291,11 @@ TABLES: tuple[Exhibit[Results, pd.DataFrame], ...] = (
     Exhibit("labels", "Label switching", "Label switching", label_switching),
     Exhibit("calibration", "Ranks of the calibration", "Calibration", calibration),
     Exhibit("calibration-chains", "Chains of the calibration", "Calibration", calibration_chains),
-    Exhibit("remedies", "What remedies answer", "Label switching", label_tables.remedies),
-    Exhibit("folding", "Ordering and relabelling", "Label switching", label_tables.folding),
-    Exhibit("alignment", "Alignment of estimates", "Label switching", label_tables.alignment),
-    Exhibit("warnings", "Do the warnings warn?", "Label switching", label_tables.warnings),
-    Exhibit("remedy-costs", "What remedies cost", "Cost", label_tables.remedy_costs),
+    Exhibit("remedies", "What remedies answer", "Label switching", remedy_tables.remedies),
+    Exhibit("folding", "Ordering and relabelling", "Label switching", remedy_tables.folding),
+    Exhibit("alignment", "Alignment of estimates", "Label switching", remedy_tables.alignment),
+    Exhibit("warnings", "Do the warnings warn?", "Label switching", remedy_tables.warnings),
+    Exhibit("remedy-costs", "What remedies cost", "Cost", remedy_tables.remedy_costs),
     Exhibit("timings", "Seconds by method", "Cost", timings),
 )
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from models.mixture import Floats
-from study import label_tables, measures
+from study import measures, remedy_tables
 from study.design import Scenario
 from study.figures.estimates import Z
 from study.figures.style import (
@@ -23,8 +23,8 @@ from study.figures.style import (
     nothing,
     separation_axis,
 )
-from study.label_tables import RELABELLED, SAMPLED
 from study.remedies import DISTANCE, REMEDIES
+from study.remedy_tables import RELABELLED, SAMPLED
 from study.results import Results
 
 MEASURES = {
@@ -37,7 +37,7 @@ LABELS = {"by mean": "relabelled by mean", "Stephens": "Stephens", "ordered": "o
 
 def remedies(results: Results) -> Figure:
     """The distance between the means by remedy: bias, against Stephens, and coverage."""
-    table = label_tables.remedies(results)
+    table = remedy_tables.remedies(results)
     if table.empty:
         return nothing("This design compares no remedies.")
     place, ticks = _places(results, list(table["scenario"].unique()))
@@ -99,7 +99,7 @@ def _lollipops(axes: Axes, x: Any, y: Any, ends: Any, base: float, style: dict[s
 
 def warnings(results: Results) -> Figure:
     """Sensitivity and specificity of each diagnostic with Wilson's intervals, by answer."""
-    table = label_tables.warnings(results)
+    table = remedy_tables.warnings(results)
     table = table[table["fits"] > 0] if not table.empty else table
     if table.empty:
         return nothing("No fit of this design is held against a reference.")

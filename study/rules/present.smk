@@ -15,7 +15,7 @@ PRESENTED = (
     "study/convergence_tables.py",
     "study/uniformity.py",
     "study/guide.py",
-    "study/label_tables.py",
+    "study/remedy_tables.py",
     "study/remedies.py",
     "study/references.py",
 )

@@ -464,6 +464,18 @@ def test_labels_stay_as_sampled_where_the_prior_tells_the_components_apart():
         assert z_score(draws[:, :, row, component], expected, influence.var() / ess) < 4
 
 
+def test_an_asymmetric_prior_starts_its_methods_where_it_likes_best():
+    data, model = sample(TWO, 100), MixtureModel()
+    prior = Prior(Dirichlet(2.0), Normal((4.0, 0.0), 1.0), InverseGamma(2.0, 1.0))
+    swapped = TWO.permuted([1, 0])
+    modes = [bayes.map_estimate(data, model, m, rng(), prior=prior) for m in (TWO, swapped)]
+    np.testing.assert_array_equal(*(mode.mixture.as_rows() for mode in modes))
+    assert modes[0].mixture.means[0] > modes[0].mixture.means[1]
+    posterior = pymc_model_of.Posterior(data, model, prior)
+    starts = [bayes.starting_points(posterior, TWO)(seed) for seed in range(8)]
+    np.testing.assert_allclose(starts, np.tile(posterior.point(swapped), (8, 1)), atol=0.5)
+
+
 def test_a_fit_under_an_asymmetric_prior_has_its_draws_labels():
     x = sample(Mixture([0.5, 0.5], [0.0, 1.0], [1.0, 1.0]), 100).x
     prior = Prior(Dirichlet(2.0), Normal((1.0, 0.0), 1.0), InverseGamma(2.0, 0.5))

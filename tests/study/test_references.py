@@ -53,19 +53,20 @@ def test_the_same_reference_every_time():
     pd.testing.assert_frame_equal(one, other, check_exact=True)
 
 
-def test_a_run_that_does_not_converge_is_made_anew_and_longer(monkeypatch):
+@pytest.mark.parametrize("enough", [True, False])
+def test_a_run_that_does_not_converge_is_made_anew_and_longer(monkeypatch, enough):
     lengths = []
 
-    def short(*arguments, draws, **options):
+    def counted(*arguments, draws, **options):
         lengths.append(draws)
-        return fit(*arguments, draws=draws // 100, **options)
+        return fit(*arguments, draws=draws if enough else draws // 100, **options)
 
     fit = references.fit
-    monkeypatch.setattr(references, "fit", short)
-    table = frames([refer(DESIGN, NEAR, 0)])["references"]
+    monkeypatch.setattr(references, "fit", counted)
+    table = frames([refer(DESIGN, KNOWN, 0)])["references"]
     first, second = references.LENGTHS
-    assert lengths == [first] * 4 + [second] * 4
-    assert not trusted(table)
+    assert lengths == [first] * 4 + ([] if enough else [second] * 4)
+    assert trusted(table) == enough
 
 
 def test_probabilities_of_intervals_of_a_known_law():

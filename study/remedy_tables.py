@@ -1,4 +1,4 @@
-"""Tables of labels: what remedies answer and cost, how estimates are aligned, what warnings say."""
+"""What remedies for label switching answer and cost, estimates aligned, and what warnings say."""
 
 from __future__ import annotations
 

@@ -8,12 +8,12 @@ import pytest
 from scipy import stats
 
 from models.mixture import draws_by_mean
-from study import label_tables
+from study import remedy_tables
 from study.design import Design, Scenario
 from study.figures import FIGURES
-from study.label_tables import DIAGNOSTICS, WATCHED, answered, errors
 from study.references import summaries
 from study.remedies import DISTANCE, PARAMETERS, REMEDIES
+from study.remedy_tables import DIAGNOSTICS, WATCHED, answered, errors
 from study.results import SCHEMA, Results
 
 NEAR = Scenario(name="near", weights=[0.4, 0.6], means=[0, 1], sds=[1, 1], n=50)
@@ -63,7 +63,7 @@ def test_alignment_counts_what_sorting_labels_against_the_truth():
     # The other optimiser of the fourth data set disagrees: half of its estimates are odd.
     found[-2] = estimates("near", 3, "em", right)
     rows = [row for part, _ in found for row in part]
-    table = label_tables.alignment(results(estimates=rows, fits=[fit for _, fit in found]))
+    table = remedy_tables.alignment(results(estimates=rows, fits=[fit for _, fit in found]))
     own = table.set_index(["optimiser", "parameter", "component"]).sort_index()
     assert own.loc["L-BFGS-B", "disagreement"].tolist() == pytest.approx([0.25] * 5)
     assert own.loc["all", "disagreement"].tolist() == pytest.approx([0.125] * 5)
@@ -80,7 +80,7 @@ def test_alignment_counts_what_sorting_labels_against_the_truth():
 
 def test_no_disagreement_where_components_are_apart():
     rows, fit = estimates("far", 0, "em", [[0.6, 0.4], [1.0, 9.0], [1.0, 2.0]])
-    table = label_tables.alignment(results(estimates=rows, fits=[fit]))
+    table = remedy_tables.alignment(results(estimates=rows, fits=[fit]))
     assert (table["disagreement"] == 0).all()
     assert (table["optimiser"].unique() == ["EM", "all"]).all()
     assert (table["change"] == 0).all()
@@ -105,7 +105,7 @@ def test_remedies_are_held_against_truth_and_against_stephens():
     def mean(remedy, replicate):
         return 1.0 + offset.get(remedy, 0.1) + 0.3 * (-1) ** replicate
 
-    table = label_tables.remedies(results(remedies=remedy_rows(mean)))
+    table = remedy_tables.remedies(results(remedies=remedy_rows(mean)))
     own = table[table["parameter"] == DISTANCE].set_index("remedy")
     assert own.loc["by mean", "bias"] == pytest.approx(0.5)
     assert own.loc["by mean", "bias_mcse"] == pytest.approx(0.3 * np.sqrt(1.2 / 6))
@@ -125,7 +125,7 @@ def test_costs_are_medians_of_the_worst_parameter():
         for i in range(6)
         for remedy in REMEDIES
     ]
-    table = label_tables.remedy_costs(results(remedies=rows, remedy_timings=timings))
+    table = remedy_tables.remedy_costs(results(remedies=rows, remedy_timings=timings))
     assert list(table["remedy"]) == list(REMEDIES)
     assert table["seconds"].tolist() == pytest.approx([3.5] * len(REMEDIES))
     assert table["ess_per_second"].tolist() == pytest.approx(
@@ -142,7 +142,7 @@ def test_folding_sees_chance_as_chance():
     rows = remedy_rows(lambda remedy, i: 0.0, r=400)
     for row in rows:
         row["mean"] = rng.normal(0.0, row["sd"] / np.sqrt(row["ess"]))
-    table = label_tables.folding(results(remedies=rows))
+    table = remedy_tables.folding(results(remedies=rows))
     assert table["squared_z"].mean() == pytest.approx(1.0, abs=4 * np.sqrt(2 / 2400))
     assert list(table["R"]) == [400] * 6
 
@@ -216,7 +216,7 @@ def test_answers_are_wrong_where_they_are(judged):
 
 
 def test_warnings_are_counted_against_answers(judged):
-    table = label_tables.warnings(judged).set_index(["answer", "diagnostic"])
+    table = remedy_tables.warnings(judged).set_index(["answer", "diagnostic"])
     columns = ["fits", "wrong", "fired", "sensitivity", "specificity"]
     expected = {
         ("relabelled", "R-hat, relabelled"): [4, 2, 1, 0.5, 1.0],
@@ -251,5 +251,5 @@ def test_the_figures_draw(judged):
 
 def test_draws_come_back_in_their_shape():
     draws = posterior(np.random.default_rng(0), 3, 7)
-    np.testing.assert_array_equal(label_tables._draws(kept(0, "nuts", draws)), draws)
+    np.testing.assert_array_equal(remedy_tables._draws(kept(0, "nuts", draws)), draws)
     np.testing.assert_array_equal(draws_by_mean(draws), draws)
