@@ -37,8 +37,8 @@ from study.figures import FIGURES
 from study.fitting import fit_chunk, start_of
 from study.simulate import data_set, generator
 
-# CPU seconds of what no pilot repeats, on an AVX-512 core: from the table `stages` of the smoke
-# study and from the default study's rows. tests/workflow holds them against a run.
+# CPU seconds of what no pilot repeats, on an AVX-512 core: from the smoke study's table `stages`
+# and the default study's rows. tests/workflow holds them against a run.
 SECONDS = {
     "Snakemake": 4.0,
     "Snakemake, a job": 0.06,

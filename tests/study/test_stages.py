@@ -57,21 +57,22 @@ def test_other_chunks_and_the_benchmarks_are_left_out():
 
 
 def test_a_record_has_the_jobs_parts(tmp_path, monkeypatch):
-    """The parts are bounded by what was burnt in them; .2 s is far above what else goes on."""
+    """The parts are bounded by what was burnt in them; a tenth of a second is far above what else
+    goes on."""
     monkeypatch.setattr(costs, "JOB", job := defaultdict(float))
     monkeypatch.setenv(costs.FOLDER, str(tmp_path / "costs"))
     before = costs.cpu()
     with costs.recorded(argparse.Namespace(command="chunk", design="d", scenario="a/b", first=3)):
         with costs.part("import", job):
-            burn(0.05)
+            burn(0.25)
         burn(0.1)
     (file,) = (tmp_path / "costs").iterdir()
     found = json.loads(file.read_text())
     assert file.name == "chunk-a_b-3.json"
     assert (found["command"], found["arguments"]) == ("chunk", ["a/b", "3"])
     assert found["seconds"]["start"] == pytest.approx(before, abs=0.2)
-    assert 0.05 <= found["seconds"]["import"] < 0.25
-    assert 0.1 <= found["seconds"]["work"] < 0.3
+    assert 0.25 <= found["seconds"]["import"] < 0.45
+    assert 0.1 <= found["seconds"]["work"] < 0.25
     assert costs.read(tmp_path / "costs") == [found]
 
 
