@@ -23,6 +23,8 @@ class Results:
     fits: pd.DataFrame
     estimates: pd.DataFrame
     labels: pd.DataFrame
+    occupancy: pd.DataFrame
+    barriers: pd.DataFrame
     timings: pd.DataFrame
     draws: pd.DataFrame
     reaches: pd.DataFrame

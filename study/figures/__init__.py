@@ -13,14 +13,14 @@ from matplotlib.figure import Figure
 
 from study.benchmark_tables import Measured
 from study.exhibit import Exhibit
-from study.figures import convergence
+from study.figures import convergence, labels
 from study.figures.estimates import bias, coverage, coverage_weight, densities, rmse
 from study.figures.fitted import fitted_densities
 from study.figures.optimisation import effort, gap, seconds
 from study.figures.overview import overview
 from study.figures.scaling import scaling
 from study.figures.style import STYLE, styled
-from study.figures.switching import rhat, traces
+from study.figures.switching import allocation, joint_means, traces
 from study.results import Results
 
 FIGURES: tuple[Exhibit[Results, Figure], ...] = (
@@ -40,7 +40,11 @@ FIGURES: tuple[Exhibit[Results, Figure], ...] = (
     Exhibit("gap", "Gap to the best log-likelihood", "Optimisation", styled(gap)),
     Exhibit("effort", "Passes over the data", "Optimisation", styled(effort)),
     Exhibit("traces", "Means as sampled and relabelled", "Label switching", styled(traces)),
-    Exhibit("rhat", "R-hat and relabelling", "Label switching", styled(rhat)),
+    Exhibit("joint-means", "Joint draws of two means", "Label switching", styled(joint_means)),
+    Exhibit("allocation", "Allocation probabilities", "Label switching", styled(allocation)),
+    Exhibit("occupancy", "Labellings by chain", "Label switching", styled(labels.occupancy)),
+    Exhibit("rhat", "R-hat and relabelling", "Label switching", styled(labels.rhat)),
+    Exhibit("barrier", "Switching and the barrier", "Label switching", styled(labels.barrier)),
     Exhibit("time", "Seconds by method", "Cost", styled(seconds)),
 )
 

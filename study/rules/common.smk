@@ -43,13 +43,14 @@ SOURCES = {
     "numeric": SHARED + code("models/direct.py"),
     "pymc": SHARED
     + code(
+        "models/direct.py",  # the barrier between labellings starts from Newton's maximum
         "models/bayes.py",
         "models/posterior.py",
         "models/pytensor_op.py",
         *folder("study/labels"),
     ),
 }
-KINDS = ["fits", "estimates", "labels", "draws", "timings"]
+KINDS = ["fits", "estimates", "labels", "occupancy", "barriers", "draws", "timings"]
 FOLLOWED = ["reaches", "stops", "rates", "optima"]
 CHUNK = f"{OUT}/fits/{{scenario}}/{{engine}}/{{first}}-{{last}}"
 

@@ -10,6 +10,7 @@ PRESENTED = (
     "study/measures.py",
     "study/tables.py",
     "study/convergence_tables.py",
+    "study/label_tables.py",
 )
 
 
@@ -44,7 +45,7 @@ for figure in FIGURES:
             f"figure_{figure.name.replace('-', '_')}"
         input:
             ROWS,
-            code(*folder("study/figures")),
+            code(*folder("study/figures"), *folder("study/labels"), "study/simulate.py"),
             code(*PRESENTED, "study/paper.mplstyle"),
         output:
             shown(f"{OUT}/figures/{figure.name}.svg", figure, "figure"),

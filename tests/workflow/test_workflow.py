@@ -28,7 +28,18 @@ DESIGN = {
         {"name": "far", "weights": [0.3, 0.7], "means": [0, 6], "sds": [1, 2], "n": 60},
     ],
 }
-ROWS = ("fits", "estimates", "labels", "draws", "reaches", "stops", "rates", "optima")
+ROWS = (
+    "fits",
+    "estimates",
+    "labels",
+    "occupancy",
+    "barriers",
+    "draws",
+    "reaches",
+    "stops",
+    "rates",
+    "optima",
+)
 
 
 def snakemake(folder, *arguments, **settings):
