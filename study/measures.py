@@ -144,6 +144,6 @@ def interval_width(lower: Floats, upper: Floats) -> Measure:
 def median(values: Floats) -> Measure:
     """Median over replicates; MCSE of Maritz and Jarrett (1978), JASA 73, from three on."""
     (v,), r = _usable(values)
-    if r < 3:
-        return Measure(float(np.median(v)) if r else np.nan, np.nan, r)
-    return Measure(float(np.median(v)), float(mjci(v, prob=[0.5])[0]), r)
+    value = float(np.median(v)) if r else np.nan
+    # About the median, so that the squares do not cancel.
+    return Measure(value, float(mjci(v - value, prob=[0.5])[0]) if r > 2 else np.nan, r)

@@ -86,11 +86,13 @@ def occupancy(results: Results) -> Figure:
         own = rows[rows["scenario"] == name]
         labellings = sorted(set(own["labelling"]))
         for method, axes in zip(samplers, column, strict=True):
-            shares = own[own["method"] == method].pivot_table(
-                index="chain", columns="labelling", values="share", fill_value=0.0
-            )
-            _bars(axes, shares.reindex(columns=labellings, fill_value=0.0))
+            here = own[own["method"] == method]
+            shares = here.pivot_table(index="chain", columns="labelling", values="share")
+            _bars(axes, shares.reindex(columns=labellings).fillna(0.0))
         column[0].set_title(groups(results.design)[name], fontsize=6)
+    chains = int(rows["chain"].max()) + 1
+    panels[0, 0].set_ylim(chains + 0.6, 0.4)
+    panels[0, 0].set_yticks(range(1, chains + 1))
     for method, axes in zip(samplers, panels[:, 0], strict=True):
         axes.set_ylabel(f"{METHODS[method].label}\nchain")
     figure.supxlabel("Share of the chain's draws", fontsize=7)
@@ -130,9 +132,7 @@ def _bars(axes: Axes, shares: pd.DataFrame) -> None:
         left += share
     axes.set_xlim(0, 1)
     axes.set_xticks([0, 0.5, 1], ["0", "½", "1"])
-    axes.set_yticks(shares.index + 1)
     axes.tick_params(axis="y", length=0)
-    axes.set_ylim(shares.index.max() + 1.6, 0.4)
 
 
 def barrier(results: Results) -> Figure:

@@ -22,7 +22,7 @@ KEYS = ["scenario", "replicate", "method"]
 NO_DRAWS = "This design keeps no draws of NUTS."
 MARKERS = ("o", "s", "^", "D", "v", "P")
 POINTS = 800  # draws in a panel, more than which hide one another
-OBSERVATIONS = 400  # points of the data along an axis
+ALONG = 400  # points along an axis, and observations at most
 
 
 class Kept(NamedTuple):
@@ -107,7 +107,8 @@ def allocation(results: Results) -> Figure:
     panels = figure.subplots(1, len(chosen), squeeze=False, sharey=True)[0]
     for axes, fit in zip(panels, chosen, strict=True):
         k = fit.draws.shape[-1]
-        points, _ = condensed(fit.x, OBSERVATIONS)
+        points = np.linspace(fit.x.min(), fit.x.max(), ALONG)
+        seen, _ = condensed(fit.x, ALONG)
         as_sampled = np.broadcast_to(np.arange(k), (*fit.draws.shape[:2], k))
         for order, line in ((as_sampled, (0, (1, 1))), (relabelling(fit), "solid")):
             for j, share in enumerate(mean_responsibilities(fit.draws, points, order)):
@@ -115,11 +116,11 @@ def allocation(results: Results) -> Figure:
                 color = COMPONENTS[j % len(COMPONENTS)]
                 axes.plot(points, share, color=color, ls=line, label=label)
         axes.axhline(1.0 / k, color=GREY, lw=0.6, zorder=0)
-        axes.plot(points, np.full(points.size, -0.05), "|", color="black", ms=3, mew=0.3)
+        axes.plot(seen, np.full(seen.size, -0.05), "|", color="black", ms=3, mew=0.3)
         axes.set_title(f"{fit.name}: {fit.row['verdict']}")
         axes.set_xlabel("Observation")
-    panels[-1].plot([], [], color="black", ls=(0, (1, 1)), label="as sampled")
-    panels[-1].plot([], [], color="black", ls="solid", label="relabelled")
+    panels[-1].plot([], [], color=GREY, ls=(0, (1, 1)), label="as sampled")
+    panels[-1].plot([], [], color=GREY, ls="solid", label="relabelled")
     panels[0].set_ylabel("Mean responsibility")
     legend_above(figure)
     return figure

@@ -300,6 +300,18 @@ def test_examples_go_from_most_switches_to_none():
     assert examples(known) == []
 
 
+def test_labellings_are_drawn_where_a_setting_lacks_a_sampler():
+    study = results("no grid")
+    rows = study.occupancy
+    alone = rows[(rows["scenario"] != "tails") | (rows["method"] == "nuts")]
+    exhibit = next(e for e in FIGURES if e.name == "occupancy")
+    figure = exhibit.make(replace(study, occupancy=alone))
+    figure.draw_without_rendering()
+    drawn = {axes.get_title(): len(axes.patches) for axes in figure.axes if axes.get_title()}
+    assert drawn == {"named": 4, "tails": 4, "faithful": 4}
+    assert sorted(len(axes.patches) for axes in figure.axes) == [0, 4, 4, 4, 4, 4]
+
+
 def test_kept_draws_and_their_data_are_those_of_the_fit():
     study = results("no grid")
     fit = examples(study)[0]

@@ -102,3 +102,4 @@ def test_the_mcse_of_a_median_is_maritz_and_jarretts():
     few = measures.median(np.array([3.0, np.nan, 1.0]))
     assert (few.value, few.r) == (2.0, 2)
     assert np.isnan(few.mcse)
+    assert measures.median(np.full(5, 0.1)) == (0.1, 0.0, 5)
