@@ -140,8 +140,8 @@ def mean_responsibilities(draws: Floats, x: Floats, permutations: Permutations) 
 
 def examples(results: Results) -> list[Kept]:
     """NUTS fits whose draws are kept, one of each sort that there is: the one with most switches;
-    of two components and of more, the design's first whose chains sit in different labellings
-    without a switch; the first whose chains all sit in the same."""
+    of two components and of more, one whose chains sit in different labellings without a switch;
+    one whose chains all sit in the same. The design's first, of verdict "labels only" if any."""
     kept = results.draws.loc[results.draws["method"] == "nuts", KEYS].drop_duplicates()
     fits = switchable(results).merge(kept, on=KEYS)
     if fits.empty:
@@ -150,6 +150,8 @@ def examples(results: Results) -> list[Kept]:
     two = fits["scenario"].map(sizes) == 2
     still = fits["switches"] == 0
     apart = still & (fits["labellings"] > 1)
+    fits = fits.sort_values("verdict", key=lambda word: word != "labels only", kind="stable")
+    two, still, apart = (mask[fits.index] for mask in (two, still, apart))
     rows = [
         fits[~still].sort_values("switches", ascending=False, kind="stable"),
         fits[apart & two],

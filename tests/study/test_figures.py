@@ -288,6 +288,7 @@ def test_examples_go_from_most_switches_to_none():
     first = labels[(labels["method"] == "nuts") & (labels["replicate"] == 0)].index[:5]
     labels.loc[first[1], "switches"] = 9
     labels.loc[first[2:], "switches"] = 0
+    labels.loc[first[0], ["switches", "verdict"]] = 0, "does not mix"  # though it comes first
     labels.loc[first[4], "labellings"] = 1
     three = labels.loc[first[3], "scenario"]
     fits = study.fits.assign(k=study.fits["k"].mask(study.fits["scenario"] == three, 3))
