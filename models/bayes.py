@@ -7,6 +7,7 @@ that nothing loads PyMC that does not sample. Results come out in data units.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import cycle, islice, permutations
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -175,14 +176,15 @@ def nuts(
 ) -> Solution:
     """Posterior means and sds by NUTS under the exchangeable prior, relabelled by the means.
 
-    Each chain starts near `start` with its components in a random order. Each draw's components
-    are put in the order of its means by one permutation, unless known parameters or a prior whose
-    means differ tell them apart: then labels are left as sampled, and chains start in the order
-    that this prior likes best. Converged: over these parameters rank-normalised split R-hat below
-    MAX_RHAT and bulk ESS above MIN_ESS, and no divergence after warm-up. The draws depend on
-    rng alone, not on cores. Solution.draws: a DataTree with `posterior` (weights, means, sds by
-    chain, draw and component; data units; labels as sampled) and `sample_stats` (`lp` is of the
-    standardised data, Jacobian in). prior: default Prior.default(data, k).
+    Each chain starts near `start`, its components numbered in an order of the chain's own, so
+    that the chains start from as many labellings as there are (see `labellings`). Each draw's
+    components are put in the order of its means by one permutation, unless known parameters or a
+    prior whose means differ tell them apart: then labels are left as sampled, and chains start in
+    the order that this prior likes best. Converged: over these parameters rank-normalised split
+    R-hat below MAX_RHAT and bulk ESS above MIN_ESS, and no divergence after warm-up. The draws
+    depend on rng alone, not on cores. Solution.draws: a DataTree with `posterior` (weights, means,
+    sds by chain, draw and component; data units; labels as sampled) and `sample_stats` (`lp` is of
+    the standardised data, Jacobian in). prior: default Prior.default(data, k).
     """
     posterior = _posterior(data, model, prior, likelihood)
     return _sample(posterior, start, rng, draws, tune, chains, cores, target_accept)
@@ -248,6 +250,9 @@ def _sample(
     )
     points, stats = _arrays(trace)
     sampled = np.stack(posterior.parameters(points[:, tune:]), axis=2)
+    if posterior.exchangeable and not posterior.ordered:
+        orders = labellings(chains, posterior.model.k, rng)
+        sampled = np.take_along_axis(sampled, orders[:, None, None, :], axis=-1)
     kept = {name: values[:, tune:] for name, values in stats.items()}
     ordered = draws_by_mean(sampled) if posterior.exchangeable else sampled
     found = diagnose(ordered, kept["diverging"])
@@ -284,21 +289,23 @@ def _arrays(trace: Any) -> tuple[Floats, dict[str, NDArray[Any]]]:
 
 
 def starting_points(posterior: Posterior, start: Mixture) -> Callable[[int], Floats]:
-    """A chain's starting point (d,) by its seed: `start`, components permuted, and jitter."""
+    """A chain's starting point (d,) by its seed: `start` and jitter."""
+    centre = posterior.point(start.by_mean() if posterior.ordered else posterior.oriented(start))
 
     def point(seed: int) -> Floats:
-        rng = np.random.default_rng(seed)
-        mixture = start
-        if posterior.ordered:
-            mixture = start.by_mean()
-        elif posterior.exchangeable:
-            mixture = start.permuted(rng.permutation(start.k))
-        else:
-            mixture = posterior.oriented(start)
-        centre = posterior.point(mixture)
-        return centre + JITTER * rng.standard_normal(centre.size)
+        return centre + JITTER * np.random.default_rng(seed).standard_normal(centre.size)
 
     return point
+
+
+def labellings(chains: int, k: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """(chains, K): the order in which each chain numbers the components, spread evenly.
+
+    No labelling twice before each of the K! has come once: of two components, half of the chains
+    have each. An exchangeable posterior is the same function whatever the numbering, so that a
+    chain numbered otherwise is one that starts in another labelling.
+    """
+    return np.array(list(islice(cycle(permutations(rng.permutation(k))), chains)))
 
 
 def diagnose(parameters: Floats, diverging: NDArray[np.bool_]) -> dict[str, float]:

@@ -2,8 +2,9 @@
 
 Rows come in kinds, each a table: fits (one row a fit), estimates (one a parameter of a fit),
 intervals (one a quantity and kind of interval) and losses of some replicates, labels (one a NUTS
-fit), draws, and timings, which alone may differ between two runs. A fit that goes wrong is a row
-with its status.
+fit), occupancy (one a chain of it and labelling), draws (one a component of a kept draw), barriers
+(one a data set that NUTS fits), and timings, which alone may differ between two runs. A fit that
+goes wrong is a row with its status.
 """
 
 from __future__ import annotations
@@ -30,9 +31,19 @@ from study.simulate import data_set, generator
 from study.uncertainty import PARAMETERS
 from study.uncertainty import rows as interval_rows
 
+# What `labels.judge` may say of a fit whose components nothing known tells apart.
+EXCHANGEABLE_WORDS = ("mixes", "labels only", "modes overlap", "does not mix")
+
+# Relabellings whose agreement with Stephens' a NUTS fit is asked for.
+AGREEMENTS = (
+    *("ecr", "ecr_iterative_1", "pra", "data_based"),
+    *("order_by_weights", "order_by_means", "order_by_sds"),
+)
+
 # The columns of each kind of row, in order, so that a table's bytes do not depend on how the work
 # was cut into chunks.
-_KEY = {"scenario": "string", "replicate": "int64", "method": "string"}
+_DATA = {"scenario": "string", "replicate": "int64"}
+_KEY = _DATA | {"method": "string"}
 SCHEMA: dict[str, dict[str, str]] = {
     "fits": _KEY
     | {"n": "float64", "k": "int64", "status": "string", "message": "string"}
@@ -49,9 +60,18 @@ SCHEMA: dict[str, dict[str, str]] = {
     | dict.fromkeys(("truth", "estimate", "se", "lower", "upper"), "float64"),
     "losses": _KEY | dict.fromkeys(Losses._fields, "float64"),
     "labels": _KEY
-    | dict.fromkeys(("rhat_raw", "rhat_relabelled", "rhat_invariant"), "float64")
-    | dict.fromkeys(("ess_raw", "ess_relabelled", "ess_invariant", "largest_share"), "float64")
+    | {"verdict": "string"}
+    | {
+        f"{number}_{which}": "float64"
+        for number in ("rhat", "ess", "ess_tail")
+        for which in ("raw", "relabelled", "invariant")
+    }
+    | dict.fromkeys(("nested_rhat", "near_ties", "chain_distance", "imbalance"), "float64")
+    | dict.fromkeys(("largest_share", "bfmi", "at_max_depth"), "float64")
+    | {f"agreement_{name}": "float64" for name in AGREEMENTS}
     | dict.fromkeys(("switches", "labellings", "divergences", "draws"), "int64"),
+    "occupancy": _KEY | {"chain": "int64", "labelling": "string", "share": "float64"},
+    "barriers": _DATA | {"barrier": "float64"},
     "draws": _KEY
     | dict.fromkeys(("chain", "draw", "component"), "int64")
     | dict.fromkeys(PARAMETERS, "float64"),
@@ -70,6 +90,8 @@ class Rows:
     losses: list[dict[str, Any]] = field(default_factory=list)
     timings: list[dict[str, Any]] = field(default_factory=list)
     labels: list[dict[str, Any]] = field(default_factory=list)
+    occupancy: list[dict[str, Any]] = field(default_factory=list)
+    barriers: list[dict[str, Any]] = field(default_factory=list)
     draws: list[pd.DataFrame] = field(default_factory=list)
 
 
@@ -85,10 +107,11 @@ def frames(rows: Rows) -> dict[str, pd.DataFrame]:
 
 def gather(design: Design, kind: str, files: Sequence[Path]) -> pd.DataFrame:
     """The rows of one kind from all chunks, by scenario, replicate and method in their order."""
+    by = [name for name in _KEY if name in SCHEMA[kind]]
     table = pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
     place = {name: i for i, name in enumerate([*design.unit_names(), *METHODS])}
     order = table.sort_values(
-        ["scenario", "replicate", "method"],
+        by,
         key=lambda c: c if c.name == "replicate" else c.map(place),
         kind="stable",
     )
@@ -176,9 +199,13 @@ def fit_chunk(design: Design, chunk: Chunk, say: Callable[[str], None] = lambda 
             if result.draws is not None:
                 from study.labels import diagnose  # brings ArviZ, a second that only NUTS needs
 
-                rows.labels.append({**key, **diagnose(result)})
+                diagnosis = diagnose(result, x)
+                rows.labels.append({**key, **diagnosis.row})
+                rows.occupancy.extend({**key, **row} for row in diagnosis.occupancy)
                 if replicate < design.keep_draws:
                     rows.draws.append(_draws(key, result))
+        if "nuts" in methods and unit.model.k == 2 and unit.model.build().exchangeable:
+            rows.barriers.append(_barrier(unit, replicate, x))
         now = time.perf_counter()
         if now - said > 10 or replicate == chunk.last - 1:
             done = replicate + 1 - chunk.first
@@ -188,6 +215,18 @@ def fit_chunk(design: Design, chunk: Chunk, say: Callable[[str], None] = lambda 
             )
             said = now
     return rows
+
+
+def _barrier(unit: Scenario | DataSet, replicate: int, x: Floats) -> dict[str, Any]:
+    """The barrier between the labellings, from the best of three ends of Newton's method."""
+    from study.labels import barrier
+
+    model = unit.model.build()
+    best = fit("newton", x, model, starts=3)
+    height = np.nan
+    if best.status == "ok" and best.mixture is not None:
+        height = barrier(as_data(x, None, model), model, best.mixture)
+    return {"scenario": unit.name, "replicate": replicate, "barrier": height}
 
 
 def _fit_row(result: Fit, start: Start) -> dict[str, Any]:

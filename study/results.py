@@ -29,6 +29,8 @@ class Results:
     intervals: pd.DataFrame
     losses: pd.DataFrame
     labels: pd.DataFrame
+    occupancy: pd.DataFrame
+    barriers: pd.DataFrame
     timings: pd.DataFrame
     draws: pd.DataFrame
     reaches: pd.DataFrame

@@ -18,7 +18,7 @@ import pandas as pd
 
 from models import METHODS
 from models.mixture import Floats
-from study import convergence_tables, measures, remedy_tables, uniformity
+from study import convergence_tables, label_tables, measures, remedy_tables, uniformity
 from study import guide as guides
 from study.exhibit import Exhibit
 from study.measures import Measure
@@ -183,18 +183,6 @@ def timings(results: Results) -> pd.DataFrame:
     return sorted_rows(results, table.reset_index())
 
 
-def label_switching(results: Results) -> pd.DataFrame:
-    """Medians over fits of R-hat and ESS before and after relabelling, and switches, NUTS only."""
-    columns = [c for c in results.labels if c not in ("scenario", "replicate", "method")]
-    groups = results.labels.groupby(["scenario", "method"])
-    table = groups[columns].median()
-    table.insert(0, "R", groups.size())
-    table.insert(1, "fits_with_switches", groups["switches"].agg(lambda s: float((s > 0).mean())))
-    p, r = table["fits_with_switches"], table["R"]
-    table.insert(2, "fits_with_switches_mcse", np.sqrt(p * (1 - p) / r))
-    return sorted_rows(results, table.reset_index())
-
-
 def calibration(results: Results) -> pd.DataFrame:
     """Are the ranks of the calibration uniform? By sampler and quantity, with the exact p-value.
 
@@ -288,7 +276,16 @@ TABLES: tuple[Exhibit[Results, pd.DataFrame], ...] = (
     Exhibit("starts", "Starts needed", "Optimisation", convergence_tables.starts),
     Exhibit("failures", "Fits by status", "Optimisation", failures),
     Exhibit("optimisation", "Gap, certificates, iterations", "Optimisation", optimisation),
-    Exhibit("labels", "Label switching", "Label switching", label_switching),
+    Exhibit("labels", "Label switching", "Label switching", label_tables.label_switching),
+    Exhibit(
+        "label-verdicts", "Verdicts on the chains", "Label switching", label_tables.label_verdicts
+    ),
+    Exhibit(
+        "label-algorithms",
+        "Agreement of relabellings",
+        "Label switching",
+        label_tables.label_algorithms,
+    ),
     Exhibit("calibration", "Ranks of the calibration", "Calibration", calibration),
     Exhibit("calibration-chains", "Chains of the calibration", "Calibration", calibration_chains),
     Exhibit("remedies", "What remedies answer", "Label switching", remedy_tables.remedies),

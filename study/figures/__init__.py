@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from study.benchmark_tables import Measured
 from study.exhibit import Exhibit
-from study.figures import convergence, performance, remedies, uncertainty
+from study.figures import convergence, labels, performance, remedies, uncertainty
 from study.figures.calibration import calibration
 from study.figures.estimates import bias, coverage, coverage_weight, densities, rmse
 from study.figures.fitted import fitted_densities
@@ -21,7 +21,7 @@ from study.figures.optimisation import effort, gap, seconds
 from study.figures.overview import overview
 from study.figures.scaling import scaling
 from study.figures.style import STYLE, styled
-from study.figures.switching import rhat, traces
+from study.figures.switching import allocation, joint_means, traces
 from study.results import Results
 
 FIGURES: tuple[Exhibit[Results, Figure], ...] = (
@@ -47,7 +47,11 @@ FIGURES: tuple[Exhibit[Results, Figure], ...] = (
     Exhibit("gap", "Gap to the best log-likelihood", "Optimisation", styled(gap)),
     Exhibit("effort", "Passes over the data", "Optimisation", styled(effort)),
     Exhibit("traces", "Means as sampled and relabelled", "Label switching", styled(traces)),
-    Exhibit("rhat", "R-hat and relabelling", "Label switching", styled(rhat)),
+    Exhibit("joint-means", "Joint draws of two means", "Label switching", styled(joint_means)),
+    Exhibit("allocation", "Allocation probabilities", "Label switching", styled(allocation)),
+    Exhibit("occupancy", "Labellings by chain", "Label switching", styled(labels.occupancy)),
+    Exhibit("rhat", "R-hat and relabelling", "Label switching", styled(labels.rhat)),
+    Exhibit("barrier", "Switching and the barrier", "Label switching", styled(labels.barrier)),
     Exhibit("calibration-bands", "Ranks against uniform", "Calibration", styled(calibration)),
     Exhibit("remedies-bias", "Bias by remedy", "Label switching", styled(remedies.remedies)),
     Exhibit("warning-rates", "Warnings and answers", "Label switching", styled(remedies.warnings)),

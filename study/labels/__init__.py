@@ -26,19 +26,17 @@ from study.labels.algorithms import (
     to_mixture,
 )
 from study.labels.assignment import assign, invert
-from study.labels.barrier import barrier
+from study.labels.barrier import barrier, ridge
+from study.labels.fits import NOT_EXCHANGEABLE, Diagnosis, condensed, diagnose
+from study.labels.mixing import Convergence, convergence, nested_rhat
 from study.labels.switching import (
-    Convergence,
     Sampler,
     Verdict,
     chain_distance,
-    convergence,
-    diagnose,
     imbalance,
     invariants,
     judge,
     near_ties,
-    nested_rhat,
     occupancy,
     sampler_numbers,
     switches,
@@ -47,7 +45,9 @@ from study.labels.tree import component_draws, relabel
 
 __all__ = [
     "ALGORITHMS",
+    "NOT_EXCHANGEABLE",
     "Convergence",
+    "Diagnosis",
     "Relabelling",
     "Sampler",
     "Verdict",
@@ -57,6 +57,7 @@ __all__ = [
     "barrier",
     "chain_distance",
     "component_draws",
+    "condensed",
     "convergence",
     "data_based",
     "diagnose",
@@ -76,6 +77,7 @@ __all__ = [
     "pra",
     "relabel",
     "relabel_by_all",
+    "ridge",
     "sampler_numbers",
     "stephens",
     "switches",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from scipy.optimize import minimize
 
@@ -15,47 +17,49 @@ from models.problem import Data
 LEAST_RATIO = 0.02
 LEAST_COUNT = 5.0
 
+type Parameter = Literal["means", "sds"]
+
 
 def barrier(data: Data, model: MixtureModel, best: Mixture) -> float:
-    """The log-likelihood at `best` less its supremum over equal means, in nats.
+    """The log-likelihood at `best` less that of the lower of the two ridges, in nats.
 
-    Every path from one labelling to the other crosses mean_1 = mean_2, and so has to fall by at
-    least this much; where the sds tell the components apart it falls by more, at equal sds. The
-    supremum is over regular mixtures (see LEAST_RATIO), by L-BFGS-B with the closed-form
-    score from several ratios of the sds. ValueError unless the model has two components that
-    nothing known tells apart.
+    Every path from one labelling to the other crosses mean_1 = mean_2 and, where they are free,
+    sd_1 = sd_2, and so falls by at least as much as the lower ridge lies below the maximum. Where
+    components differ in their sds alone, it is the second that keeps the labellings apart.
+    ValueError unless the model has two components that nothing known tells apart.
     """
-    if model.k != 2 or not model.exchangeable:
-        raise ValueError(
-            f"model: has k = {model.k}, means {model.means}, sds {model.sds}; the barrier is of "
-            "two components that nothing known tells apart"
-        )
-    return data.moments(best).loglik - _ridge(data, model, best)
+    ridges = [ridge(data, model, best, parameter) for parameter in _free(model)]
+    return data.moments(best).loglik - min(ridges)
 
 
-def _ridge(data: Data, model: MixtureModel, best: Mixture) -> float:
-    """The supremum of the log-likelihood over equal means, at least that of one component."""
+def ridge(data: Data, model: MixtureModel, best: Mixture, parameter: Parameter) -> float:
+    """The supremum of the log-likelihood where both components have the same mean or sd, in nats.
+
+    Over regular mixtures (see LEAST_RATIO), one component among them, by L-BFGS-B with the
+    closed-form score from `best` and from several mixtures that differ in the other parameter.
+    """
     objective = Objective(data, model)
-    # theta = merge @ phi: coordinates 1 and 2, the means, are one. They share unit and origin.
-    merge = np.delete(np.eye(model.n_free), 2, axis=1)
-    merge[2, 1] = 1.0
+    first = _free(model)[parameter]
+    # theta = merge @ phi: of two coordinates that share unit and origin, one is left.
+    merge = np.delete(np.eye(model.n_free), first + 1, axis=1)
+    merge[first + 1, first] = 1.0
     bounds = objective.bounds()
-    del bounds[2]
+    del bounds[first + 1]
 
     def value_and_gradient(phi: Floats) -> tuple[float, Floats]:
         value, gradient = objective.value_and_gradient(merge @ phi)
         return value, merge.T @ gradient
 
-    highest = -np.inf
-    for start in _starts(data, best):
+    highest = data.moments(_one_component(data, model)).loglik
+    for start in _starts(data, best, parameter):
         theta = objective.theta(model.admit(start))
         found = minimize(
             value_and_gradient,
-            np.delete(theta, 2),
+            np.delete(theta, first + 1),
             jac=True,
             method="L-BFGS-B",
             bounds=bounds,
-            options={"gtol": 1e-9, "ftol": 0.0, "maxiter": 1000},
+            options={"gtol": 1e-9, "ftol": 1e-13, "maxiter": 1000},
         )
         end = objective.mixture(merge @ found.x)
         if _regular(end, data):
@@ -63,14 +67,48 @@ def _ridge(data: Data, model: MixtureModel, best: Mixture) -> float:
     return highest
 
 
-def _starts(data: Data, best: Mixture) -> list[Mixture]:
-    """Equal means with the sds of `best`, several ratios of the sds, and one component twice."""
-    mean, sd = np.full(2, data.mean), data.sd
+def _free(model: MixtureModel) -> dict[Parameter, int]:
+    """The place of the first component's coordinate among the free ones, by parameter."""
+    if model.k != 2 or not model.exchangeable:
+        raise ValueError(
+            f"model: has k = {model.k}, means {model.means}, sds {model.sds}; the barrier is of "
+            "two components that nothing known tells apart"
+        )
+    found: dict[Parameter, int] = {}
+    if model.means is None:
+        found["means"] = 1
+    if model.n_free_sds == 2:
+        found["sds"] = model.n_free - 2
+    return found
+
+
+def _one_component(data: Data, model: MixtureModel) -> Mixture:
+    """A single normal, written as two that are the same."""
+    mean, sd = np.full(2, data.mean), np.full(2, data.sd)
+    return model.admit(Mixture.trusted(np.array([0.5, 0.5]), mean, sd))
+
+
+def _starts(data: Data, best: Mixture, parameter: Parameter) -> list[Mixture]:
+    """Equal means, with the sds of `best` and several ratios; or equal sds, and means likewise."""
+    mean, sd = data.mean, data.sd
+    if parameter == "means":
+        return [
+            Mixture.trusted(best.weights, np.full(2, mean), best.sds),
+            *(
+                Mixture.trusted(np.array([w, 1.0 - w]), np.full(2, mean), sd * np.array([1, ratio]))
+                for ratio in (1.5, 4.0)
+                for w in (0.3, 0.7)
+            ),
+        ]
+    pooled = np.sqrt(best.weights @ best.sds**2)
     return [
-        Mixture.trusted(best.weights, mean, best.sds),
+        Mixture.trusted(best.weights, best.means, np.full(2, pooled)),
         *(
-            Mixture.trusted(np.array([w, 1.0 - w]), mean, sd * np.array([1.0, ratio]))
-            for ratio in (1.0, 2.0, 4.0)
+            Mixture.trusted(
+                np.array([w, 1.0 - w]),
+                mean + sd * np.array([w - 1.0, w]) * 1.8,  # the data's mean stays
+                np.full(2, 0.6 * sd),
+            )
             for w in (0.2, 0.5, 0.8)
         ),
     ]
@@ -80,4 +118,5 @@ def _regular(mixture: Mixture, data: Data) -> bool:
     """Whether both components are regular, or both are the same one."""
     counts = data.n * mixture.weights
     ratio = mixture.sds.min() / mixture.sds.max()
-    return bool(ratio > 0.999 or (ratio >= LEAST_RATIO and counts.min() >= LEAST_COUNT))
+    same = ratio > 0.999 and np.ptp(mixture.means) < 1e-3 * data.sd
+    return bool(same or (ratio >= LEAST_RATIO and counts.min() >= LEAST_COUNT))

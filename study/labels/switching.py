@@ -8,17 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import factorial
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import xarray as xr
 from arviz_stats.base import array_stats
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri
-from scipy.stats import rankdata
 
-from models import Fit, MixtureModel
-from models.bayes import MAX_RHAT, MIN_ESS
+from models import Mixture, MixtureModel
 from models.methods import as_data
 from models.mixture import LOG_2PI, Floats
 from study.labels import passes
@@ -31,12 +28,11 @@ from study.labels.algorithms import (
     ecr,
     ecr_iterative_1,
     ordering,
-    pivot_of,
     pra,
     stephens,
 )
 from study.labels.assignment import Permutations
-from study.labels.tree import component_draws
+from study.labels.mixing import Convergence, convergence
 
 type Word = Literal["mixes", "labels only", "does not mix", "modes overlap"]
 
@@ -53,23 +49,6 @@ MAX_DOUBTFUL = 0.05
 
 # Levels of the data at which the predictive density is watched.
 GRID = (0.05, 0.25, 0.5, 0.75, 0.95)
-
-
-class Convergence(NamedTuple):
-    """The worst over some quantities: rank-normalised split R-hat, bulk ESS, tail ESS.
-
-    All NaN if none of them varies.
-    """
-
-    rhat: float
-    ess_bulk: float
-    ess_tail: float
-
-    @property
-    def good(self) -> bool:
-        """R-hat below MAX_RHAT, both ESS above MIN_ESS (Vehtari et al. 2021); True if all NaN."""
-        bad = self.rhat >= MAX_RHAT or self.ess_bulk <= MIN_ESS or self.ess_tail <= MIN_ESS
-        return not bad
 
 
 class Sampler(NamedTuple):
@@ -145,7 +124,8 @@ def judge(
     watched = invariants(draws, x, counts)
     if log_posterior is not None:
         watched["log posterior"] = np.asarray(log_posterior, dtype=float)
-    pivot = pivot_of(draws, x, counts)
+    best = draws.reshape(-1, *draws.shape[2:])[np.argmax(watched["loglik"])]
+    pivot = Mixture.of_rows(best.copy()).by_mean().as_rows()
     chosen = stephens(draws, x, counts, pivot=pivot)
     others = {
         "ECR": ecr(draws, x, counts, pivot=pivot),
@@ -154,12 +134,12 @@ def judge(
         "data-based": data_based(draws, x, counts, pivot=pivot),
     }
     disagreement = {name: 1.0 - _agreement(chosen, other) for name, other in others.items()}
-    raw, relabelled = (
-        convergence(values.reshape(*values.shape[:2], -1))
-        for values in (draws, chosen.apply(draws))
-    )
+    raw = convergence(parameters(draws))
+    moved = np.ptp(chosen.permutations, axis=(0, 1)).any()
+    relabelled = convergence(parameters(chosen.apply(draws))) if moved else raw
     quantities = np.stack(list(watched.values()), axis=-1)
-    invariant = convergence(quantities)
+    labellings, shares = occupancy(chosen.permutations)
+    invariant = convergence(quantities, shares.argmax(axis=1))
     ties = near_ties(chosen.margins)
     # ECR's allocations say little where components overlap, whether or not their labels do.
     doubtful = max(ties, disagreement["PRA"], disagreement["data-based"])
@@ -172,14 +152,12 @@ def judge(
         word = "does not mix"
     elif not raw.good:
         word = "labels only"
-    labellings, shares = occupancy(chosen.permutations)
-    groups = shares.argmax(axis=1)
     return Verdict(
         word,
         raw,
         relabelled,
         invariant,
-        float(np.fmax.reduce([nested_rhat(v, groups) for v in np.moveaxis(quantities, -1, 0)])),
+        invariant.nested_rhat,
         labellings,
         shares,
         imbalance(shares, draws.shape[-1]),
@@ -191,6 +169,13 @@ def judge(
         chosen,
         sampler,
     )
+
+
+def parameters(draws: Floats) -> Floats:
+    """(chains, draws, q): those of draws (chains, draws, 3, K); of two weights the first, for the
+    second is one minus it."""
+    flat = draws.reshape(*draws.shape[:2], -1)
+    return np.delete(flat, 1, axis=-1) if draws.shape[-1] == 2 else flat
 
 
 def switches(permutations: Permutations) -> NDArray[np.intp]:
@@ -248,35 +233,6 @@ def invariants(draws: Floats, x: ArrayLike, counts: ArrayLike | None = None) -> 
     return found
 
 
-def convergence(quantities: Floats) -> Convergence:
-    """The worst of the quantities (chains, draws, q); those that never vary are left out."""
-    varying = quantities[..., np.ptp(quantities, axis=(0, 1)) > 0]
-    if varying.shape[-1] == 0:
-        return Convergence(np.nan, np.nan, np.nan)
-    axes = {"chain_axis": 0, "draw_axis": 1}
-    return Convergence(
-        float(np.max(array_stats.rhat(varying, **axes))),
-        float(np.min(array_stats.ess(varying, **axes))),
-        float(np.min(array_stats.ess(varying, method="tail", prob=0.05, **axes))),
-    )
-
-
-def nested_rhat(values: Floats, superchains: NDArray[np.intp]) -> float:
-    """Nested R-hat of one quantity (chains, draws), rank-normalised, of split chains.
-
-    superchains: (chains,), the group of each chain. Margossian, Hoffman, Sountsov, Riou-Durand,
-    Vehtari and Gelman (2024), Bayesian Analysis, equations 4 to 8, as in ArviZ but for groups of
-    any size. The larger of bulk and folded; NaN for one group, or values that never vary.
-    """
-    if np.unique(superchains).size < 2 or np.ptp(values) == 0:
-        return np.nan
-    half = values.shape[1] // 2
-    split = np.concatenate([values[:, :half], values[:, -half:]])
-    groups = np.tile(superchains, 2)
-    folded = np.abs(split - np.median(split))
-    return max(_nested_rhat(_normal_scores(part), groups) for part in (split, folded))
-
-
 def sampler_numbers(tree: xr.DataTree) -> Sampler:
     """Of `sample_stats` in the ArviZ schema: diverging, reached_max_treedepth and energy."""
     stats = tree["sample_stats"].to_dataset() if "sample_stats" in tree.children else {}
@@ -291,53 +247,7 @@ def sampler_numbers(tree: xr.DataTree) -> Sampler:
     )
 
 
-def diagnose(result: Fit) -> dict[str, Any]:
-    """Label switching in a NUTS fit: R-hat and bulk ESS (worst over parameters) before and after
-    relabelling by mean and of the mixture's mean and variance, which labels cannot touch; switches
-    within chains; the largest share of draws in one labelling; divergences."""
-    raw = component_draws(result.draws)
-    found = ordering(raw).permutations
-    _, shares = occupancy(found)
-    # The last weight is one minus the others, here as in the Fit's own diagnostics.
-    free = np.delete(raw.reshape(*raw.shape[:2], -1), raw.shape[-1] - 1, axis=2)
-    as_sampled = convergence(free)
-    weights, means, sds = np.moveaxis(raw, 2, 0)
-    mean = (weights * means).sum(axis=-1)
-    second = (weights * (means**2 + sds**2)).sum(axis=-1)
-    invariant = convergence(np.stack([mean, second - mean**2], axis=-1))
-    return {
-        "rhat_raw": as_sampled.rhat,
-        "rhat_relabelled": result.diagnostics["rhat"],
-        "rhat_invariant": invariant.rhat,
-        "ess_raw": as_sampled.ess_bulk,
-        "ess_relabelled": result.diagnostics["ess"],
-        "ess_invariant": invariant.ess_bulk,
-        "switches": int(switches(found).sum()),
-        "labellings": len(set(shares.argmax(axis=1).tolist())),
-        "largest_share": float(shares.mean(axis=0).max()),
-        "divergences": int(result.draws["sample_stats"]["diverging"].values.sum()),
-        "draws": int(raw.shape[0] * raw.shape[1]),
-    }
-
-
 def _agreement(chosen: Relabelling, other: Relabelling) -> float:
     """Share of the draws with the same permutation and no tie in the other's."""
     same = agreement(chosen.permutations, other.permutations)
     return min(same, float(np.mean(other.margins > 0)))
-
-
-def _normal_scores(values: Floats) -> Floats:
-    """Ranks to normal scores, Blom's offset (Vehtari et al. 2021, equation 14)."""
-    ranks = rankdata(values).reshape(values.shape)
-    return ndtri((ranks - 0.375) / (values.size + 0.25))
-
-
-def _nested_rhat(values: Floats, groups: NDArray[np.intp]) -> float:
-    means, variances = values.mean(axis=1), values.var(axis=1, ddof=1)
-    centres, within = [], []
-    for group in np.unique(groups):
-        own = means[groups == group]
-        between = own.var(ddof=1) if own.size > 1 else 0.0
-        centres.append(own.mean())
-        within.append(variances[groups == group].mean() + between)
-    return float(np.sqrt(1.0 + np.var(centres, ddof=1) / np.mean(within)))

@@ -52,13 +52,17 @@ SOURCES = {
     "numeric": SHARED + code("models/direct.py"),
     "pymc": SHARED
     + code(
+        "models/direct.py",  # the barrier between labellings starts from Newton's maximum
         "models/bayes.py",
         "models/posterior.py",
         "models/pytensor_op.py",
         *folder("study/labels"),
     ),
 }
-KINDS = ["fits", "estimates", "intervals", "losses", "labels", "draws", "timings"]
+KINDS = [
+    *("fits", "estimates", "intervals", "losses", "labels", "occupancy", "barriers", "draws"),
+    "timings",
+]
 FOLLOWED = ["reaches", "stops", "rates", "optima"]
 RANKS = [f"{OUT}/calibration/{i}-{j}.parquet" for i, j in calibration_chunks(design)]
 COMPARED = ["remedies", "remedy_timings"]

@@ -18,6 +18,7 @@ PRESENTED = (
     "study/remedy_tables.py",
     "study/remedies.py",
     "study/references.py",
+    "study/label_tables.py",
 )
 
 
@@ -56,7 +57,7 @@ for figure in FIGURES:
             f"figure_{figure.name.replace('-', '_')}"
         input:
             ROWS,
-            code(*folder("study/figures")),
+            code(*folder("study/figures"), *folder("study/labels"), "study/simulate.py"),
             code(*PRESENTED, "study/paper.mplstyle"),
         output:
             shown(f"{OUT}/figures/{figure.name}.svg", figure, "figure"),

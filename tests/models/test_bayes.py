@@ -15,6 +15,8 @@ import numpy as np
 import nutpie
 import pytest
 from arviz_stats.base import array_stats
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from models import bayes, fit
@@ -294,6 +296,16 @@ def test_nuts_agrees_with_metropolis():
     np.testing.assert_allclose(found.se.ravel()[1:], draws.std(axis=(0, 1)), rtol=1e-3)
 
 
+@given(st.integers(1, 12), st.integers(1, 5), st.integers(0, 2**32 - 1))
+def test_chains_are_spread_evenly_over_the_labellings(chains, k, seed):
+    found = bayes.labellings(chains, k, np.random.default_rng(seed))
+    assert found.shape == (chains, k)
+    np.testing.assert_array_equal(np.sort(found, axis=1), np.tile(np.arange(k), (chains, 1)))
+    _, times = np.unique(found, axis=0, return_counts=True)
+    assert len(times) == min(chains, math.factorial(k))
+    assert times.max() <= -(-chains // math.factorial(k))
+
+
 def test_nuts_draws_have_all_parameters_in_data_units():
     data = sample(TWO, 300)
     found = bayes.nuts(data, MixtureModel(), TWO, rng(), draws=200, tune=200)
@@ -303,7 +315,7 @@ def test_nuts_draws_have_all_parameters_in_data_units():
     np.testing.assert_allclose(draws[:, :, 0].sum(axis=-1), 1.0, rtol=1e-12)
     assert draws.shape == (4, 200, 3, 2)
     first_is_lower = (draws[:, :, 1, 0] < draws[:, :, 1, 1]).mean(axis=1)
-    assert set(first_is_lower) == {0.0, 1.0}  # the labels differ by chain
+    assert sorted(first_is_lower) == [0.0, 0.0, 1.0, 1.0]  # two chains in each labelling
     stats = found.draws["sample_stats"]
     assert {"diverging", "n_steps", "tree_depth", "energy"} <= set(stats.data_vars)
     assert found.evaluations["gradients"] > stats["n_steps"].sum()

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from models import METHODS
+from models import METHODS, Mixture
 from study import walkthrough
 from study.benchmark_tables import BENCHMARK_TABLES
 from study.convergence import FROM_STARTS, RULES, TARGETS
@@ -18,11 +18,16 @@ from study.exhibit import CAPTIONS
 from study.figures import BENCHMARK_FIGURES, FIGURES, save
 from study.figures.estimates import cells, series, wilson
 from study.figures.fitted import mixture
+from study.figures.labels import crossing
 from study.figures.style import LOOKS, dodge_width, dodged
-from study.figures.switching import examples
+from study.figures.switching import examples, mean_responsibilities
+from study.fitting import EXCHANGEABLE_WORDS as WORDS
 from study.fitting import PARAMETERS
+from study.labels import NOT_EXCHANGEABLE
 from study.results import SCHEMA, Results
+from study.simulate import data_set
 from study.tables import TABLES
+from tests.study.labelled_draws import draws_near, separated
 
 REPLICATES = 4
 GRID = Grid(name="grid", separation=[2, 4], weight=[0.5, 0.1], sd_ratio=[1], n=[100, 500])
@@ -133,11 +138,22 @@ def synthetic(design, replicates=None, draws=60):
                 if kind == "posterior" and truth.k > 1:
                     rows["labels"].append(
                         key
+                        | dict.fromkeys(SCHEMA["labels"], 0.9)
+                        | key
+                        | {"verdict": NOT_EXCHANGEABLE if unit is KNOWN else rng.choice(WORDS)}
                         | {"rhat_raw": 1.5, "rhat_relabelled": 1.01, "rhat_invariant": 0.999}
-                        | {"ess_raw": 7, "ess_relabelled": 400, "ess_invariant": 900}
                         | {"largest_share": 0.5, "switches": rng.integers(0, 3)}
                         | {"labellings": rng.integers(1, 3), "divergences": 0, "draws": 4 * draws}
                     )
+                    rows["occupancy"] += [
+                        key | {"chain": chain, "labelling": labelling, "share": 0.5}
+                        for chain in range(2)
+                        for labelling in ("1 2", "2 1")
+                        if unit is not KNOWN
+                    ]
+                    if method == "nuts" and unit is not KNOWN:
+                        barrier = {"barrier": rng.exponential(10.0)}
+                        rows["barriers"].append({**key, **barrier})
                     if replicate == 0:
                         rows["draws"] += _draws(key, truth, draws, rng)
     if design.calibration is not None:
@@ -294,16 +310,71 @@ def test_cells_are_the_grids_alone():
 
 def test_examples_go_from_most_switches_to_none():
     study = synthetic(DESIGNS["grid and data"])
-    labels = study.labels.copy()
-    first = labels[(labels["method"] == "nuts") & (labels["replicate"] == 0)].index[:4]
-    labels["switches"], labels["labellings"] = 5, 2
+    labels = study.labels.assign(verdict="labels only", switches=5, labellings=2)
+    first = labels[(labels["method"] == "nuts") & (labels["replicate"] == 0)].index[:5]
     labels.loc[first[1], "switches"] = 9
-    labels.loc[first[2], "switches"] = 0
-    labels.loc[first[3], ["switches", "labellings"]] = 0, 1
-    found = examples(replace(study, labels=labels))
-    assert list(found["switches"]) == [9, 0, 0]
-    assert list(found["labellings"]) == [2, 2, 1]
-    assert set(found["method"]) == {"nuts"}
+    labels.loc[first[2:], "switches"] = 0
+    labels.loc[first[0], ["switches", "verdict"]] = 0, "does not mix"  # though it comes first
+    labels.loc[first[4], "labellings"] = 1
+    three = labels.loc[first[3], "scenario"]
+    fits = study.fits.assign(k=study.fits["k"].mask(study.fits["scenario"] == three, 3))
+    found = examples(replace(study, labels=labels, fits=fits))
+    rows = [labels.loc[first[place]] for place in (1, 2, 3, 4)]
+    assert [fit.name for fit in found] == [row["scenario"] for row in rows]
+    assert {fit.row["method"] for fit in found} == {"nuts"}
+    assert {fit.draws.shape for fit in found} == {(2, 60, 3, 2)}
+    known = replace(study, labels=labels.assign(verdict=NOT_EXCHANGEABLE), fits=fits)
+    assert examples(known) == []
+
+
+def test_labellings_are_drawn_where_a_setting_lacks_a_sampler():
+    study = results("no grid")
+    rows = study.occupancy
+    alone = rows[(rows["scenario"] != "tails") | (rows["method"] == "nuts")]
+    exhibit = next(e for e in FIGURES if e.name == "occupancy")
+    figure = exhibit.make(replace(study, occupancy=alone))
+    figure.draw_without_rendering()
+    drawn = {axes.get_title(): len(axes.patches) for axes in figure.axes if axes.get_title()}
+    assert drawn == {"named": 4, "tails": 4, "faithful": 4}
+    assert sorted(len(axes.patches) for axes in figure.axes) == [0, 4, 4, 4, 4, 4]
+
+
+def test_kept_draws_and_their_data_are_those_of_the_fit():
+    study = results("no grid")
+    fit = examples(study)[0]
+    rows = study.draws
+    for key in ("scenario", "replicate", "method"):
+        rows = rows[rows[key] == fit.row[key]]
+    one = rows[(rows["chain"] == 1) & (rows["draw"] == 7)].sort_values("component")
+    np.testing.assert_array_equal(fit.draws[1, 7], one[["weight", "mean", "sd"]].to_numpy().T)
+    np.testing.assert_array_equal(fit.x, data_set(study.design, study.design.scenario(fit.name), 0))
+
+
+def test_mean_responsibilities_are_those_of_the_permuted_draws():
+    rng = np.random.default_rng(0)
+    draws = draws_near(separated(3, gap=2.0), rng, (2, 5))
+    order = rng.permuted(np.tile(np.arange(3), (2, 5, 1)), axis=-1)
+    x = np.linspace(-1, 6, 9)
+    expected = np.mean(
+        [
+            Mixture(*draws[c, d][:, order[c, d]]).responsibilities(x)
+            for c in range(2)
+            for d in range(5)
+        ],
+        axis=0,
+    )
+    np.testing.assert_allclose(mean_responsibilities(draws, x, order), expected.T, atol=1e-12)
+
+
+def test_the_energy_of_a_trajectory_exceeds_a_barrier_as_often_as_theory_says():
+    """A million energies of a normal posterior of five parameters, their fall from the mode and
+    the kinetic energy; five Monte Carlo standard errors, missed less than once in 1e6."""
+    rng = np.random.default_rng(0)
+    energy = 0.5 * (rng.standard_normal((10, 1_000_000)) ** 2).sum(axis=0)
+    for height in (1.0, 5.0, 10.0):
+        share = (energy > height).mean()
+        mcse = np.sqrt(share * (1 - share) / energy.size)
+        assert crossing(np.array([height]))[0] == pytest.approx(share / 2, abs=2.5 * mcse)
 
 
 def test_known_parameters_come_from_the_model():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from models import METHODS, Mixture
 from study.design import Chunk, chunks, load
-from study.fitting import SCHEMA, fit_chunk, frames, gather, matching
+from study.fitting import EXCHANGEABLE_WORDS, SCHEMA, fit_chunk, frames, gather, matching
 from tests.models.strategies import mixtures
 
 DESIGN = load("smoke")
@@ -135,6 +135,12 @@ def test_nuts_leaves_draws_and_diagnostics():
     one = found["labels"].iloc[0]
     assert one["draws"] == 200
     assert 0 < one["largest_share"] <= 1
+    assert one["verdict"] in EXCHANGEABLE_WORDS
+    by_chain = found["occupancy"].groupby(["replicate", "chain"])["share"].sum()
+    np.testing.assert_allclose(by_chain, 1.0)
+    assert len(by_chain) == 2 * 4
+    assert found["barriers"]["replicate"].tolist() == [0, 1]
+    assert (found["barriers"]["barrier"] > 0).all()
     weights = found["draws"].groupby(["chain", "draw"])["weight"].sum()
     np.testing.assert_allclose(weights, 1.0, rtol=1e-12)
 

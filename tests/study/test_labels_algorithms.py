@@ -119,6 +119,20 @@ def test_known_permutations_of_separated_components_are_found_by_all(k, seed):
     np.testing.assert_array_equal(found.permutations, back)
 
 
+@given(st.integers(2, 6), st.integers(0, 2**32 - 1))
+@settings(max_examples=15)
+def test_where_all_parameters_differ_every_algorithm_recovers_them(k, seed):
+    """Weights, means and sds are each apart, by 12 sds of the draws or more, and in different
+    orders: up to one relabelling of all draws, every algorithm finds the known permutations."""
+    rng = np.random.default_rng(seed)
+    weights, sds = 1.2 ** rng.permutation(k), 1.2 ** rng.permutation(k)
+    truth = Mixture(weights / weights.sum(), 20.0 * np.arange(k), sds)
+    x, _ = truth.sample(60 * k, rng)
+    draws, back = shuffled(draws_near(truth, rng, spread=0.01), rng)
+    for name, found in labels.relabel_by_all(draws, x).items():
+        assert labels.agreement(found.permutations, back) == 1.0, name
+
+
 @given(st.integers(2, 5), st.integers(0, 2**32 - 1))
 @settings(max_examples=25)
 def test_labels_as_sampled_change_nothing_but_the_permutations(k, seed):

@@ -39,7 +39,19 @@ DESIGN = {
         "options": {"nuts": {"draws": 50, "tune": 50}, "nuts-ordered": {"draws": 50, "tune": 50}},
     },
 }
-ROWS = ("fits", "estimates", "labels", "draws", "reaches", "stops", "rates", "optima", "ranks")
+ROWS = (
+    "fits",
+    "estimates",
+    "labels",
+    "occupancy",
+    "barriers",
+    "draws",
+    "reaches",
+    "stops",
+    "rates",
+    "optima",
+    "ranks",
+)
 
 
 def snakemake(folder, *arguments, **settings):
