@@ -19,6 +19,7 @@ from study.theory import missing_information, quadrature
 EARLY = 0.1  # standard errors from the maximum
 TRUSTED_RATE = 0.995
 COUNTS = (1, 2, 5, 10, 20)  # starts
+RESAMPLES = 200  # of the bootstrap behind a Monte Carlo error
 
 
 def groups(design: Design) -> dict[str, str]:
@@ -37,21 +38,24 @@ def stops(results: Results) -> pd.DataFrame:
     rows = results.stops.assign(group=results.stops["scenario"].map(groups(results.design)))
     found = []
     for (group, rule), part in rows.groupby(["group", "rule"], sort=False):
-        early = measures.proportion((part["distance"] > EARLY).to_numpy().astype(float))
         found.append(
             {
                 "group": group,
                 "rule": rule,
                 "R": len(part),
-                "stopped": part["stopped"].mean(),
-                "iterations": part["iteration"].median(),
-                "gap": part["gap"].median(),
-                "distance": part["distance"].median(),
-                "distance_90": part["distance"].quantile(0.9),
-                "early": early.value,
-                "early_mcse": early.mcse,
             }
         )
+        distance = part["distance"].to_numpy(float)
+        measured = {
+            "stopped": measures.proportion(part["stopped"].to_numpy(float)),
+            "iterations": measures.median(part["iteration"].to_numpy(float)),
+            "gap": measures.median(part["gap"].to_numpy(float)),
+            "distance": measures.median(distance),
+            "distance_90": measures.quantile(distance, 0.9),
+            "early": measures.proportion((distance > EARLY).astype(float)),
+        }
+        for name, measure in measured.items():
+            found[-1] |= {name: measure.value, f"{name}_mcse": measure.mcse}
     return pd.DataFrame(found, columns=None if found else ["group", "rule", "R"])
 
 
@@ -70,14 +74,19 @@ def rates(results: Results) -> pd.DataFrame:
                 "scenario": scenario,
                 "R": len(part),
                 "rate_at_truth": rate_at_truth(results.design.scenario(str(scenario))),
-                "predicted": part["predicted"].median(),
-                "observed": part["observed"].median(),
+                **_median("predicted", part),
+                **_median("observed", part),
                 "R_trusted": len(compared),
                 "largest_error": error.max() if len(compared) else np.nan,
             }
         )
     columns = ["scenario", "R", "rate_at_truth", "predicted", "observed"]
     return sorted_rows(results, pd.DataFrame(found, columns=None if found else columns))
+
+
+def _median(name: str, rows: pd.DataFrame) -> dict[str, float]:
+    found = measures.median(rows[name].to_numpy(float))
+    return {name: found.value, f"{name}_mcse": found.mcse}
 
 
 def rate_at_truth(unit: object) -> float:
@@ -150,20 +159,35 @@ def overtaking(results: Results) -> pd.DataFrame:
     fits = results.fits[results.fits["status"].isin(["ok", "not-converged"])].merge(place)
     fits["passes"] = fits["moments"] + fits["second_moments"] + fits["gradients"]
     keys = ["weight", "sd_ratio", "size"]
-    medians = fits.pivot_table(
-        index=[*keys, "separation"], columns="method", values="passes", aggfunc="median"
-    )
     found = []
-    for method in METHODS:
-        if METHODS[method].kind != "likelihood" or method == "em" or method not in medians:
-            continue
-        ratio = medians["em"] / medians[method]
-        excess = pd.Series(np.log(ratio.to_numpy(float)), index=ratio.index)
-        for key, part in excess.reset_index(name="excess").groupby(keys):
-            at = crossing(part["separation"].to_numpy(float), part["excess"].to_numpy(float))
-            weight, sd_ratio, n = key
+    for key, part in fits.groupby(keys):
+        wide = part.pivot(
+            index=["separation", "replicate"], columns="method", values="passes"
+        ).sort_index()
+        separations = wide.index.get_level_values("separation").unique().to_numpy(float)
+        counts = wide.groupby(level="separation").size().to_numpy()
+        # As they are first, then resampled by data set, whose passes by all methods stay together.
+        rng = np.random.default_rng(0)
+        samples = [np.vstack([np.arange(r), rng.integers(r, size=(RESAMPLES, r))]) for r in counts]
+        ends = np.concatenate([[0], np.cumsum(counts)])
+        for method in METHODS:
+            if METHODS[method].kind != "likelihood" or method == "em" or method not in wide:
+                continue
+            medians = [
+                [
+                    np.nanmedian(wide[name].to_numpy(float)[first:last][rows], axis=1)
+                    for first, last, rows in zip(ends[:-1], ends[1:], samples, strict=True)
+                ]
+                for name in ("em", method)
+            ]
+            excess = np.log(np.array(medians[0]) / np.array(medians[1])).T
+            at = np.array([crossing(separations, y) for y in excess])
+            row = dict(zip(("weight", "sd_ratio", "n"), key, strict=True))
+            error = at[1:].std(ddof=1) if np.isfinite(at).all() else np.nan
             found.append(
-                {"weight": weight, "sd_ratio": sd_ratio, "n": n, "method": method, "separation": at}
+                row
+                | {"method": method, "R": int(counts.min())}
+                | {"separation": at[0], "separation_mcse": error}
             )
     return pd.DataFrame(found)
 
@@ -224,11 +248,27 @@ def starts(results: Results) -> pd.DataFrame:
             if s in by_count:
                 share = measures.mean(by_count[s])
                 row |= {f"p_{s}": share.value, f"p_{s}_mcse": share.mcse}
-        enough = [s for s, p in by_count.items() if p.mean() >= 0.95]
-        row["starts_95"] = float(enough[0]) if enough else np.inf
-        row["passes_95"] = row["starts_95"] * float(part["passes"].mean())
-        found.append(row)
+        spent = part.groupby(["scenario", "replicate"])["passes"].mean().to_numpy(float)
+        found.append(row | _enough(np.stack(list(by_count.values()), axis=1), spent))
     return pd.DataFrame(found, columns=None if found else ["group", "method", "R"])
+
+
+def _enough(chances: Floats, passes: Floats) -> dict[str, float]:
+    """starts_95 and passes_95 with Monte Carlo errors, from data sets resampled.
+
+    chances: (sets, starts), of the best maximum with 1, 2, ... starts. passes: (sets,), of one. An
+    error is NaN where some resample finds no number of starts enough.
+    """
+    r = len(chances)
+    rows = np.vstack([np.arange(r), np.random.default_rng(0).integers(r, size=(RESAMPLES, r))])
+    good = chances[rows].mean(axis=1) >= 0.95
+    starts = np.where(good.any(axis=1), 1.0 + good.argmax(axis=1), np.inf)
+    found = {"starts_95": starts, "passes_95": starts * passes[rows].mean(axis=1)}
+    row: dict[str, float] = {}
+    for name, values in found.items():
+        error = values[1:].std(ddof=1) if np.isfinite(values).all() else np.nan
+        row |= {name: float(values[0]), f"{name}_mcse": float(error)}
+    return row
 
 
 def rule_order() -> list[str]:

@@ -40,17 +40,31 @@ def mean(values: Floats) -> Measure:
 def median(values: Floats) -> Measure:
     """Median over replicates; MCSE by Maritz and Jarrett (1978), JASA 73, 194-196.
 
-    For odd R that is the bootstrap's, whose every resample has a replicate for its median; for
-    even R the same weights, whose parameter is then no whole number. NaN below three.
+    For odd R that is the bootstrap's, whose every resample has a replicate for its median.
+    """
+    return quantile(values, 0.5)
+
+
+def quantile(values: Floats, level: float) -> Measure:
+    """Quantile over replicates; MCSE as that of `median`, NaN below three.
+
+    The bootstrap's weights of the order statistics, whose parameters need be no whole numbers.
     """
     (v,), r = _usable(values)
     if r < 3:
-        return Measure(float(np.median(v)) if r else np.nan, np.nan, r)
-    half = 0.5 * (r + 1)
-    weights = np.diff(betainc(half, half, np.arange(r + 1) / r))
+        return Measure(float(np.quantile(v, level)) if r else np.nan, np.nan, r)
+    below, above = level * (r + 1), (1.0 - level) * (r + 1)
+    weights = np.diff(betainc(below, above, np.arange(r + 1) / r))
     ordered = np.sort(v)
     centre = float(weights @ ordered)
-    return Measure(float(np.median(v)), float(np.sqrt(weights @ (ordered - centre) ** 2)), r)
+    value = float(np.quantile(v, level))
+    return Measure(value, float(np.sqrt(weights @ (ordered - centre) ** 2)), r)
+
+
+def count(events: Floats) -> Measure:
+    """How many replicates have the event (0 or 1); MCSE sqrt(R p(1 - p))."""
+    share, mcse, r = proportion(events)
+    return Measure(share * r, mcse * r, r)
 
 
 def bias(estimates: Floats, truth: Floats | float) -> Measure:

@@ -117,17 +117,14 @@ def guide(results: Results) -> pd.DataFrame:
 
 def failures(results: Results) -> pd.DataFrame:
     """How many fits ended in each status, by scenario and method, zeros included."""
-    counts = (
-        results.fits.groupby(["scenario", "method"])["status"]
-        .value_counts()
-        .unstack(fill_value=0)
-        .reindex(columns=list(STATUSES), fill_value=0)
-    )
-    counts["R"] = counts.sum(axis=1)
-    share = counts["R"] - counts["ok"]
-    counts["not_ok"] = share / counts["R"]
-    counts["not_ok_mcse"] = np.sqrt(counts["not_ok"] * (1 - counts["not_ok"]) / counts["R"])
-    return sorted_rows(results, counts.reset_index())
+    rows = []
+    for (scenario, method), group in results.fits.groupby(["scenario", "method"], sort=False):
+        status = group["status"].to_numpy()
+        found = {name: measures.count((status == name).astype(float)) for name in STATUSES}
+        found["not_ok"] = measures.proportion((status != "ok").astype(float))
+        rows.append({"scenario": scenario, "method": method} | with_errors(found))
+    columns = None if rows else ["scenario", "method", *STATUSES, "not_ok", "R"]
+    return sorted_rows(results, pd.DataFrame(rows, columns=columns))
 
 
 def optimisation(results: Results) -> pd.DataFrame:
@@ -142,6 +139,7 @@ def optimisation(results: Results) -> pd.DataFrame:
         found = {
             "at_best": measures.proportion((behind < 1e-6).astype(float)),
             "mean_gap": measures.mean(behind),
+            "gap_90": measures.quantile(behind, 0.9),
             "says_converged": measures.proportion(group["converged"].to_numpy(dtype=float)),
             "certified": measures.proportion(regular["certified"].to_numpy(dtype=float)),
             "iterations": measures.mean(regular["n_iter"].to_numpy(dtype=float)),
@@ -151,11 +149,7 @@ def optimisation(results: Results) -> pd.DataFrame:
                 )
             ),
         }
-        row: dict[str, object] = {"scenario": scenario, "method": method, "R": len(regular)}
-        row["max_gap"] = behind.max() if behind.size else np.nan
-        for name, measure in found.items():
-            row[name], row[f"{name}_mcse"] = measure.value, measure.mcse
-        rows.append(row)
+        rows.append({"scenario": scenario, "method": method} | with_errors(found))
     return sorted_rows(
         results, pd.DataFrame(rows, columns=None if rows else ["scenario", "method"])
     )
@@ -172,15 +166,29 @@ def timings(results: Results) -> pd.DataFrame:
     timed = timed.merge(base, on=["scenario", "replicate"], how="left")
     timed["ratio"] = timed["seconds"] / timed["base"]
     timed["ess_per_second"] = timed["ess_relabelled"] / timed["seconds"]
-    groups = timed.groupby(["scenario", "method"])
-    table = groups["seconds"].describe()[["count", "25%", "50%", "75%"]]
-    table.columns = pd.Index(["R", "q25", "median", "q75"])
-    table["R"] = table["R"].astype(int)
-    table["ratio"] = groups["ratio"].median()
-    table["compile"] = groups["compile_seconds"].max()
-    table["start"] = groups["start_seconds"].median()
-    table["ess_per_second"] = groups["ess_per_second"].median()
-    return sorted_rows(results, table.reset_index())
+    rows = []
+    for (scenario, method), group in timed.groupby(["scenario", "method"], sort=False):
+        seconds = group["seconds"].to_numpy(float)
+        found = {
+            "q25": measures.quantile(seconds, 0.25),
+            "median": measures.median(seconds),
+            "q75": measures.quantile(seconds, 0.75),
+            "ratio": measures.median(group["ratio"].to_numpy(float)),
+            "start": measures.median(group["start_seconds"].to_numpy(float)),
+            "ess_per_second": measures.median(group["ess_per_second"].to_numpy(float)),
+        }
+        row = {"scenario": scenario, "method": method} | with_errors(found)
+        rows.append(row | {"compile": group["compile_seconds"].max()})
+    columns = None if rows else ["scenario", "method", "q25", "median", "q75", "ratio", "R"]
+    return sorted_rows(results, pd.DataFrame(rows, columns=columns))
+
+
+def with_errors(found: dict[str, Measure]) -> dict[str, float]:
+    """R of the first measure, then each by its name, its Monte Carlo error in NAME_mcse."""
+    row: dict[str, float] = {"R": next(iter(found.values())).r}
+    for name, measure in found.items():
+        row |= {name: measure.value, f"{name}_mcse": measure.mcse}
+    return row
 
 
 def calibration(results: Results) -> pd.DataFrame:

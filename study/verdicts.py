@@ -45,17 +45,17 @@ def with_verdict(results: Results) -> pd.DataFrame:
 def verdicts(results: Results) -> pd.DataFrame:
     """How many fits came to each verdict, by scenario and method, zeros included."""
     fits = with_verdict(results)
-    counts = (
-        fits.groupby(["scenario", "method"])["verdict"]
-        .value_counts()
-        .unstack(fill_value=0)
-        .reindex(columns=list(VERDICTS[::-1]), fill_value=0)
-    )
-    counts.insert(0, "R", counts.sum(axis=1))
-    good = (counts["certified"] + counts["sampled"]) / counts["R"]
-    counts["share_good"] = good
-    counts["share_good_mcse"] = np.sqrt(good * (1.0 - good) / counts["R"])
-    return sorted_rows(results, counts.reset_index())
+    rows: list[dict[str, object]] = []
+    for (scenario, method), group in fits.groupby(["scenario", "method"], sort=False):
+        verdict = group["verdict"].to_numpy()
+        found = {name: measures.count((verdict == name).astype(float)) for name in VERDICTS[::-1]}
+        good = np.isin(verdict, ["certified", "sampled"])
+        found["share_good"] = measures.proportion(good.astype(float))
+        rows.append({"scenario": scenario, "method": method, "R": len(group)})
+        for name, measure in found.items():
+            rows[-1] |= {name: measure.value, f"{name}_mcse": measure.mcse}
+    columns = None if rows else ["scenario", "method", "R", *VERDICTS[::-1], "share_good"]
+    return sorted_rows(results, pd.DataFrame(rows, columns=columns))
 
 
 def claims(results: Results) -> pd.DataFrame:
@@ -80,9 +80,10 @@ def claims(results: Results) -> pd.DataFrame:
                 "wrong": len(group),
                 "share": share.value,
                 "share_mcse": share.mcse,
-                "median_distance": group["distance"].median(),
-                "median_behind": group["behind"].median(),
             }
         )
+        for name in ("distance", "behind"):
+            middle = measures.median(group[name].to_numpy(float))
+            rows[-1] |= {f"median_{name}": middle.value, f"median_{name}_mcse": middle.mcse}
     columns = ["scenario", "method", "verdict", "said_converged", "wrong", "share", "share_mcse"]
     return sorted_rows(results, pd.DataFrame(rows, columns=None if rows else columns))
