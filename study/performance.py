@@ -52,18 +52,21 @@ def performance(results: Results) -> pd.DataFrame:
             bounds[scenario] = _bound(results, scenario)
         limit = bounds[scenario][PARAMETERS.index(key["parameter"]), key["component"] - 1]
         failed = len(here) < totals[scenario]
+        truth = float(here["truth"].iloc[0])
         for cases in ("own", "complete") if failed else ("own",):
             part = here if cases == "own" else here[_within(here, complete)]
             others = part[part["method"] == base].set_index("replicate")["estimate"]
             for method, group in part.groupby("method", sort=False):
                 paired = others.reindex(group["replicate"]).to_numpy()
                 by_name = _of_parameter(group, float(limit), paired if method != base else None)
-                found += _long(key | {"method": method, "cases": cases}, by_name)
+                found += _long(key | {"method": method, "truth": truth, "cases": cases}, by_name)
         for method, group in here.groupby("method", sort=False):
             if len(group) < (r := counts[scenario, method]):
                 every = measures.proportion((np.arange(r) < _held(group).sum()).astype(float))
-                found += _long(key | {"method": method, "cases": "all"}, {"coverage": every})
-    columns = [*PARAMETER, "method", *LONG]
+                found += _long(
+                    key | {"method": method, "truth": truth, "cases": "all"}, {"coverage": every}
+                )
+    columns = [*PARAMETER, "method", "truth", *LONG]
     return sorted_rows(results, pd.DataFrame(found, columns=columns))
 
 
@@ -138,11 +141,12 @@ def intervals(results: Results) -> pd.DataFrame:
     rows = results.intervals.dropna(subset=["truth"])
     found: list[dict[str, Any]] = []
     for place, group in rows.groupby(INTERVAL, sort=False):
-        key: dict[str, Any] = dict(zip(INTERVAL, place, strict=True)) | {"cases": "own"}
+        truth = float(group["truth"].iloc[0])
+        key: dict[str, Any] = dict(zip(INTERVAL, place, strict=True))
+        key |= {"truth": truth, "cases": "own"}
         estimate, se, lower, upper = (
             group[name].to_numpy() for name in ("estimate", "se", "lower", "upper")
         )
-        truth = float(group["truth"].iloc[0])
         by_name = {
             "coverage": measures.coverage(lower, upper, truth),
             "bias_eliminated_coverage": measures.bias_eliminated_coverage(lower, upper, estimate),
@@ -154,7 +158,7 @@ def intervals(results: Results) -> pd.DataFrame:
         if by_name["coverage"].r < len(group):
             every = measures.proportion(_held(group).astype(float))
             found += _long(key | {"cases": "all"}, {"coverage": every})
-    table = pd.DataFrame(found, columns=[*INTERVAL, *LONG])
+    table = pd.DataFrame(found, columns=[*INTERVAL, "truth", *LONG])
     places = {
         "scenario": results.scenario_order,
         "quantity": list(dict.fromkeys(rows["quantity"])),

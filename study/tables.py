@@ -66,7 +66,7 @@ def complete(results: Results) -> pd.DataFrame:
 
 def _all_cases(long: pd.DataFrame) -> pd.DataFrame:
     """Coverage over all replicates, in columns all_coverage, all_coverage_mcse and all_R."""
-    every = with_one_r(wide(long, ["coverage"], "all"))
+    every = with_one_r(wide(long, ["coverage"], "all")).drop(columns="truth")
     return every.rename(columns=lambda c: f"all_{c}" if "coverage" in c or c == "R" else c)
 
 
