@@ -214,7 +214,7 @@ def test_family_and_rounding_are_those_that_are_named():
 
 def test_the_paper_design_has_the_default_scenarios_and_replicates_for_coverage_to_a_point():
     paper, default = load("paper"), load("default")
-    parts = {"replicates"}
+    parts = {"replicates", "intervals"}
 
     def settings(design):
         return {unit.name: unit.model_dump(exclude=parts) for unit in design.units()}
