@@ -19,7 +19,7 @@ from models.methods import as_data
 from models.mixture import Floats
 from models.problem import Data
 from study.labels import passes
-from study.labels.assignment import Permutations, assign, invert
+from study.labels.assignment import Permutations, assign, invert, numbered
 
 # Shares below this count as this in Stephens' logarithms, as in R's label.switching.
 LEAST_SHARE = 1e-6
@@ -255,10 +255,9 @@ def agreement(first: Permutations, second: Permutations) -> float:
 
     Permutations are (..., K); the relabelling is the one that most draws ask for.
     """
-    k = first.shape[-1]
-    between = np.take_along_axis(invert(first), second, axis=-1).reshape(-1, k)
-    _, found = np.unique(between, axis=0, return_counts=True)
-    return float(found.max() / len(between))
+    between = numbered(np.take_along_axis(invert(first), second, axis=-1))
+    _, found = np.unique(between, return_counts=True)
+    return float(found.max() / between.size)
 
 
 def agreements(relabellings: Mapping[str, Relabelling]) -> pd.DataFrame:

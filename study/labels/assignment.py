@@ -41,6 +41,15 @@ def invert(permutations: Permutations) -> Permutations:
     return np.argsort(permutations, axis=-1)
 
 
+def numbered(permutations: Permutations) -> Permutations:
+    """(...,): whole numbers, one for each permutation (..., K), in lexicographic order."""
+    k = permutations.shape[-1]
+    if k > 15:  # k**k leaves 64 bits
+        found = np.unique(permutations.reshape(-1, k), axis=0, return_inverse=True)[1]
+        return found.reshape(permutations.shape[:-1])
+    return permutations @ k ** np.arange(k)[::-1]
+
+
 def _best_and_margin(cost: Floats) -> tuple[Permutations, float]:
     rows, best = linear_sum_assignment(cost)
     least = cost[rows, best].sum()

@@ -31,7 +31,7 @@ from study.labels.algorithms import (
     pra,
     stephens,
 )
-from study.labels.assignment import Permutations
+from study.labels.assignment import Permutations, numbered
 from study.labels.mixing import Convergence, convergence
 
 type Word = Literal["mixes", "labels only", "does not mix", "modes overlap"]
@@ -186,9 +186,9 @@ def switches(permutations: Permutations) -> NDArray[np.intp]:
 def occupancy(permutations: Permutations) -> tuple[Permutations, Floats]:
     """(L, K) the labellings met with, in lexicographic order, and (chains, L) their shares."""
     chains, draws, k = permutations.shape
-    found, place = np.unique(permutations.reshape(-1, k), axis=0, return_inverse=True)
-    counts = [np.bincount(row, minlength=len(found)) for row in place.reshape(chains, draws)]
-    return found, np.array(counts) / draws
+    _, first, place = np.unique(numbered(permutations), return_index=True, return_inverse=True)
+    counts = [np.bincount(row, minlength=first.size) for row in place.reshape(chains, draws)]
+    return permutations.reshape(-1, k)[first], np.array(counts) / draws
 
 
 def imbalance(shares: Floats, k: int) -> float:

@@ -9,6 +9,7 @@ from models import Mixture, fit
 from study import labels
 from study.labels import passes
 from study.labels.algorithms import LEAST_SHARE
+from study.labels.assignment import numbered
 from tests.study.labelled_draws import draws_near, separated, shuffled
 
 # Orderings by weights and sds are not told apart by the draws of `separated`.
@@ -308,6 +309,21 @@ def test_pra_and_ordering_take_any_parameters():
     np.testing.assert_array_equal(labels.ordering(draws, 0).permutations, back)
     found = labels.pra(draws, np.array([[5.0, 1.0, 9.0]]))
     np.testing.assert_array_equal(found.permutations, back[..., [1, 0, 2]])
+
+
+@pytest.mark.parametrize("k", [1, 4, 15, 16, 20])
+def test_permutations_are_numbered_in_lexicographic_order(k):
+    rng = np.random.default_rng(k)
+    order = rng.permuted(np.tile(np.arange(k), (2, 40, 1)), axis=-1)
+    order[1, :5] = order[0, :5]
+    found = numbered(order)
+    ranks = [sorted(map(tuple, order.reshape(-1, k))).index(tuple(p)) for p in order.reshape(-1, k)]
+    assert found.shape == (2, 40)
+    np.testing.assert_array_equal(
+        np.argsort(found, axis=None, kind="stable"), np.argsort(ranks, kind="stable")
+    )
+    np.testing.assert_array_equal(found[1, :5], found[0, :5])
+    assert len(np.unique(found)) == len(set(ranks))
 
 
 def test_agreement_is_up_to_one_relabelling_of_all_draws():
