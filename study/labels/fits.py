@@ -81,7 +81,7 @@ def diagnose(result: Fit, x: ArrayLike) -> Diagnosis:
         "bfmi": sampler.bfmi,
         "draws": int(raw.shape[0] * raw.shape[1]),
     }
-    if raw.shape[-1] == 1 or not result.model.exchangeable:
+    if raw.shape[-1] == 1 or not result.exchangeable:
         found = convergence(parameters(raw))
         row |= _converged("raw", found) | _converged("relabelled", found)
         row |= _converged("invariant", convergence(log_posterior[..., None]))
