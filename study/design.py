@@ -12,6 +12,7 @@ import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -199,8 +200,15 @@ class Grid(_Strict):
     replicates: Replicates | None = None
     intervals: Intervals | None = _Given
 
-    def scenarios(self) -> Iterator[Scenario]:
+    def scenarios(self) -> tuple[Scenario, ...]:
         """One scenario for each combination, named like grid-d2-w0.5-r1-n500."""
+        return self._cells
+
+    @cached_property  # checking one takes a tenth of a millisecond, and they are asked for often
+    def _cells(self) -> tuple[Scenario, ...]:
+        return tuple(self._made())
+
+    def _made(self) -> Iterator[Scenario]:
         for d, w, r, n in itertools.product(self.separation, self.weight, self.sd_ratio, self.n):
             sd = (2.0 / (1.0 + r * r)) ** 0.5
             yield Scenario(

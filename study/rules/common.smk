@@ -4,6 +4,7 @@
 # from. The design enters by what it resolves to for the scenario (params), so that editing one
 # scenario re-makes that scenario alone.
 import os
+from functools import cache
 
 from study.design import Chunk
 from study.resources import chunk_minutes, follow_minutes, megabytes
@@ -69,6 +70,10 @@ COMPARED = ["remedies", "remedy_timings"]
 REMEDIED = [] if design.remedies is None else design.remedies.scenarios
 REFERRED = [unit.name for unit in design.units() if referred(design, unit)]
 CHUNK = f"{OUT}/fits/{{scenario}}/{{engine}}/{{first}}-{{last}}"
+
+
+# Asked for at every turn of Snakemake's scheduler, of all jobs that are ready.
+content = cache(design.content)
 
 
 def sources(wildcards):

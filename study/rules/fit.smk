@@ -33,7 +33,7 @@ rule fit:
         f"{OUT}/logs/fits/{{scenario}}/{{engine}}.{{first}}-{{last}}.log",
     params:
         design=config.get("design", "default"),
-        content=lambda wildcards: design.content(wildcards.scenario, wildcards.engine),
+        content=lambda wildcards: content(wildcards.scenario, wildcards.engine),
         folder=subpath(output[0], parent=True),
     resources:
         runtime=fit_minutes,
@@ -55,7 +55,7 @@ rule follow:
     params:
         design=config.get("design", "default"),
         content=lambda wildcards: [
-            design.content(wildcards.scenario, "numeric"),
+            content(wildcards.scenario, "numeric"),
             followed(design, design.scenario(wildcards.scenario)),
         ],
         folder=subpath(output[0], parent=True),
@@ -97,7 +97,7 @@ rule remedies:
     params:
         design=config.get("design", "default"),
         content=lambda wildcards: [
-            design.content(wildcards.scenario, "pymc"),
+            content(wildcards.scenario, "pymc"),
             design.remedies.replicates,
         ],
         folder=subpath(output[0], parent=True),
@@ -121,7 +121,7 @@ rule refer:
     params:
         design=config.get("design", "default"),
         content=lambda wildcards: [
-            design.content(wildcards.scenario),
+            content(wildcards.scenario),
             referred(design, design.scenario(wildcards.scenario)),
         ],
         folder=subpath(output[0], parent=True),

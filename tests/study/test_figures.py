@@ -384,3 +384,29 @@ def test_known_parameters_come_from_the_model():
     )
     found = mixture(rows, unit)
     assert found.as_rows().tolist() == [[0.36, 0.64], [54, 80], [6, 6]]
+
+
+# What tells rows apart, and what is no estimate from replicates: the caption of each says why.
+KEYS = {
+    *("n", "separation", "weight", "sd_ratio", "component", "target", "truth", "estimate", "se"),
+    *("lower", "upper", "loglik", "replicate"),  # one real data set
+    *("rate_at_truth", "largest_error", "compile", "bound", "p", "p_all"),  # exact, or a maximum
+}
+
+
+def test_every_number_of_every_table_has_its_monte_carlo_error_and_its_r():
+    for name in DESIGNS:
+        for exhibit in TABLES:
+            table = exhibit.make(results(name))
+            numbers = [
+                c for c in table if pd.api.types.is_numeric_dtype(table[c]) and c not in KEYS
+            ]
+            counts = {c for c in numbers if c == "R" or c.startswith("R_") or c.endswith("_R")}
+            errors = {f"{c}_mcse" for c in numbers}
+            bare = [
+                c
+                for c in numbers
+                if not c.endswith("_mcse") and c not in counts and f"{c}_mcse" not in table
+            ]
+            assert bare == [], (exhibit.name, bare)
+            assert counts or not errors - {f"{c}_mcse" for c in counts}, exhibit.name
