@@ -22,11 +22,6 @@ else:
 # The rules' python is the one that runs Snakemake, whatever the PATH.
 shell.prefix(f'set -euo pipefail; export PATH="{Path(sys.executable).parent}:$PATH"; ')
 
-# Snakemake's limit of 100 jobs a second has its scheduler woken once a second more for each job that
-# has ended, until that takes half a core of two. The jobs here are no such flood.
-if workflow.scheduling_settings is not None:
-    workflow.scheduling_settings.max_jobs_per_timespan = None
-
 design = load(config.get("design", "default"), **{k: config[k] for k in ("chunk",) if k in config})
 check_data(design)
 OUT = f"results/{design.name}"
@@ -34,6 +29,9 @@ costs.keep(f"{OUT}/costs")
 
 
 onstart:
+    # Snakemake's limit of 100 jobs a second wakes the scheduler once a second, and once more for each
+    # job that has ended, until that takes half a core of two. The jobs here are no such flood.
+    workflow.scheduler.job_rate_limiter = None
     start()
 
 

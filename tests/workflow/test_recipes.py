@@ -39,7 +39,7 @@ for c in chunks(design):
     assert main(["chunk", "my.yaml", c.scenario, c.engine, str(c.first), str(c.last), *out]) == 0
 for name in design.unit_names():
     assert main(["follow", "my.yaml", name, "--out", f"out/closely/{name}"]) == 0
-folders = ["--fits", "out/fits", "--closely", "out/closely", "--out", rows]
+folders = ["--made", "out", "--out", rows]
 assert main(["gather", "my.yaml", *folders]) == 0
 assert main(["tables", "my.yaml", "--rows", rows, "--out", "out/tables"]) == 0
 

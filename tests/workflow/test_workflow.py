@@ -99,7 +99,7 @@ def test_where_the_cpu_time_went(finished):
     out = finished / "results" / "tiny"
     table = pd.read_csv(out / "tables" / "stages.csv").set_index("stage")
     jobs = {"simulate": 1, "fit": 2 * 3, "follow": 2, "walkthrough": 1, "gather": 1, "tables": 1}
-    jobs |= {"draw": len(FIGURES), "provenance": 1, "stages": 1}
+    jobs |= {"draw": len(FIGURES), "provenance": 1, "stages": 1, "calibrate": 2, "paper": 1}
     assert dict(table["jobs"][table["jobs"] > 0].drop(["overhead", "all"])) == jobs
     assert len(list((out / "costs").iterdir())) == sum(jobs.values())
     took, stated = table["cpu_seconds"], plan.SECONDS
