@@ -9,6 +9,7 @@ that is missing does not hold the truth (coverage alone). The last two are given
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -31,12 +32,20 @@ LOSSES = ("hellinger", "kullback_leibler", "wasserstein")
 
 
 def performance(results: Results) -> pd.DataFrame:
+    """`performance_of` all scenarios."""
+    return performance_of(results, tuple(results.scenario_order))
+
+
+@cache
+def performance_of(results: Results, scenarios: tuple[str, ...]) -> pd.DataFrame:
     """By scenario, parameter, component and method: every measure of estimates and intervals.
 
-    bound: Cramer and Rao's, by quadrature, where the model holds. relative_precision is against
-    `reference`. The last weight, one minus the others, is left out.
+    Made once for the same results; not to be changed by who asks for it. bound: Cramer and Rao's,
+    by quadrature, where the model holds. relative_precision is against `reference`. The last
+    weight, one minus the others, is left out.
     """
     rows = usable(results).dropna(subset=["truth"])
+    rows = rows[rows["scenario"].isin(scenarios)]
     last = rows.groupby("scenario")["component"].transform("max")
     rows = rows[(rows["parameter"] != "weight") | (rows["component"] < last) | (last == 1)]
     counts: dict[Any, int] = results.fits.groupby(["scenario", "method"]).size().to_dict()
@@ -136,6 +145,7 @@ def _bound(results: Results, name: str) -> Floats:
     return efficiency_bound(target, unit.model.build(), unit.n)
 
 
+@cache
 def intervals(results: Results) -> pd.DataFrame:
     """By scenario, quantity, kind of interval and method: coverage, width, error of the SEs."""
     rows = results.intervals.dropna(subset=["truth"])
@@ -172,6 +182,7 @@ def intervals(results: Results) -> pd.DataFrame:
     return ordered.reset_index(drop=True)
 
 
+@cache
 def losses(results: Results) -> pd.DataFrame:
     """By scenario and method: the mean of each of LOSSES; long."""
     found: list[dict[str, Any]] = []

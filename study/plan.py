@@ -47,7 +47,8 @@ SECONDS = {
     "walkthrough": 16.0,
     "number simulated": 5e-7,
     "chunk gathered": 0.03,
-    "tables": 1.3,
+    "paper": 28.0,
+    "tables": 5.0,
     "tables, a fit": 7e-5,
     "figure": 1.4,
     "figure, a fit": 1e-5,
@@ -288,6 +289,7 @@ STAGES = (
     Stage("gather", 2, _gathered),
     Stage("tables", 3, _tables),
     Stage("draw", 3, _figures),
+    Stage("paper", 3, _once("paper")),
 )
 
 

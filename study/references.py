@@ -35,7 +35,7 @@ SCHEMA: dict[str, dict[str, str]] = {
 
 CHAINS = 4
 # Draws of a chain; the run is made anew, with the second, where it has not converged.
-LENGTHS = (2_500, 10_000)
+LENGTHS = (2_000, 10_000)
 OPTIONS: dict[str, Any] = {"chains": 1, "tune": 1_000, "target_accept": 0.95}
 
 

@@ -239,14 +239,17 @@ def warnings(results: Results) -> pd.DataFrame:
                 "specificity": measures.proportion(1.0 - fired[~wrong]),
             }
             row: dict[str, Any] = {"diagnostic": name, "answer": answer}
-            row |= {"fits": of["sensitivity"].r + of["specificity"].r, "wrong": of["sensitivity"].r}
-            row["fired"] = int(np.nansum(fired))
+            known = ~np.isnan(fired)
+            row["R"] = of["sensitivity"].r + of["specificity"].r
+            for count, events in (("wrong", wrong.astype(float)), ("fired", fired)):
+                number = measures.count(np.where(known, events, np.nan))
+                row |= {count: int(np.nan_to_num(number.value)), f"{count}_mcse": number.mcse}
             for measure, (value, mcse, r) in of.items():
                 low, high = measures.wilson(value, r)
                 row |= {measure: value, f"{measure}_mcse": mcse}
                 row |= {f"{measure}_low": float(low), f"{measure}_high": float(high)}
             found.append(row)
-    return _table(found, ["diagnostic", "answer", "fits", "wrong"])
+    return _table(found, ["diagnostic", "answer", "R", "wrong"])
 
 
 def answered(results: Results) -> pd.DataFrame:

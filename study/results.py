@@ -19,7 +19,7 @@ SCHEMA = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Results:
     """The gathered rows of a study, by kind, and its design; the kinds are those of SCHEMA."""
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import html
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,15 @@ from study import convergence_tables, label_tables, measures, remedy_tables, uni
 from study import guide as guides
 from study.exhibit import Exhibit
 from study.measures import Measure
-from study.performance import LOSSES, intervals, losses, performance, wide, with_one_r
+from study.performance import (
+    LOSSES,
+    intervals,
+    losses,
+    performance,
+    performance_of,
+    wide,
+    with_one_r,
+)
 from study.results import KEYS, Results, sorted_rows
 from study.verdicts import claims, verdicts, with_verdict
 
@@ -105,13 +112,12 @@ def _cells(results: Results, table: pd.DataFrame) -> pd.DataFrame:
 def guide(results: Results) -> pd.DataFrame:
     """Which optimiser to use in each cell of the grid, and what its and NUTS' intervals cover."""
     cells = [s.name for g in results.design.grids for s in g.scenarios()]
-    gridded = results.estimates[results.estimates["scenario"].isin(cells)]
-    wald = wide(performance(replace(results, estimates=gridded)), ["coverage"])
+    wald = wide(performance_of(results, tuple(cells)), ["coverage"])
     kinds = wide(intervals(results), ["coverage"])
     profile = kinds[(kinds["kind"] == "profile") & kinds["scenario"].isin(cells)]
     profile = profile[profile["quantity"].str.match(r"(weight|mean|sd) \d")]
     names = profile["quantity"].str.split(" ", expand=True).reindex(columns=[0, 1])
-    profile = profile.assign(parameter=names[0], component=names[1])
+    profile = profile.assign(parameter=names[0], component=names[1].astype(int))
     return guides.guide(results, wald, profile)
 
 
@@ -203,7 +209,8 @@ def calibration(results: Results) -> pd.DataFrame:
     for key, group in results.ranks.groupby(keys, sort=False):
         ranked = group.dropna(subset=["rank"])
         row: dict[str, object] = dict(zip(keys, key, strict=True))
-        rows.append({**row, "R": len(ranked), "failed": len(group) - len(ranked)})
+        lost = measures.count(np.asarray(group["rank"].isna(), dtype=float))
+        rows.append({**row, "R": len(ranked), "failed": lost.value, "failed_mcse": lost.mcse})
         if ranked.empty:
             continue
         ranks, of = ranked["rank"].to_numpy(int), int(ranked["of"].iloc[0])

@@ -70,14 +70,16 @@ def claims(results: Results) -> pd.DataFrame:
     rows = []
     for (scenario, method, verdict), group in wrong.groupby(["scenario", "method", "verdict"]):
         said = int(((said_so["scenario"] == scenario) & (said_so["method"] == method)).sum())
-        share = measures.proportion((np.arange(said) < len(group)).astype(float))
+        events = (np.arange(said) < len(group)).astype(float)
+        share, number = measures.proportion(events), measures.count(events)
         rows.append(
             {
                 "scenario": scenario,
                 "method": method,
                 "verdict": verdict,
-                "said_converged": said,
-                "wrong": len(group),
+                "R": said,
+                "wrong": number.value,
+                "wrong_mcse": number.mcse,
                 "share": share.value,
                 "share_mcse": share.mcse,
             }
@@ -85,5 +87,5 @@ def claims(results: Results) -> pd.DataFrame:
         for name in ("distance", "behind"):
             middle = measures.median(group[name].to_numpy(float))
             rows[-1] |= {f"median_{name}": middle.value, f"median_{name}_mcse": middle.mcse}
-    columns = ["scenario", "method", "verdict", "said_converged", "wrong", "share", "share_mcse"]
+    columns = ["scenario", "method", "verdict", "R", "wrong", "share", "share_mcse"]
     return sorted_rows(results, pd.DataFrame(rows, columns=None if rows else columns))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
@@ -32,7 +31,7 @@ from study.figures.style import (
     separation_axis,
     width_for,
 )
-from study.performance import performance, wide
+from study.performance import performance_of, wide
 from study.results import Results
 
 MEASURES = ["bias", "rmse", "coverage", "bound"]
@@ -162,8 +161,7 @@ def _agree(table: pd.DataFrame, measure: str, one: str, other: str) -> bool:
 
 def measured(results: Results, scenarios: pd.DataFrame) -> pd.DataFrame:
     """`performance` of the given cells, with their columns."""
-    kept = results.estimates["scenario"].isin(scenarios["scenario"])
-    table = wide(performance(replace(results, estimates=results.estimates[kept])), MEASURES)
+    table = wide(performance_of(results, tuple(scenarios["scenario"])), MEASURES)
     return table.merge(scenarios.drop(columns="weight"), on="scenario")
 
 

@@ -141,7 +141,7 @@ def seconds(results: Results) -> Figure:
     wide = [not gridded.empty, bool(others)]
     if not any(wide):
         return nothing("No fit was timed.")
-    figure = Figure(figsize=(DOUBLE, max(3.2, 0.8 + 0.55 * len(others))))
+    figure = Figure(figsize=(DOUBLE, max(3.2, 0.8 + 0.36 * len(others))))
     areas = list(figure.subplots(1, sum(wide), squeeze=False)[0])
     methods = present(timings)
     if wide[0]:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from models import METHODS
 from study.figures.estimates import NO_GRID, Series, Z, cells, middle, series, wilson
 from study.figures.style import (
     DOUBLE,
     GREY,
+    LOOKS,
     dodged,
     legend_above,
     log_ticks,
     nothing,
     width_for,
 )
-from study.performance import performance, wide
+from study.performance import performance_of, reference, wide
 from study.results import Results
 
 MEASURES = ["bias", "empirical_se", "rmse", "model_se_error", "coverage", "bound", "efficiency"]
@@ -27,8 +27,7 @@ MEASURES = ["bias", "empirical_se", "rmse", "model_se_error", "coverage", "bound
 
 def of_scenarios(results: Results, names: list[str]) -> pd.DataFrame:
     """The wide measures of these scenarios; bias and RMSE also in units of the bound."""
-    kept = results.estimates["scenario"].isin(names)
-    table = wide(performance(replace(results, estimates=results.estimates[kept])), MEASURES)
+    table = wide(performance_of(results, tuple(names)), MEASURES)
     for name in ("bias", "rmse"):
         table[f"scaled_{name}"] = table[name] / table["bound"]
         table[f"scaled_{name}_mcse"] = table[f"{name}_mcse"] / table["bound"]
@@ -54,7 +53,8 @@ def lollipops(results: Results) -> Figure:
     most["kinds"] = kinds.reindex(most.index).fillna(0)
     chosen = set(most.sort_values(["kinds", "r", "size"], ascending=False, kind="stable").index[:3])
     names = [s.name for s in results.design.scenarios if s.name in chosen]
-    lines = {name: series(table[table["scenario"] == name], "bias") for name in names}
+    shown = [m for m in METHODS if m == reference(results) or METHODS[m].kind != "likelihood"]
+    lines = {name: _by_method(table[table["scenario"] == name], shown) for name in names}
     heights = [
         len(table.loc[table["scenario"] == n, ["parameter", "component"]].drop_duplicates())
         * (0.09 * len(lines[n]) + 0.14)
@@ -83,6 +83,18 @@ def lollipops(results: Results) -> Figure:
         row[0].set_title(name, loc="left")
     legend_above(figure)
     return figure
+
+
+def _by_method(table: pd.DataFrame, methods: list[str]) -> list[Series]:
+    """A series a method that the table has; the one optimiser stands for maximum likelihood."""
+    found = []
+    for method in methods:
+        own = table[table["method"] == method]
+        likelihood = METHODS[method].kind == "likelihood"
+        label = f"ML ({METHODS[method].label})" if likelihood else METHODS[method].label
+        if not own.empty:
+            found.append(Series(label, LOOKS[method], own))
+    return found
 
 
 def _stems(
@@ -135,8 +147,9 @@ def nested_loop(results: Results) -> Figure:
     table = table.merge(order[["scenario", "place"]], on="scenario").sort_values("place")
     figure = Figure(figsize=(DOUBLE, 4.6))
     top, centre, bottom = figure.subplots(3, 1, sharex=True, height_ratios=[3, 3, 1.5])
+    lines = series(table, "rmse")
     for axes, measure in ((top, "scaled_rmse"), (centre, "coverage")):
-        for line in series(table, "coverage" if measure == "coverage" else "rmse"):
+        for line in lines:
             at = np.append(line.table["place"], line.table["place"].max() + 1)
             y = np.append(line.table[measure], line.table[measure].iloc[-1])
             axes.step(

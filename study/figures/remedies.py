@@ -100,7 +100,7 @@ def _lollipops(axes: Axes, x: Any, y: Any, ends: Any, base: float, style: dict[s
 def warnings(results: Results) -> Figure:
     """Sensitivity and specificity of each diagnostic with Wilson's intervals, by answer."""
     table = remedy_tables.warnings(results)
-    table = table[table["fits"] > 0] if not table.empty else table
+    table = table[table["R"] > 0] if not table.empty else table
     if table.empty:
         return nothing("No fit of this design is held against a reference.")
     panels = [a for a in (RELABELLED, SAMPLED) if (table["answer"] == a).any()]
@@ -109,8 +109,8 @@ def warnings(results: Results) -> Figure:
     axes_of = figure.subplots(1, len(panels), squeeze=False, sharex=True, sharey=True)[0]
     for axes, answer in zip(axes_of, panels, strict=True):
         _rates(axes, table[table["answer"] == answer], names)
-        counts = table.loc[table["answer"] == answer, ["wrong", "fits"]].max()
-        axes.set_title(f"Answers {answer}: {counts['wrong']:.0f} of {counts['fits']:.0f} wrong")
+        counts = table.loc[table["answer"] == answer, ["wrong", "R"]].max()
+        axes.set_title(f"Answers {answer}: {counts['wrong']:.0f} of {counts['R']:.0f} wrong")
     axes_of[0].set_yticks(range(len(names)), names)
     axes_of[0].set_ylim(len(names) - 0.5, -0.5)
     figure.supxlabel("Share of fits", fontsize=7)

@@ -231,7 +231,8 @@ def test_a_figure_without_content_says_so():
     said = {name: words(figure) for name, figure in drawn.items() if not figure.axes}
     assert said["bias"] == "This design has no grid."
     assert set(said) == {
-        *("overview", "densities", "bias", "rmse"),
+        *("overview", "densities", "bias", "rmse", "lollipops", "nested-loop", "bias-rmse"),
+        *("kinds", "kinds-grid", "zip"),
         *("coverage", "coverage-weight", "gap", "effort", "rate", "descent"),
         "calibration-bands",
         *("remedies-bias", "warning-rates"),
@@ -389,7 +390,8 @@ def test_known_parameters_come_from_the_model():
 # What tells rows apart, and what is no estimate from replicates: the caption of each says why.
 KEYS = {
     *("n", "separation", "weight", "sd_ratio", "component", "target", "truth", "estimate", "se"),
-    *("lower", "upper", "loglik", "replicate"),  # one real data set
+    *("lower", "upper", "loglik", "replicate", "certified"),  # one real data set
+    *("sensitivity_low", "sensitivity_high", "specificity_low", "specificity_high"),
     *("rate_at_truth", "largest_error", "compile", "bound", "p", "p_all"),  # exact, or a maximum
 }
 

@@ -217,7 +217,7 @@ def test_answers_are_wrong_where_they_are(judged):
 
 def test_warnings_are_counted_against_answers(judged):
     table = remedy_tables.warnings(judged).set_index(["answer", "diagnostic"])
-    columns = ["fits", "wrong", "fired", "sensitivity", "specificity"]
+    columns = ["R", "wrong", "fired", "sensitivity", "specificity"]
     expected = {
         ("relabelled", "R-hat, relabelled"): [4, 2, 1, 0.5, 1.0],
         ("relabelled", "R-hat, as sampled"): [4, 2, 1, 0.0, 0.5],
@@ -230,7 +230,7 @@ def test_warnings_are_counted_against_answers(judged):
     for key, values in expected.items():
         assert table.loc[key, columns].tolist() == pytest.approx(values), key
     unknown = table.loc[("relabelled", "BFMI")]
-    assert unknown["fits"] == 0
+    assert unknown["R"] == 0
     assert np.isnan(unknown["sensitivity"])
     assert list(dict.fromkeys(table.index.get_level_values(1))) == list(DIAGNOSTICS)
     # Of two wrong answers none is missed: Wilson's interval says how little that is.
