@@ -48,7 +48,7 @@ SECONDS = {
     "number simulated": 5e-7,
     "chunk gathered": 0.03,
     "paper": 28.0,
-    "tables": 5.0,
+    "tables": 2.0,
     "tables, a fit": 7e-5,
     "figure": 1.4,
     "figure, a fit": 1e-5,

@@ -16,6 +16,8 @@ _READY = 150.0
 # Seconds of a fit with two components, and of a draw of NUTS, its four chains together: about the
 # mean in the slowest cell of the default study, on a processor with five others to serve.
 _OPTIMUM, _DRAW = 0.1, 1.5e-3
+# Seconds of the intervals of a fit, and of one refit of a parametric bootstrap.
+_INTERVALS, _REFIT = 0.3, 5e-3
 # Seconds of following one data set step by step and from many starts.
 _FOLLOW = 15.0
 # Megabytes of the two Snakemakes, of the server with all that it imports, and of its fork.
@@ -28,7 +30,13 @@ def chunk_minutes(design: Design, chunk: Chunk) -> int:
     """Minutes that a chunk ends within, its start and compilation included."""
     unit = design.scenario(chunk.scenario)
     fits = sum(count * _fit(design, unit, method) for method, count in _fits(design, chunk).items())
-    return ceil((_READY + fits) / 60.0)
+    wanted = design.intervals_of(unit)
+    more = sum(
+        max(0, min(count, wanted.replicates - chunk.first)) * _size(unit)
+        for method, count in _fits(design, chunk).items()
+        if method in wanted.methods
+    )
+    return ceil((_READY + fits + more * (_INTERVALS + wanted.refits * _REFIT)) / 60.0)
 
 
 def follow_minutes(design: Design, name: str) -> int:

@@ -59,6 +59,7 @@ def stages(records: Records) -> pd.DataFrame:
     table["jobs"] = table["stage"].map(jobs).fillna(0).astype(int)
     table["cpu_seconds"] = table["stage"].map(seconds).fillna(0.0)
     table["megabytes"] = table["stage"].map(megabytes)
+    table = table[(table["jobs"] > 0) | (table["cpu_seconds"] > 0)]
     over = table[~table["stage"].isin(WORK)]
     sums = [
         {"stage": name, "jobs": part["jobs"].sum(), "cpu_seconds": part["cpu_seconds"].sum()}

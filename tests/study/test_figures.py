@@ -26,6 +26,7 @@ from study.fitting import PARAMETERS
 from study.labels import NOT_EXCHANGEABLE
 from study.results import SCHEMA, Results
 from study.simulate import data_set
+from study.stages import STAGES
 from study.tables import TABLES
 from tests.study.labelled_draws import draws_near, separated
 
@@ -256,7 +257,7 @@ def test_three_files_with_the_same_bytes_every_time(tmp_path):
 
 def test_every_exhibit_has_a_caption_and_every_caption_an_exhibit():
     walk = (*walkthrough.TABLES, *walkthrough.FIGURES)
-    exhibits = (*TABLES, *FIGURES, *BENCHMARK_TABLES, *BENCHMARK_FIGURES, *walk)
+    exhibits = (*TABLES, *FIGURES, *BENCHMARK_TABLES, *BENCHMARK_FIGURES, *walk, STAGES)
     names = [exhibit.name for exhibit in exhibits]
     assert len(names) == len(set(names))
     captions = {file.stem for file in CAPTIONS.glob("*.rst")}

@@ -26,7 +26,7 @@ def as_fit(draws, model=None):
         "lp": rng.standard_normal(shape),
     }
     model = MixtureModel(draws.shape[-1]) if model is None else model
-    return SimpleNamespace(draws=_draws(draws, stats), model=model)
+    return SimpleNamespace(draws=_draws(draws, stats), model=model, exchangeable=model.exchangeable)
 
 
 def test_a_condensed_sample_has_the_total_and_the_sums_of_the_sample():

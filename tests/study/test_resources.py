@@ -2,7 +2,7 @@
 
 import pytest
 
-from study.design import Chunk, load
+from study.design import Chunk, Intervals, load
 from study.resources import chunk_minutes, follow_minutes, megabytes
 
 DESIGN = load("default")
@@ -31,11 +31,21 @@ def test_draws_take_longer():
 
 
 def test_large_samples_take_longer_and_more_memory():
-    small, large = Chunk("birds", "numeric", 0, 200), Chunk("article-1", "numeric", 0, 200)
+    small = Chunk("grid-d1-w0.5-r1-n100", "numeric", 0, 100)
+    large = Chunk("article-1", "numeric", 0, 100)
     assert chunk_minutes(DESIGN, large) > chunk_minutes(DESIGN, small)
     assert megabytes(DESIGN, large) > megabytes(DESIGN, small)
     many = load("default", closely=20)
     assert follow_minutes(many, "article-1") > follow_minutes(many, "birds")
+
+
+def test_intervals_and_refits_take_longer():
+    close, plain = load("default").scenario("close"), Intervals()
+    without = DESIGN.model_copy(
+        update={"scenarios": [close.model_copy(update={"intervals": plain})]}
+    )
+    chunk = Chunk("close", "numeric", 0, 200)
+    assert chunk_minutes(DESIGN, chunk) > chunk_minutes(without, chunk)
 
 
 def test_no_job_of_the_default_study_asks_for_more_than_a_small_partition_gives():

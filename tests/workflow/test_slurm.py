@@ -53,9 +53,11 @@ def test_every_job_asks_for_minutes_and_memory_within_reason(small):
 
 def test_what_computes_is_grouped_for_slurm_and_what_presents_is_local(small):
     grouped = {log for log, (_, _, group) in small.items() if group}
-    assert len(grouped) == 2 * (2 + 1 + 1) + 1  # chunks of both engines, following; walkthrough
-    assert all(re.search("/fits/|/closely/|walkthrough", log) for log in grouped)
-    assert not any(re.search("/fits/|/closely/|walkthrough", log) for log in small.keys() - grouped)
+    # Chunks of both engines, following; walkthrough; chunks of the calibration.
+    assert len(grouped) == 2 * (2 + 1 + 1) + 1 + 2
+    computing = "/fits/|/closely/|/calibration/|walkthrough"
+    assert all(re.search(computing, log) for log in grouped)
+    assert not any(re.search(computing, log) for log in small.keys() - grouped)
 
 
 def test_runtime_and_memory_rise_with_the_chunk(small, tmp_path):
