@@ -49,9 +49,9 @@ SECONDS = {
     "chunk gathered": 0.03,
     "paper": 28.0,
     "tables": 2.0,
-    "tables, a fit": 7e-5,
+    "tables, a fit": 3e-4,
     "figure": 1.4,
-    "figure, a fit": 1e-5,
+    "figure, a fit": 2e-5,
 }
 NO_INTERVALS = {"intervals": Intervals()}
 # CPU seconds; imports and loading take less, compilation more.

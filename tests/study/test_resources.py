@@ -52,5 +52,5 @@ def test_no_job_of_the_default_study_asks_for_more_than_a_small_partition_gives(
     for unit in DESIGN.unit_names():
         for engine in ("numeric", "pymc"):
             chunk = Chunk(unit, engine, 0, DESIGN.chunk)
-            assert chunk_minutes(DESIGN, chunk) <= 15
+            assert chunk_minutes(DESIGN, chunk) <= 20
             assert megabytes(DESIGN, chunk) <= 4000
