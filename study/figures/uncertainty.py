@@ -13,12 +13,11 @@ from matplotlib.ticker import PercentFormatter
 
 from models import METHODS
 from models.mixture import Floats
-from study.figures.estimates import NO_GRID, cells, nominal_level, wilson
+from study.figures.estimates import NO_GRID, Series, cells, draw_lines, nominal_level, wilson
 from study.figures.style import (
     COMPONENTS,
     GREY,
     LOOKS,
-    Look,
     dodge_width,
     dodged,
     legend_above,
@@ -136,9 +135,11 @@ def kinds_grid(results: Results) -> Figure:
         for shape, axes in zip(shapes, row, strict=True):
             part = table[(table["quantity"] == quantity) & (table["shape"] == shape)]
             nominal_level(axes, results.design.level, float(part["R_coverage"].max()))
-            for place, kind in enumerate(present):
-                own = part[part["kind"] == kind].sort_values("separation")
-                _line(axes, own, KINDS[kind], place, len(present), dodge_width(separations))
+            lines = [
+                Series(KINDS[kind], look, part[part["kind"] == kind].sort_values("separation"))
+                for kind, look in zip(present, LOOKS.values(), strict=False)
+            ]
+            draw_lines(axes, lines, "coverage", wilson, dodge_width(separations))
         row[0].set_ylabel(f"Coverage,\n{quantity}")
     for axes, shape in zip(panels[0], shapes, strict=True):
         axes.set_title(shape)
@@ -147,21 +148,6 @@ def kinds_grid(results: Results) -> Figure:
     figure.supxlabel(f"Separation of the means (root-mean-square sds); $n$ = {n:,}", fontsize=7)
     legend_above(figure)
     return figure
-
-
-def _line(axes: Axes, table: pd.DataFrame, label: str, place: int, of: int, width: float) -> None:
-    look: Look = list(LOOKS.values())[place]
-    axes.errorbar(
-        dodged(table["separation"].to_numpy(float), place, of, width),
-        table["coverage"].to_numpy(float),
-        wilson(table),
-        color=look.color,
-        marker=look.marker,
-        ls=look.line,
-        lw=0.7,
-        elinewidth=0.6,
-        label=label,
-    )
 
 
 def zipped(results: Results) -> Figure:
