@@ -334,7 +334,8 @@ def _tables(options: argparse.Namespace) -> None:
     if options.only is None:
         for name, make in LONG.items():
             make(results).to_csv(options.out / f"{name}.csv", index=False, lineterminator="\n")
-        files = [options.out / f"{name}.csv" for name in (*made, *LONG)]
+        lasting = [table.name for table in TABLES if not table.timed]
+        files = [options.out / f"{name}.csv" for name in (*lasting, *LONG)]
         write_sums(files, options.out / "csv.sha256", source)
         text = findings(results.design, made["guide"], made["verdicts"])
         (options.out / "findings.rst").write_text(text, encoding="utf-8")

@@ -125,22 +125,30 @@ def profile(costs: pd.DataFrame, cost: str) -> pd.DataFrame:
 
 
 def profiles(results: Results) -> pd.DataFrame:
-    """By target, cost and method: the share of problems solved, solved at the least cost, and
-    within 2, 5 and 10 times of it."""
+    """`_profiles` by passes over the data."""
+    return _profiles(results, "passes")
+
+
+def profiles_in_seconds(results: Results) -> pd.DataFrame:
+    """`_profiles` by seconds."""
+    return _profiles(results, "seconds")
+
+
+def _profiles(results: Results, cost: str) -> pd.DataFrame:
+    """By target and method: the share of problems solved, solved at the least cost, and within
+    2, 5 and 10 times of it."""
     found = []
     for target in (1e-2, 1e-6):
-        reached = costs(results, target)
-        for cost in ("passes", "seconds"):
-            ratios = profile(reached, cost)
-            for method in ratios:
-                own = ratios[method].to_numpy(float)
-                row = {"target": target, "cost": cost, "method": method, "R": own.size}
-                for name, factor in (("best", 1.0), ("in_2", 2.0), ("in_5", 5.0), ("in_10", 10.0)):
-                    share = measures.proportion((own <= factor).astype(float))
-                    row |= {name: share.value, f"{name}_mcse": share.mcse}
-                share = measures.proportion(np.isfinite(own).astype(float))
-                found.append(row | {"solved": share.value, "solved_mcse": share.mcse})
-    return pd.DataFrame(found, columns=None if found else ["target", "cost", "method", "R"])
+        ratios = profile(costs(results, target), cost)
+        for method in ratios:
+            own = ratios[method].to_numpy(float)
+            row = {"target": target, "method": method, "R": own.size}
+            for name, factor in (("best", 1.0), ("in_2", 2.0), ("in_5", 5.0), ("in_10", 10.0)):
+                share = measures.proportion((own <= factor).astype(float))
+                row |= {name: share.value, f"{name}_mcse": share.mcse}
+            share = measures.proportion(np.isfinite(own).astype(float))
+            found.append(row | {"solved": share.value, "solved_mcse": share.mcse})
+    return pd.DataFrame(found, columns=None if found else ["target", "method", "R"])
 
 
 def overtaking(results: Results) -> pd.DataFrame:

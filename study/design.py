@@ -240,6 +240,10 @@ class DataSet(_Strict):
     methods: list[MethodName] | None = None
     intervals: Intervals | None = _Given
 
+    def contents(self) -> str:
+        """The SHA-256 sum of the file, in hex digits."""
+        return hashlib.sha256(self.file.read_bytes()).hexdigest()
+
 
 class PriorSpec(_Strict):
     """A proper prior in data units. weights: Dirichlet concentration; means: mean and sd of
@@ -409,8 +413,13 @@ class Design(_Strict):
         return self.intervals if unit.intervals is None else unit.intervals
 
     def digest(self) -> str:
-        """Twelve hex digits that identify the design's content, chunks apart."""
-        return _digest(self.model_dump(mode="json", exclude={"chunk": True}))
+        """Twelve hex digits that identify what is studied, real data included and chunks apart.
+
+        Where the files lie does not matter, only what is in them.
+        """
+        apart: Any = {"chunk": True, "data": {"__all__": {"file"}}}
+        files = [unit.contents() for unit in self.data]
+        return _digest({"design": self.model_dump(mode="json", exclude=apart), "files": files})
 
     def stamp(self) -> str:
         """What a file made from the design says of its source."""

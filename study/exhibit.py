@@ -14,12 +14,14 @@ class Exhibit[Rows, Made]:
     """How a table (a DataFrame) or a figure is made of rows.
 
     name: of its files and of its caption in study/report. category: where the report has it.
+    timed: whether it holds seconds, which no two runs share.
     """
 
     name: str
     title: str
     category: str
     make: Callable[[Rows], Made]
+    timed: bool = False
 
     @property
     def caption(self) -> str:

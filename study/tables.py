@@ -288,6 +288,13 @@ TABLES: tuple[Exhibit[Results, pd.DataFrame], ...] = (
     Exhibit("rates", "EM's rate", "Optimisation", convergence_tables.rates),
     Exhibit("overtaking", "Where EM catches up", "Optimisation", convergence_tables.overtaking),
     Exhibit("profiles", "Performance profiles", "Optimisation", convergence_tables.profiles),
+    Exhibit(
+        "profiles-seconds",
+        "Performance profiles in seconds",
+        "Cost",
+        convergence_tables.profiles_in_seconds,
+        timed=True,
+    ),
     Exhibit("starts", "Starts needed", "Optimisation", convergence_tables.starts),
     Exhibit("failures", "Fits by status", "Optimisation", failures),
     Exhibit("optimisation", "Gap, certificates, iterations", "Optimisation", optimisation),
@@ -307,8 +314,8 @@ TABLES: tuple[Exhibit[Results, pd.DataFrame], ...] = (
     Exhibit("folding", "Ordering and relabelling", "Label switching", remedy_tables.folding),
     Exhibit("alignment", "Alignment of estimates", "Label switching", remedy_tables.alignment),
     Exhibit("warnings", "Do the warnings warn?", "Label switching", remedy_tables.warnings),
-    Exhibit("remedy-costs", "What remedies cost", "Cost", remedy_tables.remedy_costs),
-    Exhibit("timings", "Seconds by method", "Cost", timings),
+    Exhibit("remedy-costs", "What remedies cost", "Cost", remedy_tables.remedy_costs, timed=True),
+    Exhibit("timings", "Seconds by method", "Cost", timings, timed=True),
 )
 
 # Everything of a kind in one long table, a number a row: CSV alone, for machines.

@@ -228,3 +228,15 @@ def test_the_paper_design_has_the_default_scenarios_and_replicates_for_coverage_
                 assert count >= 200
             if method == "nuts" and unit.name.endswith(("-n100", "-n500")):
                 assert count >= replicates_for(1.0, paper.level)
+
+
+def test_the_digest_tells_what_is_in_the_data_files_and_not_where_they_lie(tmp_path):
+    def digest(folder, text):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.csv").write_text(text)
+        data = [{"name": "mine", "file": "mine.csv", "column": "x"}]
+        return load(write(tmp_path / folder, data=data)).digest()
+
+    first = digest("here", "x\n1\n2\n4\n")
+    assert digest("there", "x\n1\n2\n4\n") == first
+    assert digest("other", "x\n1\n2\n5\n") != first

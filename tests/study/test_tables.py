@@ -137,3 +137,23 @@ def test_every_form_says_its_source_and_the_csv_stays_tidy(tmp_path):
     assert first == "# design d, digest 0123"
     digest = hashlib.sha256((tmp_path / "t.csv").read_bytes()).hexdigest()
     assert second == f"{digest}  t.csv"
+
+
+def test_exhibits_with_seconds_are_marked_so():
+    """Seconds that differ change every table that is timed, and no other."""
+    fits = [fit_row(i, m, -1.0 - i) for i in range(3) for m in ("em", "newton")]
+
+    def made(unit):
+        timings = [
+            {k: row[k] for k in ("scenario", "replicate", "method")}
+            | {"n": 100.0, "seconds": unit * (1 + i), "compile_seconds": 0.0}
+            | {"start_seconds": unit, "ended": unit}
+            for i, row in enumerate(fits)
+        ]
+        found = results(fits, timings=timings)
+        return {table.name: table.make(found).to_csv() for table in TABLES}
+
+    before, after = made(1.0), made(2.0)
+    timed = {table.name for table in TABLES if table.timed}
+    assert {name for name in before if before[name] != after[name]} <= timed
+    assert before["timings"] != after["timings"]
