@@ -1,7 +1,7 @@
 # The study's workflow. `snakemake --cores all` makes the default design,
 # `snakemake --cores all --config design=NAME_OR_FILE` another one, and
-# `snakemake --cores all benchmarks` the benchmarks; `--profile study/profiles/slurm` in the place of
-# `--cores all` works on a cluster.
+# `snakemake --cores all benchmarks` the benchmarks; `--profile study/workflow/profiles/slurm` in
+# the place of `--cores all` works on a cluster.
 import sys
 from pathlib import Path
 
@@ -9,11 +9,11 @@ from snakemake.utils import min_version
 
 min_version("9.27")
 
-from study import costs
+from study.workflow import costs
 from study.design import calibration_chunks, chunks, followed, load, referred
-from study.recovery import recover
+from study.workflow.recovery import recover
 from study.simulate import check_data
-from study.worker import leave, start
+from study.workflow.worker import leave, start
 
 if workflow.is_main_process:
     recover()
@@ -35,14 +35,14 @@ onstart:
     start()
 
 
-report: "study/report/front.rst"
+report: "study/report/captions/front.rst"
 
 
-include: "study/rules/common.smk"
-include: "study/rules/fit.smk"
-include: "study/rules/present.smk"
-include: "study/rules/walkthrough.smk"
-include: "study/rules/benchmarks.smk"
+include: "study/workflow/rules/common.smk"
+include: "study/workflow/rules/fit.smk"
+include: "study/workflow/rules/present.smk"
+include: "study/workflow/rules/walkthrough.smk"
+include: "study/workflow/rules/benchmarks.smk"
 
 MADE = [
     rules.simulate.output,
@@ -54,7 +54,7 @@ MADE = [
 ]
 
 
-include: "study/rules/stages.smk"
+include: "study/workflow/rules/stages.smk"
 
 
 localrules:

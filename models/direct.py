@@ -12,7 +12,8 @@ from models.likelihood import Moments, information, score
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
 from models.priors import Penalty, Prior
-from models.problem import UNGUARDED, Data, Solution, Trace, Uncertified, unit_free
+from models.sample import UNGUARDED, Data, Uncertified, unit_free
+from models.solution import Solution, Trace
 
 
 class Objective:

@@ -21,7 +21,8 @@ from models.likelihood import Moments, add_pass
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
 from models.priors import Flat, LogInverseGamma, Penalty, Prior, log_inverse_gamma
-from models.problem import UNGUARDED, Data, Solution, Trace, Uncertified, unit_free
+from models.sample import UNGUARDED, Data, Uncertified, unit_free
+from models.solution import Solution, Trace
 
 # A method's way: log-likelihood, mixture, and passes until it was known.
 type Way = list[tuple[float, Mixture, int]]

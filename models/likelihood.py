@@ -22,6 +22,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from models.mixture import LOG_2PI, Floats, Mixture
+from models.model import MixtureModel
 
 BLOCK = 128
 MOST = 200  # components whose factors' product over a block cannot overflow: MOST^BLOCK < 1e308
@@ -413,3 +414,11 @@ def add_pass(
                     if p != q:
                         cross[q, p] += s
     return loglik
+
+
+def score_and_information(
+    mixture: Mixture, model: MixtureModel, second: SecondMoments
+) -> tuple[Floats, Floats]:
+    """Score (p,) and observed information (p, p) in the model's unconstrained coordinates."""
+    s = model.selection
+    return s.T @ score(mixture, second.t), s.T @ information(mixture, second) @ s

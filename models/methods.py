@@ -1,7 +1,7 @@
 """METHODS, fit() and the Fit record: the one way in to every method.
 
-A method is a module-level function (data, model, start, rng, *, trace, **options) -> Solution;
-adding one is that function and a line in METHODS.
+A method is a module-level function that keeps the contract of `Run`; adding one is that function
+and a line in METHODS.
 """
 
 from __future__ import annotations
@@ -10,73 +10,92 @@ import importlib
 import inspect
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from itertools import chain
+from pkgutil import resolve_name
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 from threadpoolctl import LibController, ThreadpoolController
 
-from models import bayes, direct, em, verdicts
+from models import verdicts
 from models.compression import Cells, Compressed
-from models.likelihood import SecondMoments, compile_passes
-from models.mixture import Floats, Mixture, ParameterArray, draws_by_mean
-from models.model import MixtureModel
-from models.problem import (
-    Collapse,
-    CompressedData,
-    Data,
-    Solution,
-    Trace,
-    Uncertified,
-    cells_for,
-)
-from models.starts import START_SIZE, Start, pilot, several_starts, shared_start
-from models.uncertainty import (
+from models.inference.certificate import (
     CERTIFIED_DISTANCE,
     Certificate,
     certify,
     covariance,
     errors,
-    score_and_information,
-    wald_interval,
 )
+from models.inference.intervals import wald_interval
+from models.likelihood import SecondMoments, compile_passes, score_and_information
+from models.mixture import Floats, Mixture, ParameterArray, draws_by_mean
+from models.model import MixtureModel
+from models.sample import CompressedData, Data, Uncertified, as_data, cells_for, finite_vector
+from models.solution import Collapse, Solution, Trace
+from models.starts import START_SIZE, Start, pilot, several_starts, shared_start
 
 Status = Literal["ok", "not-converged", "singular", "failed"]
+
 Engine = Literal["numeric", "pymc"]
+
+
+class Run(Protocol):
+    """The contract of a method: a fit of the data from the start. Its options are keyword-only."""
+
+    def __call__(
+        self,
+        data: Data,
+        model: MixtureModel,
+        start: Mixture,
+        rng: np.random.Generator,
+        *,
+        trace: bool = ...,
+    ) -> Solution:
+        """The Solution; Collapse, or another ArithmeticError, where there is none."""
 
 
 @dataclass(frozen=True)
 class Method:
-    """A method's function, its label in figures, and what it needs and finds.
+    """Where a method's function is, its label in figures, and what it needs and finds.
 
-    engine: "numeric" needs NumPy, SciPy and the kernel; "pymc" needs PyMC. kind: what its
-    estimate is: the maximum of the likelihood, the posterior mode, or the posterior mean.
+    place: of a `Run`, such as "models.em:em"; imported when it is asked for, so that no method
+        needs what another one does.
+    engine: "numeric" needs NumPy, SciPy and the kernel; "pymc" needs PyMC.
+    kind: what its estimate is: the maximum of the likelihood, the posterior mode or mean.
     compress_from: observations from which compression pays; it costs as much as six passes and
-    a millisecond for its pilot.
+        a millisecond for its pilot.
     """
 
-    function: Callable[..., Solution]
+    place: str
     label: str
     engine: Engine = "numeric"
     kind: Literal["likelihood", "posterior mode", "posterior"] = "likelihood"
     compress_from: int = 50_000
 
+    @property
+    def run(self) -> Run:
+        """The function itself."""
+        found: Run = resolve_name(self.place)
+        return found
+
 
 METHODS: dict[str, Method] = {
-    "em": Method(em.em, "EM"),
-    "em-squarem": Method(em.em_squarem, "SQUAREM"),
-    "lbfgs": Method(direct.lbfgs, "L-BFGS-B"),
-    "newton": Method(direct.newton, "Newton"),
-    "nelder-mead": Method(direct.nelder_mead, "Nelder-Mead"),
-    "map": Method(bayes.map_estimate, "MAP", "pymc", "posterior mode"),
-    "nuts": Method(bayes.nuts, "NUTS", "pymc", "posterior", 2_000),
-    "nuts-ordered": Method(bayes.nuts_ordered, "NUTS ordered", "pymc", "posterior", 2_000),
+    "em": Method("models.em:em", "EM"),
+    "em-squarem": Method("models.em:em_squarem", "SQUAREM"),
+    "lbfgs": Method("models.direct:lbfgs", "L-BFGS-B"),
+    "newton": Method("models.direct:newton", "Newton"),
+    "nelder-mead": Method("models.direct:nelder_mead", "Nelder-Mead"),
+    "map": Method("models.posterior.methods:map_estimate", "MAP", "pymc", "posterior mode"),
+    "nuts": Method("models.posterior.methods:nuts", "NUTS", "pymc", "posterior", 2_000),
+    "nuts-ordered": Method(
+        "models.posterior.methods:nuts_ordered", "NUTS ordered", "pymc", "posterior", 2_000
+    ),
 }
 
 
@@ -213,10 +232,10 @@ def fit(
     if given and (counts is not None or compress is False):
         raise ValueError("x: is compressed; counts are part of it, and compress=False is too late")
     data = as_data(x, counts, model)
-    run = METHODS[method].function
+    run = METHODS[method].run
     _check_options(method, run, options)
     generator = np.random.default_rng(0 if rng is None else rng)
-    compile_seconds = load_engine(METHODS[method].engine) + warm_up()
+    compile_seconds = load_engine(METHODS[method].engine) + warm_up(METHODS[method].engine)
 
     if starts != 1:
         _check_starts(starts, start, method)
@@ -329,7 +348,7 @@ def compress(
     """
     model = MixtureModel() if model is None else model
     again = None if iter(chunks) is chunks else (chunks,)
-    checked = (_finite_vector(f"chunks[{i}]", chunk) for i, chunk in enumerate(chunks))
+    checked = (finite_vector(f"chunks[{i}]", chunk) for i, chunk in enumerate(chunks))
     first: list[Floats] = []
     if cells is None:
         for chunk in checked:
@@ -342,7 +361,7 @@ def compress(
     return CompressedData.streamed(Compressed.stream(chain(first, checked), cells=cells), again)
 
 
-def warm_up() -> float:
+def warm_up(engine: Engine = "numeric") -> float:
     """Load from disk, or compile, what fits call; the seconds it took, 0.0 from the second on.
 
     By fits of eighteen numbers. The densities of PyMC's methods are not among it: they are
@@ -350,12 +369,12 @@ def warm_up() -> float:
     """
     before = _warm.cache_info().misses
     begin = time.perf_counter()
-    _warm()
+    _warm(engine)
     return time.perf_counter() - begin if _warm.cache_info().misses > before else 0.0
 
 
 @cache
-def _warm() -> None:
+def _warm(engine: Engine) -> None:
     compile_passes()
     model, rng = MixtureModel(), np.random.default_rng(0)
     side = np.linspace(1.0, 3.0, 9)
@@ -364,16 +383,16 @@ def _warm() -> None:
     with _one_thread():
         for sample in (data, CompressedData.of(data, pilot(data, model, start))):
             score_and_information(start, model, sample.second_moments(start))
-            for run in (em.em, em.em_squarem, direct.newton):
-                run(sample, model, start, rng)
+            for name in ("em", "em-squarem", "newton") if engine == "numeric" else ():
+                METHODS[name].run(sample, model, start, rng)
 
 
 def load_engine(engine: Engine) -> float:
     """Import what the engine needs now; the seconds it took, 0.0 when it is there."""
-    if engine == "numeric" or "models.posterior" in sys.modules:
+    if engine == "numeric" or "models.posterior.density" in sys.modules:
         return 0.0
     begin = time.perf_counter()
-    for module in ("models.posterior", "nutpie", "arviz_stats"):
+    for module in ("models.posterior.density", "nutpie", "arviz_stats"):
         importlib.import_module(module)
     return time.perf_counter() - begin
 
@@ -397,58 +416,14 @@ def _one_thread() -> Iterator[None]:
             library.set_num_threads(n)
 
 
-def as_data(x: ArrayLike | CompressedData, counts: ArrayLike | None, model: MixtureModel) -> Data:
-    """x and counts checked against what the model needs; ValueError names what is wrong."""
-    if isinstance(x, CompressedData):
-        _check_size(x.exact.x, x.n, model)
-        return x
-    values = _finite_vector("x", x)
-    weights = np.ones(values.size) if counts is None else _finite_vector("counts", counts)
-    if weights.size != values.size:
-        raise ValueError(f"counts: has {weights.size} values, x has {values.size}; give one each")
-    if np.any(weights < 0):
-        raise ValueError(f"counts: {weights.min():g} is negative; counts must be at least 0")
-    if counts is not None and np.any(weights == 0):
-        values, weights = values[weights > 0], weights[weights > 0]
-    _check_size(values, weights.sum(), model)
-    return Data(np.ascontiguousarray(values), np.ascontiguousarray(weights))
-
-
-def _check_size(values: Floats, total: float, model: MixtureModel) -> None:
-    if values.size == 0:
-        raise ValueError("x: has no observations")
-    if total < model.k:
-        raise ValueError(f"x: {total:g} observations; {model.k} components need at least {model.k}")
-    if model.sds is None and values.min() == values.max():
-        raise ValueError(
-            f"x: all observations are {values[0]:g}; standard deviations need at least two values"
-        )
-
-
-def _finite_vector(name: str, value: ArrayLike) -> Floats:
-    try:
-        array = np.asarray(value, dtype=float)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name}: is not a list of numbers") from None
-    if array.ndim != 1:
-        raise ValueError(f"{name}: has shape {array.shape}; give one dimension")
-    bad = np.flatnonzero(~np.isfinite(array))
-    if bad.size:
-        raise ValueError(
-            f"{name}: {bad.size} of {array.size} values are not finite, the first is "
-            f"{array[bad[0]]} at position {bad[0]}; remove or replace them"
-        )
-    return array
-
-
-def _check_options(method: str, run: Callable[..., Solution], options: dict[str, Any]) -> None:
+def _check_options(method: str, run: Run, options: dict[str, Any]) -> None:
     for name in options:
         if name not in _options(run):
             known = ", ".join(_options(run))
             raise ValueError(f"{name}: no option of {method}; it takes {known}")
 
 
-def _options(run: Callable[..., Solution]) -> list[str]:
+def _options(run: Run) -> list[str]:
     parameters = inspect.signature(run).parameters.values()
     return [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
 

@@ -15,10 +15,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numba import njit
 
+from models.likelihood import score_and_information
 from models.mixture import LOG_2PI, Floats, Mixture
 from models.model import MixtureModel
-from models.problem import Data
-from models.uncertainty import score_and_information
+from models.sample import Data
 
 # a_n of `LogInverseGamma.penalty`; "chen" is 1/n.
 Penalty = float | Literal["chen"]

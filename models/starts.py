@@ -14,7 +14,7 @@ import numpy as np
 from models.em import e_step, m_step
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
-from models.problem import CompressedData, Data
+from models.sample import CompressedData, Data
 
 # Rows of a large sample that the start and the pilot are found from.
 START_SIZE = 50_000

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-from study import costs
+from study.workflow import costs
 
 # One thread a process: the workflow runs a process a core, and small BLAS calls only lose by more.
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
@@ -174,9 +174,9 @@ def _plan(options: argparse.Namespace) -> None:
             if value <= 0:
                 raise ValueError(f"--{name}: {value} is not a positive number")
 
-    from study import plan, terminal
     from study.design import load
     from study.simulate import check_data
+    from study.workflow import plan, terminal
 
     design = load(options.design)
     check_data(design)
@@ -204,8 +204,8 @@ def _simulate(options: argparse.Namespace) -> None:
 def _chunk(options: argparse.Namespace) -> None:
     with costs.part("import"):
         from models.methods import load_engine, warm_up
+        from study.compute.fits import fit_chunk, frames
         from study.design import Chunk, load
-        from study.fitting import fit_chunk, frames
 
         load_engine(options.engine)
     design = load(options.design)
@@ -226,7 +226,7 @@ def _say(line: str) -> None:
 
 
 def _follow(options: argparse.Namespace) -> None:
-    from study import convergence
+    from study.compute import follow as convergence
     from study.design import followed, load
 
     design = load(options.design)
@@ -239,7 +239,7 @@ def _follow(options: argparse.Namespace) -> None:
 
 
 def _remedies(options: argparse.Namespace) -> None:
-    from study import remedies
+    from study.compute import remedies
     from study.design import Scenario, load
 
     design = load(options.design)
@@ -252,7 +252,7 @@ def _remedies(options: argparse.Namespace) -> None:
 
 
 def _refer(options: argparse.Namespace) -> None:
-    from study import references
+    from study.compute import references
     from study.design import load, referred
 
     design = load(options.design)
@@ -268,7 +268,7 @@ def _write(frames: dict[str, pd.DataFrame], folder: Path) -> None:
 
 
 def _calibrate(options: argparse.Namespace) -> None:
-    from study.calibration import calibrate
+    from study.compute.calibration import calibrate
     from study.design import load
 
     design = load(options.design)
@@ -288,9 +288,10 @@ def _calibrate(options: argparse.Namespace) -> None:
 def _gather(options: argparse.Namespace) -> None:
     import pandas as pd
 
-    from study import calibration, convergence, references, remedies
+    from study.compute import calibration, references, remedies
+    from study.compute import follow as convergence
+    from study.compute.fits import SCHEMA, gather
     from study.design import calibration_chunks, chunks, load, referred
-    from study.fitting import SCHEMA, gather
 
     design = load(options.design, **({"chunk": options.chunk} if options.chunk else {}))
     options.out.mkdir(parents=True, exist_ok=True)
@@ -321,9 +322,9 @@ def _gather(options: argparse.Namespace) -> None:
 
 def _tables(options: argparse.Namespace) -> None:
     from study.design import load
-    from study.findings import findings
-    from study.results import read_results
-    from study.tables import LONG, TABLES, write, write_sums
+    from study.report.findings import findings
+    from study.report.tables import LONG, TABLES, write, write_sums
+    from study.rows import read_results
 
     options.out.mkdir(parents=True, exist_ok=True)
     results = read_results(load(options.design), options.rows)
@@ -343,8 +344,8 @@ def _tables(options: argparse.Namespace) -> None:
 
 def _figures(options: argparse.Namespace) -> None:
     from study.design import load
-    from study.figures import FIGURES, save
-    from study.results import read_results
+    from study.report.figures import FIGURES, save
+    from study.rows import read_results
 
     options.out.mkdir(parents=True, exist_ok=True)
     results = read_results(load(options.design), options.rows)
@@ -354,8 +355,8 @@ def _figures(options: argparse.Namespace) -> None:
 
 def _paper(options: argparse.Namespace) -> None:
     from study.design import load
-    from study.paper import write_paper
-    from study.results import read_results
+    from study.report.paper import write_paper
+    from study.rows import read_results
 
     write_paper(read_results(load(options.design), options.rows), options.out)
 
@@ -376,8 +377,8 @@ def _walkthrough(options: argparse.Namespace) -> None:
 
 def _stages(options: argparse.Namespace) -> None:
     from study.design import load
-    from study.stages import STAGES, of_design
-    from study.tables import write
+    from study.report.tables import write
+    from study.workflow.stages import STAGES, of_design
 
     design = load(options.design, **({"chunk": options.chunk} if options.chunk else {}))
     records = of_design(design, costs.read(options.costs))
@@ -392,7 +393,7 @@ def _provenance(options: argparse.Namespace) -> None:
     import pandas as pd
 
     from study.design import load
-    from study.provenance import provenance
+    from study.workflow.provenance import provenance
 
     options.out.parent.mkdir(parents=True, exist_ok=True)
     timings = pd.read_parquet(options.rows / "timings.parquet")
@@ -403,8 +404,8 @@ def _provenance(options: argparse.Namespace) -> None:
 def _benchmark(options: argparse.Namespace) -> None:
     import json
 
-    from study.benchmarks import SUITES
-    from study.provenance import environment
+    from study.benchmarks.measure import SUITES
+    from study.workflow.provenance import environment
 
     if options.suite not in SUITES:
         raise ValueError(f"suite: unknown {options.suite!r}; choose from {', '.join(SUITES)}")
@@ -417,9 +418,9 @@ def _benchmark(options: argparse.Namespace) -> None:
 
 
 def _benchmark_exhibits(options: argparse.Namespace) -> None:
-    from study.benchmark_tables import BENCHMARK_TABLES, read_measured
-    from study.figures import BENCHMARK_FIGURES, save
-    from study.tables import write
+    from study.benchmarks.tables import BENCHMARK_TABLES, read_measured
+    from study.report.figures import BENCHMARK_FIGURES, save
+    from study.report.tables import write
 
     measured = read_measured(options.rows)
     tables, figures = options.out / "tables", options.out / "figures"
@@ -434,7 +435,7 @@ def _benchmark_exhibits(options: argparse.Namespace) -> None:
 def _fit(options: argparse.Namespace) -> None:
     from models import METHODS, MixtureModel, fit
     from study.simulate import read_column
-    from study.terminal import fits_table
+    from study.workflow.terminal import fits_table
 
     methods = [name.strip() for name in options.methods.split(",")]
     for name in methods:
@@ -447,10 +448,10 @@ def _fit(options: argparse.Namespace) -> None:
 
 def _replay(options: argparse.Namespace) -> None:
     from models import METHODS
+    from study.compute.fits import fit_one, start_of
     from study.design import load
-    from study.fitting import fit_one, start_of
     from study.simulate import data_set
-    from study.terminal import fits_table, trace_table
+    from study.workflow.terminal import fits_table, trace_table
 
     if options.method not in METHODS:
         raise ValueError(f"method: unknown {options.method!r}; choose from {', '.join(METHODS)}")

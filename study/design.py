@@ -34,8 +34,8 @@ from pydantic import (
 from models import METHODS, Mixture, MixtureModel
 from models.priors import Dirichlet, InverseGamma, Prior
 from models.priors import Normal as NormalPrior
-from study.theory import target
-from study.truth import Family, Normal, SkewNormal, StudentT, Truth
+from models.truth import Family, Normal, SkewNormal, StudentT, Truth
+from study.compute.truths import target
 
 DESIGNS = Path(__file__).parent / "designs"
 ENGINES = ("numeric", "pymc")
@@ -53,8 +53,8 @@ def _method(name: str) -> str:
 
 def _options(options: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     for method, chosen in options.items():
-        accepted = inspect.get_annotations(METHODS[method].function, eval_str=True)
-        parameters = inspect.signature(METHODS[method].function).parameters
+        accepted = inspect.get_annotations(METHODS[method].run, eval_str=True)
+        parameters = inspect.signature(METHODS[method].run).parameters
         for name, value in chosen.items():
             if name not in parameters or parameters[name].kind is not parameters[name].KEYWORD_ONLY:
                 raise ValueError(f"{method}.{name}: no such option of {method}")
@@ -284,7 +284,7 @@ class Calibration(_Strict):
     @model_validator(mode="after")
     def _enough(self) -> Self:
         for method in self.methods:
-            parameters = inspect.signature(METHODS[method].function).parameters
+            parameters = inspect.signature(METHODS[method].run).parameters
             chosen = self.options.get(method, {})
             draws, chains = (chosen.get(n, parameters[n].default) for n in ("draws", "chains"))
             if self.of > int(draws) * int(chains):

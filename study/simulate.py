@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from models.methods import as_data
 from models.mixture import Floats
+from models.sample import as_data
 from study.design import DataSet, Design, DesignError, Scenario
 
 

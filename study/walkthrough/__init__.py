@@ -16,10 +16,10 @@ import pandas as pd
 from markdown_it import MarkdownIt
 from matplotlib.figure import Figure
 
-from study.exhibit import Exhibit
-from study.figures import save
-from study.figures.style import Draw, styled
-from study.tables import write
+from study.report.exhibit import Exhibit
+from study.report.figures import save
+from study.report.figures.style import Draw, styled
+from study.report.tables import write
 from study.walkthrough import five_parameters as five
 from study.walkthrough import known_components
 

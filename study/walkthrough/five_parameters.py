@@ -16,13 +16,13 @@ from scipy.stats import binomtest
 from models import Fit, Mixture, MixtureModel, fit
 from models.em import e_step, em, m_step
 from models.likelihood import moments
-from models.methods import as_data
 from models.mixture import Floats
-from models.problem import Collapse, Data
+from models.sample import Data, as_data
+from models.solution import Collapse
+from models.theory import missing_information
 from models.verdicts import believable
-from study import measures
-from study.figures.style import COMPONENTS, DOUBLE, GREY, SINGLE, legend_above
-from study.theory import missing_information
+from study.report import measures
+from study.report.figures.style import COMPONENTS, DOUBLE, GREY, SINGLE, legend_above
 
 TRUTH = Mixture([0.3, 0.7], [1.0, 9.0], [2.0, 3.0])
 N, SEED = 5000, 1

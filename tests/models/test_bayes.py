@@ -19,12 +19,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from models import bayes, fit
-from models import posterior as pymc_model_of
+from models import fit
 from models.em import em
 from models.likelihood import moments
 from models.mixture import Floats, Mixture, draws_by_mean
 from models.model import MixtureModel
+from models.posterior import compiled
+from models.posterior import density as pymc_model_of
+from models.posterior import methods as bayes
 from models.priors import (
     Dirichlet,
     Flat,
@@ -35,7 +37,8 @@ from models.priors import (
     Normal,
     Prior,
 )
-from models.problem import Collapse, Data, Solution
+from models.sample import Data
+from models.solution import Collapse, Solution
 from tests.models.strategies import SECOND_ARTICLE
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -94,7 +97,7 @@ def test_pymcs_density_is_the_likelihood_and_the_prior(model: MixtureModel, prio
     """In original units: standardising by s costs n log s, and log s for each mean or sd."""
     data = sample(TWO, 300, counts=True)
     posterior = pymc_model_of.Posterior(data, model, prior)
-    density, shared = pymc_model_of.compiled_density(posterior.structure)
+    density, shared = compiled.compiled_density(posterior.structure)
     for name, value in posterior.shared.items():
         shared[name].set_value(value)
     n_sds = 1 if model.equal_sds else model.k
@@ -345,7 +348,7 @@ def test_second_nuts_compiles_nothing_and_a_seed_gives_its_draws_on_any_cores(mo
         raise AssertionError("compiled again")
 
     monkeypatch.setattr(nutpie, "compile_pymc_model", refuse)
-    monkeypatch.setattr(pymc_model_of, "c_function", refuse)
+    monkeypatch.setattr(compiled, "c_function", refuse)
     other = bayes.nuts(sample(TWO, 200, seed=1), model, TWO, rng(4), draws=100, tune=100)
     runs += [bayes.nuts(data, model, TWO, rng(4), draws=100, tune=100, cores=c) for c in (1, 2)]
     assert [run.compile_seconds for run in runs[1:]] == [0.0, 0.0]
@@ -389,25 +392,25 @@ def test_the_compiled_functions_key_changes_with_whatever_it_is_compiled_from(
     tmp_path, monkeypatch
 ):
     structure = pymc_model_of.Structure(2, Normal, InverseGamma, False, False)
-    keys = {pymc_model_of.key(structure, jacobian) for jacobian in (False, True)}
-    for i, file in enumerate(pymc_model_of.SOURCES):
+    keys = {compiled.key(structure, jacobian) for jacobian in (False, True)}
+    for i, file in enumerate(compiled.SOURCES):
         edited = tmp_path / file.name
         edited.write_bytes(file.read_bytes() + b"#")
-        files = [*pymc_model_of.SOURCES]
+        files = [*compiled.SOURCES]
         files[i] = edited
         with monkeypatch.context() as patch:
-            patch.setattr(pymc_model_of, "SOURCES", files)
-            keys.add(pymc_model_of.key(structure, True))
+            patch.setattr(compiled, "SOURCES", files)
+            keys.add(compiled.key(structure, True))
     for package in ("pymc", "pytensor", "numba", "llvmlite"):
         with monkeypatch.context() as patch:
-            installed = pymc_model_of.version
+            installed = compiled.version
             other = lambda name, p=package, v=installed: "0" if name == p else v(name)  # noqa: E731
-            patch.setattr(pymc_model_of, "version", other)
-            keys.add(pymc_model_of.key(structure, True))
-    names = {file.name for file in pymc_model_of.SOURCES}
+            patch.setattr(compiled, "version", other)
+            keys.add(compiled.key(structure, True))
+    names = {file.name for file in compiled.SOURCES}
     assert names >= {"likelihood.py", "compression.py", "pytensor_op.py", "posterior.py"}
     assert len(keys) == 2 + len(names) + 4
-    assert pymc_model_of.key(structure._replace(k=3), True) not in keys
+    assert compiled.key(structure._replace(k=3), True) not in keys
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from models import Mixture, MixtureModel, fit
-from models.bootstrap import bootstrap
+from models.inference.bootstrap import bootstrap
+from models.inference.newton import DECREMENT, ascend, derivatives
 from models.mixture import aligned, draws_by_mean
-from models.newton import DECREMENT, ascend, derivatives
-from models.problem import Data
-from study.theory import efficiency_bound
+from models.sample import Data
+from models.theory import efficiency_bound
 from tests.models.strategies import SECOND_ARTICLE
 
 MODELS = {

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from models import METHODS, Mixture, MixtureModel, compress, fit
 from models.compression import Cells, Compressed
 from models.likelihood import moments, second_moments
-from models.problem import CompressedData, Data
+from models.sample import CompressedData, Data
 from tests.models.strategies import SECOND_ARTICLE, mixtures
 
 TWO, _ = SECOND_ARTICLE.sample(60_000, np.random.default_rng(8))

@@ -12,7 +12,7 @@ from scipy.optimize import check_grad, minimize
 from models import Mixture, MixtureModel, fit
 from models.direct import Objective, RatioBounded
 from models.mixture import Floats
-from models.problem import Data
+from models.sample import Data
 from tests.models.strategies import SECOND_ARTICLE, mixtures, samples
 
 TIED = np.concatenate([np.zeros(5), np.random.default_rng(0).normal(5.0, 1.0, 50)])

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from models import Mixture, MixtureModel, fit
 from models.em import e_step, em, m_step, squarem
 from models.likelihood import complete_information, information, second_moments
-from models.problem import Data
+from models.sample import Data
 from tests.models.strategies import SECOND_ARTICLE, mixtures, samples
 
 

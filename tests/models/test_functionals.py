@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 
 from models import Mixture, MixtureModel, fit
-from models.functionals import (
+from models.inference.functionals import (
     crossing,
     delta_method,
     density_at,
@@ -18,7 +18,7 @@ from models.functionals import (
     quantile_at,
     variance,
 )
-from models.intervals import basic, equal_tailed, highest_density, wald
+from models.inference.intervals import basic, equal_tailed, highest_density, wald
 from tests.models.strategies import SECOND_ARTICLE, mixtures
 
 TABLE = functionals(points=(0.0, 5.0))

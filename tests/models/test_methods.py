@@ -8,7 +8,8 @@ import pytest
 
 from models import METHODS, Mixture, MixtureModel, fit
 from models.em import e_step, m_step, step_length
-from models.problem import Data
+from models.methods import Method
+from models.sample import Data
 from tests.models.strategies import NUMERIC, SECOND_ARTICLE
 
 OPTIMISERS = [name for name, method in METHODS.items() if method.kind == "likelihood"]
@@ -151,11 +152,12 @@ def test_too_few_iterations_are_not_converged():
     assert (result.status, result.converged, result.n_iter) == ("not-converged", False, 2)
 
 
-def test_an_error_inside_a_method_is_a_failed_fit(monkeypatch):
-    def broken(data, model, start, rng, *, trace=False):
-        raise np.linalg.LinAlgError("no inverse today")
+def broken(data, model, start, rng, *, trace=False):
+    raise np.linalg.LinAlgError("no inverse today")
 
-    monkeypatch.setitem(METHODS, "broken", type(METHODS["em"])(broken, "Broken"))
+
+def test_an_error_inside_a_method_is_a_failed_fit(monkeypatch):
+    monkeypatch.setitem(METHODS, "broken", Method(f"{__name__}:broken", "Broken"))
     result = fit("broken", EASY)
     assert result.status == "failed"
     assert "no inverse today" in result.message

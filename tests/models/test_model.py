@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models import Mixture, MixtureModel
-from models.uncertainty import standard_errors
+from models.inference.certificate import standard_errors
 from tests.models.strategies import mixtures
 
 

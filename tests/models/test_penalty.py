@@ -8,10 +8,11 @@ from scipy.optimize import minimize
 
 from models import Mixture, MixtureModel, fit
 from models.em import e_step, m_step
+from models.inference.certificate import certify
+from models.likelihood import score_and_information
 from models.mixture import Floats
 from models.priors import LogInverseGamma, Prior
-from models.problem import Data
-from models.uncertainty import certify, score_and_information
+from models.sample import Data
 from tests.models.strategies import NUMERIC, SECOND_ARTICLE, mixtures, samples
 
 ROUTES = (*NUMERIC, "map")

@@ -18,7 +18,7 @@ from models.priors import (
     Normal,
     Prior,
 )
-from models.problem import Data
+from models.sample import Data
 
 SD_PRIORS = [
     InverseGamma(2.5, 1.7),

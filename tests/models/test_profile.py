@@ -6,9 +6,9 @@ from scipy.stats import chi2, norm
 
 from models import Mixture, MixtureModel, fit
 from models.direct import Objective
-from models.methods import as_data
-from models.profile import NAMES, _evaluate, profile_interval, profile_intervals
-from models.uncertainty import natural_wald_interval
+from models.inference.intervals import natural_wald_interval
+from models.inference.profile import NAMES, _evaluate, profile_interval, profile_intervals
+from models.sample import as_data
 from tests.models.strategies import SECOND_ARTICLE
 
 X, _ = SECOND_ARTICLE.sample(500, np.random.default_rng(21))

@@ -3,7 +3,7 @@ import pytest
 
 from models import Mixture, MixtureModel, fit
 from models.em import e_step
-from models.problem import Data
+from models.sample import Data
 from models.starts import candidates, several_starts, shared_start
 
 CLOSE = Mixture([0.2, 0.5, 0.3], [0.0, 3.0, 6.0], [0.7, 1.0, 1.5])

@@ -5,18 +5,11 @@ from scipy.stats import norm
 
 from models import Mixture, MixtureModel, fit
 from models.em import e_step, m_step
-from models.likelihood import complete_information, moments, second_moments
-from models.methods import as_data
+from models.inference.certificate import certify, covariance, errors, sandwich_covariance
+from models.inference.intervals import natural_wald_interval, wald_interval
+from models.likelihood import complete_information, moments, score_and_information, second_moments
 from models.priors import Prior
-from models.uncertainty import (
-    certify,
-    covariance,
-    errors,
-    natural_wald_interval,
-    sandwich_covariance,
-    score_and_information,
-    wald_interval,
-)
+from models.sample import as_data
 from tests.models.strategies import NUMERIC, SECOND_ARTICLE
 
 X, _ = SECOND_ARTICLE.sample(1000, np.random.default_rng(21))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import METHODS, Mixture, MixtureModel, fit
+from models import Mixture, MixtureModel, fit
 from models.verdicts import VERDICTS, believable, judge, sd_ratio
 from tests.models.strategies import mixtures
 
@@ -84,7 +84,7 @@ def test_failed(monkeypatch):
     def broken(data, model, start, rng, *, trace=False):
         raise RuntimeError("on purpose")
 
-    monkeypatch.setitem(METHODS, "em", METHODS["em"].__class__(broken, "EM"))
+    monkeypatch.setattr("models.em.em", broken)
     assert fit("em", APART).verdict() == "failed"
 
 

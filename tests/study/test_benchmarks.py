@@ -8,12 +8,12 @@ import pytest
 from matplotlib.figure import Figure
 
 from models import METHODS
-from study import benchmarks
 from study.__main__ import main
-from study.benchmark_tables import BENCHMARK_TABLES, Measured, agreement, slopes_of
-from study.benchmarks import COMPRESSED, SCHEMA, SUITES, Plan, Rows
-from study.figures import BENCHMARK_FIGURES
-from study.peers import OURS, PEERS, Absent, Peer
+from study.benchmarks.measure import COMPRESSED, SCHEMA, SUITES, Plan, Rows
+from study.benchmarks.measure import measure as benchmarks
+from study.benchmarks.peers import OURS, PEERS, Absent, Peer
+from study.benchmarks.tables import BENCHMARK_TABLES, Measured, agreement, slopes_of
+from study.report.figures import BENCHMARK_FIGURES
 
 TINY = {
     "passes": {"sizes": (500, 1000), "components": (2, 3), "repeats": 3},

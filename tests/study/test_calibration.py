@@ -11,8 +11,7 @@ from scipy import stats
 from models import Mixture
 from models.likelihood import moments
 from models.priors import Dirichlet, Flat, InverseGamma, Normal, Prior
-from study import tables
-from study.calibration import (
+from study.compute.calibration import (
     SCHEMA,
     autocorrelation,
     calibrate,
@@ -24,7 +23,8 @@ from study.calibration import (
     thinned,
 )
 from study.design import Calibration
-from study.uniformity import holm, p_value
+from study.report import tables
+from study.report.uniformity import holm, p_value
 
 OPTIONS = {"draws": 300, "tune": 150, "chains": 1}
 SPEC = Calibration(

@@ -8,8 +8,8 @@ import pytest
 
 from models import Mixture, MixtureModel, fit
 from models.em import e_step
-from models.methods import as_data
-from study.convergence import (
+from models.sample import as_data
+from study.compute.follow import (
     RULES,
     SCHEMA,
     STARTS,
@@ -21,8 +21,8 @@ from study.convergence import (
     frames,
     reaches,
 )
-from study.convergence_tables import chance, crossing, profile
 from study.design import Design
+from study.report.convergence_tables import chance, crossing, profile
 
 DESIGN = Design(
     name="few", title="", seed=3, closely=1, replicates={"em": 2, "newton": 2},

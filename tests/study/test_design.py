@@ -3,9 +3,9 @@ import pytest
 import yaml
 
 from models import METHODS
+from models.truth import Normal, SkewNormal, StudentT
 from study.design import DesignError, calibration_chunks, chunks, load
-from study.plan import replicates_for
-from study.truth import Normal, SkewNormal, StudentT
+from study.workflow.plan import replicates_for
 
 GOOD = {
     "name": "tiny",

@@ -10,24 +10,24 @@ import pytest
 from matplotlib.figure import Figure
 
 from models import METHODS, Mixture
+from models.labels import NOT_EXCHANGEABLE
 from study import walkthrough
-from study.benchmark_tables import BENCHMARK_TABLES
-from study.convergence import FROM_STARTS, RULES, TARGETS
+from study.benchmarks.tables import BENCHMARK_TABLES
+from study.compute.fits import EXCHANGEABLE_WORDS as WORDS
+from study.compute.fits import PARAMETERS
+from study.compute.follow import FROM_STARTS, RULES, TARGETS
 from study.design import Calibration, DataSet, Design, Grid, ModelSpec, Scenario
-from study.exhibit import CAPTIONS
-from study.figures import BENCHMARK_FIGURES, FIGURES, save
-from study.figures.estimates import cells, series, wilson
-from study.figures.fitted import mixture
-from study.figures.labels import crossing
-from study.figures.style import LOOKS, dodge_width, dodged
-from study.figures.switching import examples, mean_responsibilities
-from study.fitting import EXCHANGEABLE_WORDS as WORDS
-from study.fitting import PARAMETERS
-from study.labels import NOT_EXCHANGEABLE
-from study.results import SCHEMA, Results
+from study.report.exhibit import CAPTIONS
+from study.report.figures import BENCHMARK_FIGURES, FIGURES, save
+from study.report.figures.estimates import cells, series, wilson
+from study.report.figures.fitted import mixture
+from study.report.figures.labels import crossing
+from study.report.figures.style import LOOKS, dodge_width, dodged
+from study.report.figures.switching import examples, mean_responsibilities
+from study.report.tables import TABLES
+from study.rows import SCHEMA, Results
 from study.simulate import data_set
-from study.stages import STAGES
-from study.tables import TABLES
+from study.workflow.stages import STAGES
 from tests.study.labelled_draws import draws_near, separated
 
 REPLICATES = 4

@@ -7,8 +7,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from models import METHODS, Mixture
+from study.compute.fits import EXCHANGEABLE_WORDS, SCHEMA, fit_chunk, frames, gather, matching
 from study.design import Chunk, chunks, load
-from study.fitting import EXCHANGEABLE_WORDS, SCHEMA, fit_chunk, frames, gather, matching
 from tests.models.strategies import mixtures
 
 DESIGN = load("smoke")
@@ -57,7 +57,7 @@ def test_a_fit_that_breaks_is_a_row_and_the_chunk_goes_on(monkeypatch):
     def broken(data, model, start, rng, *, trace=False):
         raise KeyError("lost")
 
-    monkeypatch.setitem(METHODS, "lbfgs", type(METHODS["lbfgs"])(broken, "L-BFGS-B"))
+    monkeypatch.setattr("models.direct.lbfgs", broken)
     said = []
     found = frames(fit_chunk(DESIGN, Chunk("birds", "numeric", 0, 2), said.append))
     by_method = found["fits"].groupby("method")["status"].unique()

@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from study import findings, guide, tables
 from study.design import Design, Grid
+from study.report import findings, guide, tables
 from tests.study.test_figures import DESIGNS, synthetic
 from tests.study.test_tables import fit_row
 from tests.study.test_tables import results as of_rows

@@ -2,10 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from study import label_tables
-from study.fitting import AGREEMENTS, EXCHANGEABLE_WORDS
-from study.labels import NOT_EXCHANGEABLE
-from study.results import SCHEMA
+from models.labels import NOT_EXCHANGEABLE
+from study.compute.fits import AGREEMENTS, EXCHANGEABLE_WORDS
+from study.report import label_tables
+from study.rows import SCHEMA
 from tests.study.test_tables import results
 
 

@@ -5,11 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import Mixture, fit
-from study import labels
-from study.labels import passes
-from study.labels.algorithms import LEAST_SHARE
-from study.labels.assignment import numbered
+from models import Mixture, fit, labels
+from models.labels import passes
+from models.labels.algorithms import LEAST_SHARE
+from models.labels.assignment import numbered
 from tests.study.labelled_draws import draws_near, separated, shuffled
 
 # Orderings by weights and sds are not told apart by the draws of `separated`.

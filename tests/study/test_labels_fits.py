@@ -4,16 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models import Mixture, MixtureModel, fit
-from study import labels
-from study.fitting import AGREEMENTS, EXCHANGEABLE_WORDS, SCHEMA
-from study.labels import fits
+from models import Mixture, MixtureModel, fit, labels
+from models.labels import fits
+from study.compute.fits import AGREEMENTS, EXCHANGEABLE_WORDS, SCHEMA
 from tests.study.labelled_draws import draws_near, separated, shuffled
 
 
 def as_fit(draws, model=None):
     """What `diagnose` reads of a Fit, of draws (chains, draws, 3, K) with two divergences."""
-    from models.bayes import _draws
+    from models.posterior.methods import _draws
 
     shape = draws.shape[:2]
     rng = np.random.default_rng(0)

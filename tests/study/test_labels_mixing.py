@@ -4,7 +4,7 @@ from arviz_stats.base import array_stats
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from study import labels
+from models import labels
 
 AXES = {"chain_axis": 0, "draw_axis": 1}
 

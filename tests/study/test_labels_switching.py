@@ -5,9 +5,8 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
-from models import Mixture, MixtureModel, fit
-from models.problem import Data
-from study import labels
+from models import Mixture, MixtureModel, fit, labels
+from models.sample import Data
 from tests.study.labelled_draws import draws_near, separated, shuffled
 
 

@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from models import Mixture
-from study import labels
-from study.peers.samplers import SAMPLERS, Sampling
+from models import Mixture, labels
+from study.benchmarks.peers.samplers import SAMPLERS, Sampling
 from tests.study.labelled_draws import draws_near, separated, shuffled
 
 

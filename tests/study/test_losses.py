@@ -6,8 +6,8 @@ from hypothesis import given
 from scipy.stats import wasserstein_distance_nd
 
 from models import Mixture
-from study import measures
-from study.losses import hellinger, kullback_leibler, wasserstein
+from models.losses import hellinger, kullback_leibler, wasserstein
+from study.report import measures
 from tests.models.strategies import mixtures
 
 TWO = Mixture([0.3, 0.7], [1.0, 4.0], [1.0, 1.0])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from study import measures
+from study.report import measures
 
 RNG = np.random.default_rng(42)
 STUDIES, R, TRUTH = 2000, 200, 1.0

@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from study import paper, tables
 from study.design import Grid
-from study.exhibit import CAPTIONS
-from study.figures import FIGURES
-from study.figures.style import DOUBLE, SINGLE
-from study.tables import TABLES
+from study.report import paper, tables
+from study.report.exhibit import CAPTIONS
+from study.report.figures import FIGURES
+from study.report.figures.style import DOUBLE, SINGLE
+from study.report.tables import TABLES
 from tests.study.test_figures import FAITHFUL, NAMED, design, synthetic
 
 CELLS = Grid(name="cells", separation=[2, 4], weight=[0.5], sd_ratio=[1], n=[100])

@@ -10,10 +10,16 @@ import pytest
 from models import Mixture, MixtureModel, fit
 from models.likelihood import moments
 from models.mixture import draws_by_mean
-from study import peers
-from study.benchmarks import ARTICLE_1, ARTICLE_2, crude_start, distance, posterior_summary
-from study.peers import OURS, PEERS, Absent, Job, logaddexp_moments
-from study.peers.samplers import MODES, SAMPLERS, Sampling
+from study.benchmarks.measure import (
+    ARTICLE_1,
+    ARTICLE_2,
+    crude_start,
+    distance,
+    peers,
+    posterior_summary,
+)
+from study.benchmarks.peers import OURS, PEERS, Absent, Job, logaddexp_moments
+from study.benchmarks.peers.samplers import MODES, SAMPLERS, Sampling
 from study.simulate import generator
 
 N = 400

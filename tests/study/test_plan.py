@@ -5,11 +5,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from study import costs, measures, plan
 from study.__main__ import main
+from study.compute.fits import fit_chunk
 from study.design import Chunk, Design, Scenario, load
-from study.fitting import fit_chunk
-from study.plan import Pilot, Stage, Task, precision, replicates_for, wall_seconds
+from study.report import measures
+from study.workflow import costs, plan
+from study.workflow.plan import Pilot, Stage, Task, precision, replicates_for, wall_seconds
 
 FAR = Scenario(name="far", weights=[0.5, 0.5], means=[0, 6], sds=[1, 1], n=100)
 NEAR = FAR.model_copy(update={"name": "near", "means": [0.0, 2.0]})

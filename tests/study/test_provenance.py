@@ -1,7 +1,7 @@
 import pandas as pd
 
 from study.design import load
-from study.provenance import provenance
+from study.workflow.provenance import provenance
 
 
 def test_start_and_end_are_of_the_first_and_the_last_fit():

@@ -5,11 +5,19 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from models.methods import as_data
 from models.priors import Prior
-from study import references
+from models.sample import as_data
+from study.compute import references
+from study.compute.references import (
+    LEVELS,
+    QUANTILES,
+    frames,
+    probability,
+    refer,
+    summaries,
+    trusted,
+)
 from study.design import Design, ModelSpec, Scenario
-from study.references import LEVELS, QUANTILES, frames, probability, refer, summaries, trusted
 from study.simulate import data_set
 
 KNOWN = Scenario(

@@ -8,13 +8,13 @@ import pytest
 from scipy import stats
 
 from models.mixture import draws_by_mean
-from study import remedy_tables
+from study.compute.references import summaries
+from study.compute.remedies import DISTANCE, PARAMETERS, REMEDIES
 from study.design import Design, Scenario
-from study.figures import FIGURES
-from study.references import summaries
-from study.remedies import DISTANCE, PARAMETERS, REMEDIES
-from study.remedy_tables import DIAGNOSTICS, WATCHED, answered, errors
-from study.results import SCHEMA, Results
+from study.report import remedy_tables
+from study.report.figures import FIGURES
+from study.report.remedy_tables import DIAGNOSTICS, WATCHED, answered, errors
+from study.rows import SCHEMA, Results
 
 NEAR = Scenario(name="near", weights=[0.4, 0.6], means=[0, 1], sds=[1, 1], n=50)
 FAR = Scenario(name="far", weights=[0.5, 0.5], means=[0, 10], sds=[1, 1], n=50)

@@ -3,7 +3,7 @@
 import pytest
 
 from study.design import Chunk, Intervals, load
-from study.resources import chunk_minutes, follow_minutes, megabytes
+from study.workflow.resources import chunk_minutes, follow_minutes, megabytes
 
 DESIGN = load("default")
 

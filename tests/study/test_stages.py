@@ -7,9 +7,9 @@ from collections import defaultdict
 
 import pytest
 
-from study import costs
 from study.design import load
-from study.stages import of_design, stages
+from study.workflow import costs
+from study.workflow.stages import of_design, stages
 
 
 def burn(seconds):

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from study import tables
 from study.design import load
-from study.results import SCHEMA, Results
-from study.tables import TABLES, with_error, write, write_sums
-from study.verdicts import with_verdict
+from study.report import tables
+from study.report.tables import TABLES, with_error, write, write_sums
+from study.report.verdicts import with_verdict
+from study.rows import SCHEMA, Results
 
 
 def rows(kind, records):

@@ -10,16 +10,16 @@ from scipy.integrate import quad
 
 from models import Mixture, MixtureModel, fit
 from models.mixture import LOG_2PI
-from study.design import load
-from study.theory import (
+from models.theory import (
     efficiency_bound,
     expected_information,
     labelled_bound,
     missing_information,
     quadrature,
-    target,
 )
-from study.truth import Normal, SkewNormal, StudentT, Truth
+from models.truth import Normal, SkewNormal, StudentT, Truth
+from study.compute.truths import target
+from study.design import load
 from tests.models.strategies import mixtures
 
 FIRST = Mixture([0.8, 0.2], [0.0, 2.0], [1.0, 1.0])
@@ -94,8 +94,8 @@ def test_known_labels_never_inform_less():
 
 def test_information_is_the_variance_of_the_score():
     """Over 200,000 draws: each entry within 5 Monte Carlo errors; 15 tests, false alarms 9e-6."""
-    from models.problem import Data
-    from models.uncertainty import score_and_information
+    from models.likelihood import score_and_information
+    from models.sample import Data
 
     model = MixtureModel()
     x = SECOND.sample(200_000, np.random.default_rng(3))[0]

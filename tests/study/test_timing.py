@@ -4,7 +4,7 @@ import time
 import numpy as np
 import pytest
 
-from study.timing import Task, interleaved, slope, summary
+from study.benchmarks.timing import Task, interleaved, slope, summary
 
 
 class Spy:

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from models import Mixture
+from models.theory import quadrature
+from models.truth import Normal, SkewNormal, StudentT, Truth
 from study.design import load
 from study.simulate import data_set
-from study.theory import quadrature
-from study.truth import Normal, SkewNormal, StudentT, Truth
 
 COMPONENTS = Mixture([0.3, 0.7], [-2.0, 3.0], [0.5, 2.0])
 FAMILIES = [Normal(), StudentT(3), StudentT(30), SkewNormal(4), SkewNormal(-1)]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from models import Mixture, MixtureModel, fit
-from models.functionals import functionals
-from study.uncertainty import KINDS, LEVELS, rows
+from models.inference.functionals import functionals
+from study.compute.intervals import KINDS, LEVELS, rows
 
 TRUTH = Mixture([0.4, 0.6], [0.0, 4.0], [1.0, 1.0])
 X = TRUTH.sample(300, np.random.default_rng(3))[0]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from arviz_stats.ecdf_utils import simulate_confidence_bands
 
-from study.uniformity import _coverage, band, counts, difference, holm, p_value
+from study.report.uniformity import _coverage, band, counts, difference, holm, p_value
 
 
 def outside(ranks, of, level):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from models import MixtureModel
-from study.theory import efficiency_bound
+from models.theory import efficiency_bound
 from study.walkthrough import FIGURES, TABLES, five_parameters, known_components, make
 from study.walkthrough.r_stream import RStream
 

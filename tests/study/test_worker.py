@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from study import worker
+from study.workflow import worker
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the server is for Linux")
 
 
-def study(*arguments, module="study.worker", **settings):
+def study(*arguments, module="study.workflow.worker", **settings):
     command = [sys.executable, "-m", module, *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, **settings)
 
@@ -45,7 +45,7 @@ def test_a_job_does_what_it_does_without_a_server(server, tmp_path):
                 cwd=tmp_path,
                 env={**os.environ, "PYTHONPATH": os.getcwd()},
             )
-            for module in ("study.worker", "study")
+            for module in ("study.workflow.worker", "study")
         )
         assert (shared.returncode, shared.stdout) == (alone.returncode, alone.stdout)
         assert shared.stderr.splitlines()[-1:] == alone.stderr.splitlines()[-1:]
@@ -61,7 +61,7 @@ def test_a_job_ends_with_its_client(server, tmp_path):
     """Here a thousand fits; the server serves on."""
     job = ["chunk", "default", "birds", "numeric", "0", "100000", "--out", str(tmp_path / "out")]
     with subprocess.Popen(
-        [sys.executable, "-m", "study.worker", *job], stderr=subprocess.PIPE
+        [sys.executable, "-m", "study.workflow.worker", *job], stderr=subprocess.PIPE
     ) as client:
         assert b"birds" in client.stderr.readline()
         assert len(children(server)) == 1

@@ -43,8 +43,8 @@ folders = ["--made", "out", "--out", rows]
 assert main(["gather", "my.yaml", *folders]) == 0
 assert main(["tables", "my.yaml", "--rows", rows, "--out", "out/tables"]) == 0
 
-from study.figures import FIGURES
-from study.results import read_results
+from study.report.figures import FIGURES
+from study.rows import read_results
 
 results, legends = read_results(design, Path(rows)), {}
 for exhibit in FIGURES:

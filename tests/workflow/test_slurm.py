@@ -11,7 +11,7 @@ import time
 import pytest
 import yaml
 
-from study.recovery import orphans, recover
+from study.workflow.recovery import orphans, recover
 from tests.workflow.test_workflow import DESIGN, ROOT, digests, tiny
 
 PROFILE = ["--profile", str(ROOT / "study" / "profiles" / "slurm")]

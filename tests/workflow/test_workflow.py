@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from study import plan
-from study.figures import FIGURES
-from study.recovery import recover
+from study.report.figures import FIGURES
+from study.workflow import plan
+from study.workflow.recovery import recover
 
 ROOT = Path(__file__).parents[2]
 DESIGN = {

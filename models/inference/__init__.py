@@ -1,0 +1,1 @@
+"""What can be said of an estimate: certificates, standard errors, intervals, bootstraps, chains."""

@@ -1,0 +1,155 @@
+"""Parametric bootstrap of a fitted mixture: refits of samples from it, or one Newton step each.
+
+Every replicate starts from the estimate, and its components are then assigned to the estimate's:
+where they overlap labels can change places, and would pass for sampling error.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit, logit
+
+from models.inference.certificate import standard_errors
+from models.inference.intervals import equal_tailed
+from models.inference.newton import ascend, derivatives, newton_step
+from models.mixture import Floats, Mixture, ParameterArray, alignment
+from models.model import MixtureModel
+from models.sample import Data
+
+# A refit that ends with an sd below this multiple of the floor was on its way onto a point.
+COLLAPSED = 100.0
+
+
+@dataclass(frozen=True, eq=False)
+class Bootstrap:
+    """estimate: what was sampled from. draws (R, 3, K): the refits, components as in the estimate.
+
+    errors (R, 3, K): the refits' own standard errors, NaN for single steps. failures: how many
+    replicates are not among the draws, by reason: "singular" (a component collapsed onto a point)
+    or "not-converged".
+    """
+
+    estimate: Mixture
+    draws: Floats
+    errors: Floats
+    failures: Counter[str]
+
+    @property
+    def se(self) -> ParameterArray:
+        """(3, K): standard deviations of the draws; inf where a single step went too far."""
+        with np.errstate(over="ignore"):
+            return ParameterArray.of(self.draws.std(axis=0, ddof=1))
+
+    def percentile(self, level: float = 0.95) -> tuple[ParameterArray, ParameterArray]:
+        """Lower and upper ends (3, K): quantiles of the draws."""
+        found = equal_tailed(self.draws, level)
+        return ParameterArray.of(found.lower), ParameterArray.of(found.upper)
+
+    def basic(self, level: float = 0.95) -> tuple[ParameterArray, ParameterArray]:
+        """Lower and upper ends (3, K): those of `percentile`, mirrored at the estimate.
+
+        On the logit of a weight, a mean and a log sd, so that no end leaves the parameter space
+        (Davison and Hinkley 1997, section 5.2).
+        """
+        lower, upper = self.percentile(level)
+        return self._mirrored(upper), self._mirrored(lower)
+
+    def studentised(self, se: Floats, level: float = 0.95) -> tuple[ParameterArray, ParameterArray]:
+        """Lower and upper ends (3, K): by quantiles of the refits' t statistics.
+
+        se (3, K): of the estimate. On the logit of a weight, a mean and a log sd (Davison and
+        Hinkley 1997, section 5.2.1). NaN for single steps.
+        """
+        centre = self.estimate.as_rows()
+        with np.errstate(divide="ignore", invalid="ignore"):
+            t = (_free(self.draws) - _free(centre)) / (self.errors * _slopes(self.draws))
+            low, high = equal_tailed(t, level)
+            spread = np.asarray(se) * _slopes(centre)
+            ends = (_natural(_free(centre) - q * spread) for q in (high, low))
+            lower, upper = (np.where(np.asarray(se) == 0, centre, end) for end in ends)
+        return ParameterArray.of(lower), ParameterArray.of(upper)
+
+    def _mirrored(self, ends: Floats) -> ParameterArray:
+        centre = self.estimate.as_rows()
+        with np.errstate(divide="ignore", invalid="ignore"):
+            far = _natural(2.0 * _free(centre) - _free(np.asarray(ends)))
+        # Parameters without spread stay, a single component's weight, whose logit is infinite, too.
+        return ParameterArray.of(np.where(ends == centre, centre, far))
+
+
+def _free(rows: Floats) -> Floats:
+    """(..., 3, K): logits of the weights, means, log sds."""
+    w, m, s = (rows[..., row, :] for row in range(3))
+    return np.stack([logit(w), m, np.log(s)], axis=-2)
+
+
+def _natural(free: Floats) -> Floats:
+    w, m, s = (free[..., row, :] for row in range(3))
+    return np.stack([expit(w), m, np.exp(s)], axis=-2)
+
+
+def _slopes(rows: Floats) -> Floats:
+    """(..., 3, K): derivatives of `_free`."""
+    w, m, s = (rows[..., row, :] for row in range(3))
+    return np.stack([1.0 / (w * (1.0 - w)), np.ones_like(m), 1.0 / s], axis=-2)
+
+
+def bootstrap(
+    model: MixtureModel,
+    estimate: Mixture,
+    n: int,
+    replicates: int,
+    rng: np.random.Generator,
+    *,
+    one_step: bool = False,
+) -> Bootstrap:
+    """`replicates` samples of n observations from the estimate, each fitted from there.
+
+    A refit goes on to a regular maximum of the likelihood, or with one_step by one Newton step.
+    Efron and Tibshirani (1993), section 6.5. The draws come in the order of the samples, less
+    the failures. Raises ValueError for numbers that are too small.
+    """
+    for name, value, least in (("n", n, model.k), ("replicates", replicates, 2)):
+        if value < least:
+            raise ValueError(f"{name}: {value!r} is too few; give at least {least}")
+    ones = np.ones(n)
+    found: list[Floats] = []
+    failures = Counter[str]()
+    for _ in range(replicates):
+        data = Data(estimate.sample(n, rng)[0], ones)
+        refit = (_one_step if one_step else _refit)(data, model, estimate)
+        if isinstance(refit, str):
+            failures[refit] += 1
+        else:
+            found.append(refit)
+    both = np.reshape(found, (-1, 2, 3, model.k))
+    if model.exchangeable:
+        order = alignment(both[:, 0], estimate)
+        both = np.take_along_axis(both, order[:, None, None], axis=-1)
+    return Bootstrap(estimate, both[:, 0], both[:, 1], failures)
+
+
+def _refit(data: Data, model: MixtureModel, estimate: Mixture) -> Floats | str:
+    """(2, 3, K): the refit and its standard errors, or why there is none."""
+    point, regular = ascend(data, model, estimate)
+    if point is None or data.collapsed(point.mixture, model, COLLAPSED):
+        return "singular"
+    if not regular:
+        return "not-converged"
+    se = standard_errors(point.mixture, model, point.information)
+    return np.stack([point.mixture.as_rows(), se])
+
+
+def _one_step(data: Data, model: MixtureModel, estimate: Mixture) -> Floats | str:
+    point = derivatives(data, model, model.pack(estimate))
+    found = None if point is None else newton_step(point.score, point.information)
+    if point is None or found is None:
+        return "not-converged"
+    mixture = model.unpack(point.at + found[0])
+    # A long step may take an sd to where its exponential underflows.
+    if not mixture.finite or data.collapsed(mixture, model):
+        return "singular"
+    return np.stack([mixture.as_rows(), np.full((3, model.k), np.nan)])

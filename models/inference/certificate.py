@@ -1,0 +1,104 @@
+"""Certificate of an optimum, and standard errors, from score and information."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.likelihood import SecondMoments, score_and_information, score_outer
+from models.mixture import Floats, Mixture
+from models.model import MixtureModel
+
+CERTIFIED_DISTANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """How far a point is from the stationary point that Newton's method would go to.
+
+    distance: Newton decrement sqrt(g'J^-1 g), the most that any linear combination of the
+    unconstrained parameters would still move, in standard errors. gap: half its square, the nats
+    still to gain. Both are NaN where J is not positive definite: no regular maximum there.
+    """
+
+    distance: float
+    gap: float
+    positive_definite: bool
+
+    @property
+    def certified(self) -> bool:
+        """Whether a regular maximum lies within 1e-4 standard errors."""
+        return self.positive_definite and self.distance <= CERTIFIED_DISTANCE
+
+
+def certify(gradient: Floats, curvature: Floats) -> Certificate:
+    """The certificate from the score (p,) and the observed information (p, p) at a point.
+
+    Positive definiteness is judged on the information scaled to a unit diagonal, so that the
+    data's units do not matter.
+    """
+    if gradient.size == 0:
+        return Certificate(0.0, 0.0, True)
+    inverse = _inverse(curvature)
+    if inverse is None:
+        return Certificate(np.nan, np.nan, False)
+    squared = max(float(gradient @ inverse @ gradient), 0.0)
+    return Certificate(squared**0.5, 0.5 * squared, True)
+
+
+def covariance(mixture: Mixture, model: MixtureModel, curvature: Floats) -> Floats:
+    """(3K, 3K): covariance of (weights, means, sds) by the delta method from J^-1.
+
+    Zero for known parameters; NaN everywhere where J is not positive definite. With the
+    information of a log posterior at its mode it is Laplace's approximation.
+    """
+    return _natural(mixture, model, _inverse(curvature))
+
+
+def sandwich_covariance(mixture: Mixture, model: MixtureModel, second: SecondMoments) -> Floats:
+    """(3K, 3K): as `covariance`, from J^-1 V J^-1, V the sum of the scores' outer products.
+
+    Holds at the maximum also where the data are not from a mixture of the model (Huber 1967;
+    White 1982, theorem 3.2).
+    """
+    inverse = _inverse(score_and_information(mixture, model, second)[1])
+    if inverse is not None:
+        s = model.selection
+        inverse = inverse @ (s.T @ score_outer(mixture, second) @ s) @ inverse
+    return _natural(mixture, model, inverse)
+
+
+def _natural(mixture: Mixture, model: MixtureModel, unconstrained: Floats | None) -> Floats:
+    if unconstrained is None:
+        return np.full((3 * model.k, 3 * model.k), np.nan)
+    jacobian = model.natural_jacobian(mixture)
+    return jacobian @ unconstrained @ jacobian.T
+
+
+def errors(covariance: Floats) -> Floats:
+    """(3, K): standard errors of weights, means and sds, of their covariance (3K, 3K)."""
+    return np.sqrt(np.maximum(np.diag(covariance), 0.0)).reshape(3, -1)
+
+
+def standard_errors(mixture: Mixture, model: MixtureModel, curvature: Floats) -> Floats:
+    """(3, K): standard errors of weights, means and sds by the delta method from J^-1.
+
+    Zero for known parameters; NaN everywhere where J is not positive definite.
+    """
+    return errors(covariance(mixture, model, curvature))
+
+
+def _inverse(curvature: Floats) -> Floats | None:
+    """J^-1, or None where J is not positive definite (to rounding, on a unit diagonal)."""
+    if curvature.size == 0:
+        return curvature
+    diagonal = np.diag(curvature)
+    if not np.all(np.isfinite(curvature)) or np.any(diagonal <= 0):
+        return None
+    scale = 1.0 / np.sqrt(diagonal)
+    values, vectors = np.linalg.eigh(curvature * np.outer(scale, scale))
+    if values[0] <= 1e-12:
+        return None
+    half = (vectors / np.sqrt(values)) * scale[:, None]
+    return half @ half.T

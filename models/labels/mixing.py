@@ -1,0 +1,155 @@
+"""Whether chains agree: rank-normalised split R-hat, bulk and tail ESS, and nested R-hat.
+
+The definitions are ArviZ's, and the tests hold the numbers against its own. Here they are made of
+all quantities at once and each ranking serves R-hat and bulk ESS, a tenth of the time, which at
+some twenty quantities a fit would otherwise exceed that of sampling.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.fft import irfft, next_fast_len, rfft
+from scipy.special import ndtri
+
+from models.mixture import Floats
+from models.posterior.methods import MAX_RHAT, MIN_ESS
+
+# Of the quantiles whose ESS is the tail ESS (Vehtari et al. 2021, section 4.3).
+TAILS = (0.05, 0.95)
+
+
+class Convergence(NamedTuple):
+    """The worst over some quantities: rank-normalised split R-hat, bulk and tail ESS, nested R-hat.
+
+    All NaN if none of them varies; nested R-hat also if the chains were not put into groups.
+    """
+
+    rhat: float
+    ess_bulk: float
+    ess_tail: float
+    nested_rhat: float = np.nan
+
+    @property
+    def good(self) -> bool:
+        """R-hat below MAX_RHAT, both ESS above MIN_ESS (Vehtari et al. 2021); True if all NaN."""
+        bad = self.rhat >= MAX_RHAT or self.ess_bulk <= MIN_ESS or self.ess_tail <= MIN_ESS
+        return not bad
+
+
+def convergence(quantities: Floats, superchains: NDArray[np.intp] | None = None) -> Convergence:
+    """The worst of the quantities (chains, draws, q); those that never vary are left out.
+
+    Vehtari, Gelman, Simpson, Carpenter and Buerkner (2021), Bayesian Analysis 16, 667-718.
+    superchains: (chains,), the group of each chain, for nested R-hat (see `nested_rhat`).
+    """
+    varying = quantities[..., np.ptp(quantities, axis=(0, 1)) > 0]
+    if varying.shape[-1] == 0:
+        return Convergence(np.nan, np.nan, np.nan)
+    values = np.ascontiguousarray(np.moveaxis(varying, -1, 0))
+    bulk, folded = _scores(values)
+    rhat = np.maximum(_rhat(bulk), _rhat(folded))
+    ends = np.quantile(values, TAILS, axis=(1, 2))[..., None, None]
+    tails = [_ess((_split(values) <= end).astype(float)) for end in ends]
+    nested = np.nan if superchains is None else _nested_rhat(bulk, folded, superchains)
+    return Convergence(float(rhat.max()), float(_ess(bulk).min()), float(np.min(tails)), nested)
+
+
+def nested_rhat(values: Floats, superchains: NDArray[np.intp]) -> float:
+    """Nested R-hat of one quantity (chains, draws), rank-normalised, of split chains.
+
+    superchains: (chains,), the group of each chain. Margossian, Hoffman, Sountsov, Riou-Durand,
+    Vehtari and Gelman (2024), Bayesian Analysis, equations 4 to 8, as in ArviZ but for groups of
+    any size. The larger of bulk and folded; NaN for one group, or values that never vary.
+    """
+    return convergence(values[..., None], superchains).nested_rhat
+
+
+def _scores(values: Floats) -> tuple[Floats, Floats]:
+    """Normal scores of the split quantities (q, chains, draws), and of them about the median."""
+    split = _split(values)
+    folded = np.abs(split - np.median(split, axis=(1, 2), keepdims=True))
+    return _normal_scores(split), _normal_scores(folded)
+
+
+def _split(values: Floats) -> Floats:
+    """(q, chains, draws) to (q, 2 chains, draws // 2), the first halves before the second."""
+    half = values.shape[-1] // 2
+    return np.concatenate([values[..., :half], values[..., -half:]], axis=1)
+
+
+def _normal_scores(values: Floats) -> Floats:
+    """Ranks to normal scores a quantity (q, ...), Blom's offset (Vehtari et al., equation 14)."""
+    flat = values.reshape(len(values), -1)
+    size = flat.shape[1]
+    scores = np.empty_like(flat)
+    for row, out in zip(flat, scores, strict=True):
+        order = np.argsort(row)
+        ascending = row[order]
+        first = np.flatnonzero(np.append(True, ascending[1:] != ascending[:-1]))
+        after = np.append(first[1:], size)
+        ranks = 0.5 * (first + after + 1)  # of ties, which rejected proposals leave, the mean
+        out[order] = np.repeat(ndtri((ranks - 0.375) / (size + 0.25)), after - first)
+    return scores.reshape(values.shape)
+
+
+def _rhat(chains: Floats) -> Floats:
+    """(q,): the classical R-hat of (q, chains, draws)."""
+    draws = chains.shape[-1]
+    between = chains.mean(axis=-1).var(axis=-1, ddof=1)
+    within = chains.var(axis=-1, ddof=1).mean(axis=-1)
+    return np.sqrt(between / within + (draws - 1.0) / draws)
+
+
+def _ess(chains: Floats) -> Floats:
+    """(q,): effective sample sizes of (q, chains, draws), by Geyer's initial monotone sequence.
+
+    Stan's estimator (Vehtari et al., equations 10 and 11). One that never varies is all effective.
+    """
+    _, m, n = chains.shape
+    means = chains.mean(axis=-1)
+    centred = chains - means[..., None]
+    length = next_fast_len(2 * n, real=True)
+    spectrum = np.square(np.abs(rfft(centred, length))).mean(axis=1)
+    autocovariance = irfft(spectrum, length)[:, :n] / n
+    within = autocovariance[:, 0] * n / (n - 1.0)
+    total = autocovariance[:, 0] + means.var(axis=1, ddof=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rho = 1.0 - (within[:, None] - autocovariance) / total[:, None]
+    rho[:, 0] = 1.0
+    found = np.array([_autocorrelation_time(row) for row in rho])
+    size = float(m * n)
+    return np.where(
+        np.ptp(chains, axis=(1, 2)) > 0, size / np.maximum(found, 1 / np.log10(size)), size
+    )
+
+
+def _autocorrelation_time(rho: Floats) -> float:
+    """Of autocorrelations (n,): minus 1 plus twice their sum up to the first pair that is not
+    positive, the sums of pairs made to fall; the even one of that pair counts once if positive."""
+    pairs = (rho.size - 1) // 2
+    sums = rho[: 2 * pairs : 2] + rho[1 : 2 * pairs : 2]
+    ends = np.flatnonzero(sums[:pairs] <= 0.0)
+    last = int(ends[0]) if ends.size else pairs - 1
+    falling = np.minimum.accumulate(sums[:last])
+    return float(2.0 * falling.sum() - 1.0 + max(rho[2 * last], 0.0))
+
+
+def _nested_rhat(bulk: Floats, folded: Floats, superchains: NDArray[np.intp]) -> float:
+    """The worst of the quantities' scores (q, 2 chains, draws)."""
+    names = np.unique(superchains)
+    if names.size < 2:
+        return np.nan
+    groups = np.tile(superchains, 2)
+    worst = []
+    for scores in (bulk, folded):
+        means, variances = scores.mean(axis=-1), scores.var(axis=-1, ddof=1)
+        own = [means[:, groups == name] for name in names]  # two chains each at the least
+        centres = np.stack([m.mean(axis=1) for m in own])
+        within = [variances[:, groups == name].mean(axis=1) for name in names]
+        between = [m.var(axis=1, ddof=1) for m in own]
+        ratio = centres.var(axis=0, ddof=1) / (np.mean(within, axis=0) + np.mean(between, axis=0))
+        worst.append(np.sqrt(1.0 + ratio).max())
+    return float(np.max(worst))

@@ -1,0 +1,1 @@
+"""MAP and NUTS on the marginalised mixture, and the PyMC model behind them."""

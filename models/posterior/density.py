@@ -1,0 +1,309 @@
+"""The marginalised Gaussian mixture in PyMC, and a posterior of it.
+
+Data, counts, known parameters and the priors' numbers are put in after compilation. The model runs
+on standardised data, (x - mean)/sd, so that starts and steps are free of scale.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import astuple, dataclass, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from models.mixture import Floats, Mixture
+from models.model import MixtureModel
+from models.posterior.op import DATA, ENTRY, loglik_and_gradient
+from models.priors import Dirichlet, Flat, InverseGamma, LogInverseGamma, Normal, Prior
+from models.sample import UNGUARDED, CompressedData, Data, StreamedData
+
+if TYPE_CHECKING:
+    import pymc as pm
+
+
+class Structure(NamedTuple):
+    """What a compiled model depends on. means, sds: class of the prior, None where known.
+
+    likelihood: "kernel", the compiled pass of likelihood.py; or "pymc", the idiomatic
+    pm.NormalMixture, the baseline and the check.
+    """
+
+    k: int
+    means: type | None
+    sds: type | None
+    equal_sds: bool
+    ordered: bool
+    likelihood: str = "kernel"
+
+
+def size(structure: Structure) -> int:
+    """d, the number of a point's entries."""
+    means = structure.k if structure.means else 0
+    sds = (1 if structure.equal_sds else structure.k) if structure.sds else 0
+    return structure.k - 1 + means + sds
+
+
+def data_names(structure: Structure) -> list[str]:
+    """What is put into the model, all of them vectors, in the order of the compiled function."""
+    names = [*_observations(structure)]
+    if structure.k > 1:
+        names.append("weights_prior")
+    for name, family in (("means", structure.means), ("sds", structure.sds)):
+        if family is None:
+            names.append(name)
+        elif fields(family):
+            names.append(f"{name}_prior")
+    return names
+
+
+def _observations(structure: Structure) -> tuple[str, ...]:
+    return DATA if structure.likelihood == "kernel" else ("x", "counts")
+
+
+def first_value(name: str) -> Floats:
+    # The Op calls what stands at the entry, whatever the other data are.
+    return ENTRY if name == "entry" else np.ones(2)
+
+
+def build(structure: Structure, *, jacobian: bool) -> pm.Model:
+    """The PyMC model of a structure, on two observations in place of the data.
+
+    Its free values are, in this order and where they are not known: weights (by their log-ratios),
+    means (ascending if ordered), and variances, sds or log sds, whichever the prior is stated on.
+    Its data are those of `data_names`. jacobian: what `density_function` will be asked for.
+    """
+    import pymc as pm
+    import pytensor.tensor as pt
+    from pymc.distributions.transforms import ordered as ascending
+
+    k = structure.k
+    with pm.Model(check_bounds=False) as model:
+        data = {name: pm.Data(name, first_value(name)) for name in _observations(structure)}
+        log_weights: Any = pt.zeros(1)
+        if k > 1 and structure.likelihood == "pymc":
+            concentration = pm.Data("weights_prior", np.ones(2))[0]
+            log_weights = pt.log(pm.Dirichlet("weights", concentration * pt.ones(k)))
+        elif k > 1:
+            log_weights = _log_weights(k, jacobian)
+        order = {"transform": ascending, "initval": np.arange(k)} if structure.ordered else {}
+        means = _variable("means", structure.means, k, **order)
+        sds = _variable("sds", structure.sds, 1 if structure.equal_sds else k)
+        if structure.sds is InverseGamma:
+            sds = pt.sqrt(sds)
+        elif structure.sds is LogInverseGamma:
+            sds = pt.exp(sds)
+        if structure.likelihood == "pymc":
+            mixture = pm.NormalMixture.dist(w=pt.exp(log_weights), mu=means, sigma=sds)
+            loglik: Any = pt.sum(data["counts"] * pm.logp(mixture, data["x"]))
+        else:
+            log_sds = pt.log(sds) * pt.ones(k)
+            inputs = (log_weights, means, log_sds, *data.values())
+            loglik = loglik_and_gradient.make_node(*inputs).outputs[0]
+        pm.Potential("loglik", loglik)
+    return model
+
+
+def _log_weights(k: int, jacobian: bool) -> Any:
+    """Log weights (K,) with a Dirichlet prior, in the coordinates of PyMC's own transform.
+
+    These are the first K - 1 centred log-ratios y, and the weights softmax(y, -sum y), with the
+    Jacobian K prod w. The density is then a power of prod w, and takes a third of the operations
+    of pm.Dirichlet with its transform, half of the time of a gradient of a small sample.
+    """
+    import pymc as pm
+    import pytensor.tensor as pt
+    from pytensor.tensor.special import log_softmax
+
+    prior = pm.Data("weights_prior", np.ones(2))
+    ratios = pm.Flat("weights", shape=k - 1)
+    log_weights = log_softmax(pt.concatenate([ratios, -pt.sum(ratios, keepdims=True)]), axis=0)
+    power = prior[0] if jacobian else prior[0] - 1.0
+    constant = prior[1] + (math.log(k) if jacobian else 0.0)
+    pm.Potential("weights_density", power * pt.sum(log_weights) + constant)
+    return log_weights
+
+
+def _variable(name: str, family: type | None, size: int, **options: Any) -> Any:
+    import pymc as pm
+
+    if family is None:
+        return pm.Data(name, np.ones(size))
+    if family is Normal:  # a location for each component, and the sd
+        hyper = pm.Data(f"{name}_prior", np.ones(size + 1))
+        return pm.Normal(name, hyper[:size], hyper[size], shape=size, **options)
+    n = len(fields(family))
+    hyper = pm.Data(f"{name}_prior", np.ones(n)) if n else []
+    if family is LogInverseGamma:
+        return _log_sds(name, hyper[0], hyper[1], size)
+    positive_flat = name == "sds" and family is Flat
+    distribution = pm.HalfFlat if positive_flat else getattr(pm, family.__name__)
+    return distribution(name, *(hyper[i] for i in range(n)), shape=size, **options)
+
+
+def _log_sds(name: str, prior_shape: Any, prior_scale: Any, size: int) -> Any:
+    """Half the logs of inverse-gamma variances, (size,): PyMC derives the density."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    def half_log(shape: Any, scale: Any, _: Any) -> Any:
+        # Not of the size that PyMC hands over, which would leave the length of a point unknown.
+        return 0.5 * pt.log(pm.InverseGamma.dist(shape, scale, shape=size))
+
+    return pm.CustomDist(name, prior_shape, prior_scale, dist=half_log, shape=size)
+
+
+def density_function(model: pm.Model, *, jacobian: bool) -> Any:
+    """PyTensor's function of a point (d,) and the model's data: log posterior and gradient."""
+    import pymc as pm
+    import pytensor.tensor as pt
+    from pytensor.graph.replace import clone_replace
+
+    sizes = [variable.type.shape[0] for variable in model.value_vars]
+    point = pt.vector("point", shape=(sum(sizes),))
+    ends = np.cumsum(sizes)
+    parts = [point[end - size : end] for size, end in zip(sizes, ends, strict=True)]
+    data = [variable.type(variable.name) for variable in model.data_vars]
+    given: Any = dict(zip([*model.value_vars, *model.data_vars], [*parts, *data], strict=True))
+    logp: Any = model.logp(jacobian=jacobian)
+    gradient: Any = pt.concatenate(pt.grad(logp, model.value_vars))
+    with model:  # whose check_bounds=False leaves out the checks of the priors' numbers
+        outputs = clone_replace([logp, gradient], given)
+        return pm.compile([point, *data], outputs, trust_input=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """One data set's posterior, and the map between its mixtures and the model's points.
+
+    A point (d,) holds the model's free values as PyMC transforms them, of standardised data:
+    the first K - 1 centred log-ratios of the weights, the means (if ordered, the first and the
+    logs of the gaps), and the logs of the variances, or of the sds, where the prior is not stated
+    on the variances.
+    Flat weights run as Dirichlet(1), which is the same but for a constant.
+    """
+
+    data: Data
+    model: MixtureModel
+    prior: Prior
+    ordered: bool = False
+    likelihood: str = "kernel"
+
+    @cached_property
+    def structure(self) -> Structure:
+        """The key of the compiled model."""
+        return Structure(
+            self.model.k,
+            type(self.prior.means) if self.model.means is None else None,
+            type(self.prior.sds) if self.model.sds is None else None,
+            self.model.equal_sds,
+            self.ordered,
+            self.likelihood,
+        )
+
+    @cached_property
+    def shared(self) -> dict[str, Floats]:
+        """The compiled model's data by name: observations, known parameters, priors' numbers."""
+        data, model = self.data, self.model
+        standard = self.prior.standardised(data.mean, data.sd)
+        nothing = np.zeros(0)
+        shared = dict.fromkeys(DATA, nothing)
+        shared |= {"x": (data.x - data.mean) / data.sd, "counts": data.counts, "entry": ENTRY}
+        if isinstance(data, CompressedData):
+            cells = data.compressed.geometry - [data.mean, 0.0, 0.0]
+            if not isinstance(data.exact, StreamedData):
+                shared["exact_x"] = (data.exact.x - data.mean) / data.sd
+                shared["exact_counts"] = data.exact.counts
+            shared |= {
+                "cells": (cells / [data.sd, data.sd, 1.0]).ravel(),
+                "tolerance": np.array([data.tolerance]),
+                "tally": data.exact_passes,
+            }
+        names = data_names(self.structure)
+        shared = {name: value for name, value in shared.items() if name in names}
+        if model.k > 1:
+            weights = standard.weights if isinstance(standard.weights, Dirichlet) else Dirichlet()
+            shared["weights_prior"] = np.array(
+                [weights.concentration, weights.log_constant(model.k)]
+            )
+        if model.means is not None:
+            shared["means"] = (model.means - data.mean) / data.sd
+        elif isinstance(standard.means, Normal):
+            locations = standard.means.locations(model.k)
+            shared["means_prior"] = np.append(locations, standard.means.sd)
+        if model.sds is not None:
+            shared["sds"] = model.sds / data.sd
+        elif astuple(standard.sds):
+            shared["sds_prior"] = np.array(astuple(standard.sds))
+        return shared
+
+    @property
+    def exchangeable(self) -> bool:
+        """Whether permuting the components leaves the posterior, its order apart, as it is."""
+        return self.model.exchangeable and self.prior.exchangeable
+
+    @property
+    def _power(self) -> float:
+        return 2.0 if isinstance(self.prior.sds, InverseGamma) else 1.0
+
+    @property
+    def guard(self) -> float:
+        """Of the data's floor, below which an sd is a collapse: next to nothing for a penalty."""
+        return UNGUARDED if isinstance(self.prior.sds, LogInverseGamma) else 1.0
+
+    def point(self, mixture: Mixture) -> Floats:
+        """(d,): the mixture's point; if ordered, its means must ascend."""
+        log_weights = np.log(np.maximum(mixture.weights, 1e-300))
+        parts = [(log_weights - log_weights.mean())[:-1]]
+        if self.model.means is None:
+            means = (mixture.means - self.data.mean) / self.data.sd
+            if self.ordered:
+                means[1:] = np.log(np.maximum(np.diff(means), 1e-6))
+            parts.append(means)
+        if self.model.sds is None:
+            sds = mixture.sds[:1] if self.model.equal_sds else mixture.sds
+            parts.append(self._power * np.log(sds / self.data.sd))
+        return np.concatenate(parts)
+
+    def parameters(self, points: Floats) -> tuple[Floats, Floats, Floats]:
+        """Weights, means and sds (..., K) in data units at the points (..., d)."""
+        model, data, k = self.model, self.data, self.model.k
+        logits, means, log_sds = np.split(
+            points, [k - 1, points.shape[-1] - self.model.n_free_sds], axis=-1
+        )
+        logits = np.concatenate([logits, -logits.sum(axis=-1, keepdims=True)], axis=-1)
+        weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        weights /= weights.sum(axis=-1, keepdims=True)
+        if self.ordered:
+            means = np.cumsum(np.append(means[..., :1], np.exp(means[..., 1:]), axis=-1), axis=-1)
+        means = model.means if model.means is not None else data.mean + data.sd * means
+        sds = model.sds if model.sds is not None else data.sd * np.exp(log_sds / self._power)
+        means, sds = (np.array(np.broadcast_to(v, weights.shape)) for v in (means, sds))
+        return weights, means, sds
+
+    def oriented(self, start: Mixture) -> Mixture:
+        """The start, its components in the order that the prior likes best, if it likes one."""
+        return self.prior.oriented(start) if self.model.exchangeable else start
+
+    def mixture(self, point: Floats) -> Mixture:
+        """The mixture at a point (d,)."""
+        return Mixture.trusted(*self.parameters(point))
+
+    def bounds(self) -> list[tuple[float, float]]:
+        """By entry of a point: wide enough for any mode, and no overflow within them.
+
+        The lowest sds lie below the data's floor, so a search that falls there is a collapse.
+        """
+        k = self.model.k
+        lowest = np.log(0.1 * self.guard * self.data.sd_floor / self.data.sd)
+        free_means = k if self.model.means is None else 0
+        return [
+            *[(-100.0, 100.0)] * (k - 1),
+            *[(-np.inf, np.inf)] * free_means,
+            *[(self._power * lowest, self._power * 20.0)] * self.model.n_free_sds,
+        ]
+
+    def derivatives(self, mixture: Mixture) -> tuple[Floats, Floats]:
+        """Score (n_free,) and information (n_free, n_free) of the log posterior, no Jacobian."""
+        return self.prior.derivatives(mixture, self.model, self.data)

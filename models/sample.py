@@ -1,0 +1,315 @@
+"""What a method is given: observations with counts, in memory, streamed or compressed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from models import likelihood
+from models.compression import Cells, Compressed
+from models.likelihood import Moments, SecondMoments
+from models.mixture import Floats, Mixture
+from models.model import MixtureModel
+from models.solution import Collapse
+
+# A component whose sd falls below this share of the data's own scale sits on one point.
+COLLAPSE = 1e-6
+
+# Of that floor, where a penalty bounds the likelihood: only what keeps squares from overflow.
+UNGUARDED = 1e-40
+
+# Nats an observation by which a compressed log-likelihood may be off: the rounding of a sum.
+TOLERANCE = 2e-14
+
+
+class Uncertified(ArithmeticError):
+    """The nodes of a sample cannot be trusted at a mixture, and the sample is out of reach."""
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """x (n,) finite observations with counts (n,) > 0, both contiguous float64."""
+
+    x: Floats
+    counts: Floats
+
+    @cached_property
+    def n(self) -> float:
+        """Total count."""
+        return float(self.counts.sum())
+
+    @cached_property
+    def mean(self) -> float:
+        """Weighted mean."""
+        return float(self.counts @ self.x / self.n)
+
+    @cached_property
+    def sd(self) -> float:
+        """Weighted standard deviation (divisor n); 1, to serve as a unit, if all are equal."""
+        return float(np.sqrt(self.counts @ (self.x - self.mean) ** 2 / self.n)) or 1.0
+
+    @cached_property
+    def sd_floor(self) -> float:
+        """COLLAPSE times the smaller of the sd and the scaled interquartile range (if > 0)."""
+        low, high = self._quartiles
+        spread = (high - low) / 1.349
+        return COLLAPSE * (min(self.sd, spread) if spread > 0 else self.sd)
+
+    @cached_property
+    def _quartiles(self) -> tuple[float, float]:
+        if np.any(self.counts != self.counts[0]):
+            low, high = self.quantiles([0.25, 0.75])
+        else:  # without sorting, which costs as much as fifty passes
+            ends = [max(int(np.ceil(p * self.x.size)) - 1, 0) for p in (0.25, 0.75)]
+            low, high = np.partition(self.x, ends)[ends]
+        return float(low), float(high)
+
+    @cached_property
+    def ascending(self) -> tuple[Floats, Floats]:
+        """x in ascending order, and the counts that go with it."""
+        order = np.argsort(self.x, kind="stable")
+        return self.x[order], self.counts[order]
+
+    @cached_property
+    def _shares(self) -> Floats:
+        return np.cumsum(self.ascending[1]) / self.n
+
+    def quantiles(self, levels: ArrayLike) -> Floats:
+        """Weighted quantiles: the smallest x whose cumulative share of the counts reaches each."""
+        index = np.searchsorted(self._shares, np.asarray(levels) * (1 - 1e-12))
+        return self.ascending[0][np.minimum(index, self.x.size - 1)]
+
+    def moments(self, mixture: Mixture) -> Moments:
+        """`likelihood.moments` at the mixture."""
+        return likelihood.moments(mixture, self.x, self.counts)
+
+    def second_moments(self, mixture: Mixture) -> SecondMoments:
+        """`likelihood.second_moments` at the mixture."""
+        return likelihood.second_moments(mixture, self.x, self.counts)
+
+    def collapsed(self, mixture: Mixture, model: MixtureModel, times: float = 1.0) -> bool:
+        """Whether an sd that the model estimates is not above the floor, or `times` the floor."""
+        if model.sds is not None:
+            return False
+        floor = times * self.sd_floor
+        return not all(sd > floor for sd in mixture.sds.tolist())
+
+    def check(self, mixture: Mixture, model: MixtureModel, times: float = 1.0) -> Mixture:
+        """The mixture, or Collapse if it has collapsed."""
+        if self.collapsed(mixture, model, times):
+            raise Collapse(mixture, self.sd_floor)
+        return mixture
+
+    def thinned(self, size: int, rng: np.random.Generator) -> Data:
+        """The data, or if they are more than `size` rows a random `size` of them.
+
+        Rows are drawn in proportion to their counts, with replacement: a rule such as every
+        tenth row would miss what comes with a period.
+        """
+        if self.x.size <= size:
+            return self
+        if np.all(self.counts == self.counts[0]):
+            rows = rng.integers(self.x.size, size=size)
+        else:
+            total = np.cumsum(self.counts)
+            rows = np.searchsorted(total, total[-1] * rng.random(size), side="right")
+        return Data(self.x[rows], np.ones(size))
+
+
+@dataclass(frozen=True, eq=False)
+class StreamedData(Data):
+    """A sample that is not in memory: one row a cell of `compressed`, its mean and its count.
+
+    The rows are good for quantiles and starts. Passes go over `sources`, iterables of arrays that
+    can be gone through again and again, or None if the sample cannot be read a second time.
+    """
+
+    compressed: Compressed
+    sources: tuple[Iterable[ArrayLike], ...] | None
+
+    @cached_property
+    def sd(self) -> float:
+        """Weighted standard deviation, of the sample and not of its cells."""
+        x, counts = self.compressed.nodes
+        variance = float(counts @ (x - self.mean) ** 2) / self.n
+        return float(np.sqrt(max(variance, 0.0))) or 1.0
+
+    def thinned(self, size: int, rng: np.random.Generator) -> Data:
+        """The rows, which are few."""
+        return Data(self.x, self.counts)
+
+    def moments(self, mixture: Mixture) -> Moments:
+        """`likelihood.moments` of all chunks; Uncertified if they cannot be read again."""
+        loglik, t = 0.0, np.zeros((mixture.k, 3))
+        for part in self._parts(mixture):
+            found = part.moments(mixture)
+            loglik, t = loglik + found.loglik, t + found.t
+        return Moments(loglik, t)
+
+    def second_moments(self, mixture: Mixture) -> SecondMoments:
+        """`likelihood.second_moments` of all chunks; Uncertified if they cannot be read again."""
+        loglik, t, cross = 0.0, np.zeros((mixture.k, 5)), np.zeros((3 * mixture.k, 3 * mixture.k))
+        for part in self._parts(mixture):
+            found = part.second_moments(mixture)
+            loglik, t, cross = loglik + found.loglik, t + found.t, cross + found.cross
+        return SecondMoments(loglik, t, cross)
+
+    def _parts(self, mixture: Mixture) -> Iterable[Data]:
+        if self.sources is None:
+            raise Uncertified(
+                f"sds {mixture.sds}, means {mixture.means}: too far from what the sample was "
+                "compressed for, and it cannot be read again; compress it with cells for a pilot "
+                "nearer to these, or from chunks that can be gone through twice, such as a list"
+            )
+        for chunk in chain.from_iterable(self.sources):
+            x = np.ascontiguousarray(chunk, dtype=float)
+            yield Data(x, np.ones(x.size))
+
+
+@dataclass(frozen=True, eq=False)
+class CompressedData(Data):
+    """The sample `exact` through nodes x with weights counts, wherever that is certified.
+
+    Where the error bound at a mixture is above `tolerance` nats the pass goes over `exact`;
+    `exact_passes` counts how often it did.
+    """
+
+    exact: Data
+    compressed: Compressed
+    tolerance: float
+    exact_passes: Floats = field(default_factory=lambda: np.zeros(1))
+
+    @classmethod
+    def of(cls, exact: Data, pilot: Mixture) -> CompressedData:
+        """The sample in cells that are fit for mixtures near the pilot."""
+        compressed = Compressed.of(exact.x, exact.counts, cells=cells_for(pilot))
+        return cls(*compressed.nodes, exact, compressed, TOLERANCE * exact.n)
+
+    @classmethod
+    def streamed(
+        cls, compressed: Compressed, sources: tuple[Iterable[ArrayLike], ...] | None
+    ) -> CompressedData:
+        """A sample that was streamed into cells; `sources` as in StreamedData."""
+        exact = StreamedData(compressed.cell_means, compressed.totals, compressed, sources)
+        return cls(*compressed.nodes, exact, compressed, TOLERANCE * exact.n)
+
+    def merged(self, other: CompressedData) -> CompressedData:
+        """Both samples together; ValueError if their cells differ or one was not streamed."""
+        for name, data in (("this sample", self), ("other", other)):
+            if not isinstance(data.exact, StreamedData):
+                raise ValueError(f"{name}: was not streamed; make it with compress([x])")
+        mine, theirs = (data.exact.sources for data in (self, other))  # type: ignore[attr-defined]
+        sources = None if mine is None or theirs is None else (*mine, *theirs)
+        return CompressedData.streamed(self.compressed.merged(other.compressed), sources)
+
+    @property
+    def n(self) -> float:
+        """Total count."""
+        return self.exact.n
+
+    @property
+    def mean(self) -> float:
+        """Weighted mean."""
+        return self.exact.mean
+
+    @property
+    def sd(self) -> float:
+        """Weighted standard deviation, as of `exact`."""
+        return self.exact.sd
+
+    @property
+    def sd_floor(self) -> float:
+        """As of `exact`."""
+        return self.exact.sd_floor
+
+    def streamed_for(self, k: int) -> bool:
+        """Whether this is a streamed sample in cells for mixtures of k components."""
+        return isinstance(self.exact, StreamedData) and self.compressed.cells.pilot.k == k
+
+    @property
+    def final(self) -> Data:
+        """What the numbers of a result come from: `exact`, if it can be read."""
+        once = isinstance(self.exact, StreamedData) and self.exact.sources is None
+        return self if once else self.exact
+
+    def thinned(self, size: int, rng: np.random.Generator) -> Data:
+        """`exact` thinned: nodes have negative weights, and are no sample."""
+        return self.exact.thinned(size, rng)
+
+    def certified(self, mixture: Mixture) -> bool:
+        """Whether the nodes may stand for the sample at the mixture; counts where not."""
+        good = self.compressed.error_bound(mixture) <= self.tolerance
+        self.exact_passes[0] += not good
+        return good
+
+    def moments(self, mixture: Mixture) -> Moments:
+        """`likelihood.moments` at the mixture, within `tolerance`."""
+        return super().moments(mixture) if self.certified(mixture) else self.exact.moments(mixture)
+
+    def second_moments(self, mixture: Mixture) -> SecondMoments:
+        """`likelihood.second_moments` at the mixture, within `tolerance`."""
+        if self.certified(mixture):
+            return super().second_moments(mixture)
+        return self.exact.second_moments(mixture)
+
+
+def cells_for(pilot: Mixture) -> Cells:
+    """Cells whose error at mixtures near the pilot is a tenth of what TOLERANCE allows."""
+    return Cells.fit_for(pilot, 0.1 * TOLERANCE)
+
+
+def unit_free(data: Data, model: MixtureModel) -> tuple[Floats, Floats]:
+    """(shift, scale), each (n_free,): eta = shift + scale * theta makes theta free of units."""
+    k, s = model.k, model.selection
+    shift = np.concatenate([np.zeros(k - 1), np.full(k, data.mean), np.full(k, np.log(data.sd))])
+    scale = np.concatenate([np.ones(k - 1), np.full(k, data.sd), np.ones(k)])
+    return (s.T @ shift) / s.sum(axis=0), (s.T @ scale) / s.sum(axis=0)
+
+
+def as_data(x: ArrayLike | CompressedData, counts: ArrayLike | None, model: MixtureModel) -> Data:
+    """x and counts checked against what the model needs; ValueError names what is wrong."""
+    if isinstance(x, CompressedData):
+        _check_size(x.exact.x, x.n, model)
+        return x
+    values = finite_vector("x", x)
+    weights = np.ones(values.size) if counts is None else finite_vector("counts", counts)
+    if weights.size != values.size:
+        raise ValueError(f"counts: has {weights.size} values, x has {values.size}; give one each")
+    if np.any(weights < 0):
+        raise ValueError(f"counts: {weights.min():g} is negative; counts must be at least 0")
+    if counts is not None and np.any(weights == 0):
+        values, weights = values[weights > 0], weights[weights > 0]
+    _check_size(values, weights.sum(), model)
+    return Data(np.ascontiguousarray(values), np.ascontiguousarray(weights))
+
+
+def _check_size(values: Floats, total: float, model: MixtureModel) -> None:
+    if values.size == 0:
+        raise ValueError("x: has no observations")
+    if total < model.k:
+        raise ValueError(f"x: {total:g} observations; {model.k} components need at least {model.k}")
+    if model.sds is None and values.min() == values.max():
+        raise ValueError(
+            f"x: all observations are {values[0]:g}; standard deviations need at least two values"
+        )
+
+
+def finite_vector(name: str, value: ArrayLike) -> Floats:
+    try:
+        array = np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name}: is not a list of numbers") from None
+    if array.ndim != 1:
+        raise ValueError(f"{name}: has shape {array.shape}; give one dimension")
+    bad = np.flatnonzero(~np.isfinite(array))
+    if bad.size:
+        raise ValueError(
+            f"{name}: {bad.size} of {array.size} values are not finite, the first is "
+            f"{array[bad[0]]} at position {bad[0]}; remove or replace them"
+        )
+    return array

@@ -1,0 +1,79 @@
+"""What a method gives back: a Solution with its Trace, or a Collapse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.mixture import Floats, Mixture
+
+
+class Collapse(ArithmeticError):
+    """A component collapsed onto a point: the likelihood is unbounded there.
+
+    `mixture` is where it was given up, its sds raised to the floor that stopped it.
+    """
+
+    def __init__(self, mixture: Mixture, floor: float) -> None:
+        j = int(np.argmin(mixture.sds))
+        super().__init__(
+            f"component at {mixture.means[j]:.6g} collapsed: sd {mixture.sds[j]:.3g} is below "
+            f"{floor:.3g}, a millionth of the data's scale"
+        )
+        self.mixture = Mixture.trusted(
+            mixture.weights, mixture.means, np.maximum(mixture.sds, floor)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """The end of one method's run, components in the model's own order.
+
+    converged and message: the method's own word. evaluations: how often each kind of evaluation
+    was made; "moments" and "second_moments" are passes over the data. trace: if it was asked for.
+    se: standard errors (3, K) where the method has its own (posterior sds), else None.
+    draws: an ArviZ DataTree, and diagnostics: R-hat, bulk ESS and divergences, for samplers.
+    objective_score (p,) and objective_information (p, p):
+    of the method's objective at the solution, in the model's unconstrained coordinates, where the
+    objective is not the log-likelihood (penalised, or a log posterior); None otherwise.
+    log_prior: what the objective has beside the log-likelihood there, but for a constant.
+    exchangeable: False where a prior tells the components apart, so that labels mean something.
+    compile_seconds: how much of the running time went into compilation.
+    """
+
+    mixture: Mixture
+    converged: bool
+    message: str
+    n_iter: int
+    evaluations: dict[str, int]
+    trace: Trace | None = None
+    se: Floats | None = None
+    draws: Any = None
+    diagnostics: dict[str, float] = field(default_factory=dict)
+    objective_score: Floats | None = None
+    objective_information: Floats | None = None
+    log_prior: float = 0.0
+    exchangeable: bool = True
+    compile_seconds: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """By iteration, from the start: loglik (m,) in nats, parameters (m, 3, K) in data units.
+
+    passes (m,): over the data, counted until the log-likelihood there was known.
+    """
+
+    loglik: Floats
+    parameters: Floats = field(repr=False)
+    passes: NDArray[np.int64] = field(repr=False)
+
+    @classmethod
+    def of(cls, logliks: Sequence[float], path: Sequence[Mixture], passes: Sequence[int]) -> Trace:
+        """From a list each."""
+        rows = np.stack([mixture.as_rows() for mixture in path])
+        return cls(np.array(logliks), rows, np.array(passes))

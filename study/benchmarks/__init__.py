@@ -1,0 +1,1 @@
+"""Paired timings beside other software, apart from any design."""

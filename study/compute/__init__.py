@@ -1,0 +1,1 @@
+"""A design to rows: what is computed, once, and how."""

@@ -1,0 +1,109 @@
+"""Posteriors sampled at length, against which the answers of the study's own NUTS fits are held.
+
+Chains start from several places and are long; a reference counts only if it has converged itself
+(`trusted`). It holds the parameters relabelled by mean, which are the same whether the prior or
+the relabelling puts them in that order.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from models import fit
+from models.mixture import Floats, draws_by_mean
+from models.posterior.methods import MAX_RHAT, MIN_ESS
+from models.sample import as_data
+from models.starts import several_starts
+from study.compute.fits import PARAMETERS
+from study.design import DataSet, Design, Scenario
+from study.simulate import data_set, generator
+
+# Of the distribution function that is kept: dense where the ends of intervals are.
+_TAIL = (0.0, 0.001, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.025, 0.03, 0.035, 0.04, 0.045)
+_INNER = np.round(np.arange(0.05, 0.951, 0.025), 3)
+LEVELS: Floats = np.concatenate([_TAIL, _INNER, np.round(1.0 - np.array(_TAIL[::-1]), 4)])
+QUANTILES = tuple(f"q{level:g}" for level in LEVELS)
+
+SCHEMA: dict[str, dict[str, str]] = {
+    "references": {"scenario": "string", "replicate": "int64"}
+    | {"parameter": "string", "component": "int64"}
+    | dict.fromkeys(("mean", "sd", "ess", "rhat", *QUANTILES), "float64"),
+}
+
+CHAINS = 4
+# Draws of a chain; the run is made anew, with the second, where it has not converged.
+LENGTHS = (2_000, 10_000)
+OPTIONS: dict[str, Any] = {"chains": 1, "tune": 1_000, "target_accept": 0.95}
+
+
+def refer(design: Design, unit: Scenario | DataSet, replicate: int) -> list[dict[str, Any]]:
+    """The rows of one data set's posterior, under the default prior."""
+    x, model = data_set(design, unit, replicate), unit.model.build()
+    rng = generator(design.seed, unit.name, replicate, "reference")
+    starts = [s.mixture for s in several_starts(as_data(x, None, model), model, rng, CHAINS)]
+    key = {"scenario": unit.name, "replicate": replicate}
+    rows: list[dict[str, Any]] = []
+    for length in LENGTHS:
+        chains = [
+            _draws(fit("nuts", x, model, start=start, rng=rng, draws=length, **OPTIONS))
+            for start in (starts[i % len(starts)] for i in range(CHAINS))
+        ]
+        rows = [key | row for row in summaries(np.concatenate(chains))]
+        if trusted(pd.DataFrame(rows)):
+            break
+    return rows
+
+
+def _draws(result: Any) -> Floats:
+    posterior = result.draws["posterior"]
+    return np.stack([posterior[name].values for name in ("weights", "means", "sds")], axis=-2)
+
+
+def summaries(draws: Floats) -> list[dict[str, Any]]:
+    """Of draws (chains, draws, 3, K): mean, sd, quantiles, worse of bulk and tail ESS, R-hat.
+
+    By parameter and component, relabelled by mean; those that do not vary are left out.
+    """
+    from arviz_stats.base import array_stats
+
+    axes = {"chain_axis": 0, "draw_axis": 1}
+    ordered = draws_by_mean(draws)
+    rows = []
+    for i, parameter in enumerate(PARAMETERS):
+        values = ordered[:, :, i]
+        if not np.ptp(values, axis=(0, 1)).any():
+            continue
+        ess = [array_stats.ess(values, method="bulk", **axes)]
+        ess += [array_stats.ess(values, method="tail", prob=0.05, **axes)]
+        worst, rhat = np.minimum(*ess), array_stats.rhat(values, **axes)
+        for j in range(draws.shape[-1]):
+            own = {"parameter": parameter, "component": j + 1}
+            rows.append(own | _summary(values[..., j]) | {"ess": worst[j], "rhat": rhat[j]})
+    return rows
+
+
+def _summary(values: Floats) -> dict[str, float]:
+    quantiles = dict(zip(QUANTILES, np.quantile(values, LEVELS), strict=True))
+    return {"mean": float(values.mean()), "sd": float(values.std())} | quantiles
+
+
+def trusted(reference: pd.DataFrame) -> bool:
+    """Whether R-hat and ESS of all relabelled parameters are good (Vehtari et al. 2021)."""
+    return bool((reference["rhat"] < MAX_RHAT).all() and (reference["ess"] > MIN_ESS).all())
+
+
+def probability(reference: pd.Series[Any], lower: float, upper: float) -> float:
+    """Reference probability of an interval, the distribution function linear between LEVELS."""
+    quantiles = reference[list(QUANTILES)].to_numpy(float)
+    low, high = np.interp([lower, upper], quantiles, LEVELS)
+    return float(high - low)
+
+
+def frames(rows: list[list[dict[str, Any]]]) -> dict[str, pd.DataFrame]:
+    """The rows of several data sets as the one table of SCHEMA."""
+    columns = SCHEMA["references"]
+    table = pd.DataFrame([row for one in rows for row in one])
+    return {"references": table.reindex(columns=list(columns)).astype(columns)}

@@ -1,0 +1,127 @@
+"""What each remedy for label switching answers: the same data sets, a posterior each.
+
+Remedies are the exchangeable posterior as sampled, relabelled in several ways, or replaced by one
+whose prior orders the means or tells components apart. Rows come in two kinds: remedies (one a
+parameter) and remedy_timings, which alone may differ between two runs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from models.mixture import Floats
+from models.priors import Prior
+from models.sample import as_data
+from study.compute.fits import fit_one, start_of
+from study.design import Design, Scenario
+from study.simulate import data_set
+
+_KEY = {"scenario": "string", "replicate": "int64", "remedy": "string"}
+SCHEMA: dict[str, dict[str, str]] = {
+    "remedies": _KEY
+    | {"parameter": "string"}
+    | dict.fromkeys(("truth", "mean", "sd", "lower", "upper"), "float64")
+    | dict.fromkeys(("ess", "ess_tail", "rhat"), "float64"),
+    "remedy_timings": _KEY | {"seconds": "float64"},
+}
+
+DISTANCE = "mean 2 - mean 1"
+PARAMETERS = ("weight 1", "mean 1", "mean 2", "sd 1", "sd 2", DISTANCE)
+
+# Of the exchangeable posterior's draws: (draws, x) to draws.
+RELABELLINGS: dict[str, Callable[[Floats, Floats], Floats]] = {
+    "none": lambda draws, x: draws,
+    "by mean": lambda draws, x: _labels().ordering(draws).apply(draws),
+    "Stephens": lambda draws, x: _labels().stephens(draws, x).apply(draws),
+    "PRA": lambda draws, x: _labels().pra(draws, _labels().pivot_of(draws, x)).apply(draws),
+}
+# Sds of the asymmetric priors on the means, in units of the exchangeable one's, twice the data's.
+WIDTHS = {"asymmetric, wide": 1.0, "asymmetric, narrow": 0.25}
+REMEDIES = (*RELABELLINGS, "ordered", *WIDTHS)
+
+
+def _labels() -> Any:
+    from models import labels
+
+    return labels
+
+
+def compare(design: Design, scenario: Scenario, replicate: int) -> dict[str, list[Any]]:
+    """The rows of one data set, by kind."""
+    x = data_set(design, scenario, replicate)
+    start = start_of(design, scenario, x, replicate).mixture
+    target = scenario.target()
+    assert target is not None  # the design has checked it
+    truth = distances(target.as_rows())
+    rows: dict[str, list[Any]] = {kind: [] for kind in SCHEMA}
+    for remedy, draws, seconds in _posteriors(design, scenario, x, start, replicate):
+        key = {"scenario": scenario.name, "replicate": replicate, "remedy": remedy}
+        rows["remedy_timings"].append({**key, "seconds": seconds})
+        for parameter, true, summary in zip(
+            PARAMETERS, truth, summaries(distances(draws), design.level), strict=True
+        ):
+            rows["remedies"].append({**key, "parameter": parameter, "truth": true, **summary})
+    return rows
+
+
+def _posteriors(
+    design: Design, scenario: Scenario, x: Floats, start: Any, replicate: int
+) -> Iterator[tuple[str, Floats, float]]:
+    """By remedy: draws (chains, draws, 3, 2), labels as the remedy leaves them, and seconds."""
+    labels = _labels()
+
+    def sampled(method: str, **options: Any) -> tuple[Floats, float]:
+        result = fit_one(design, scenario, x, start, replicate, method, **options)
+        return labels.component_draws(result.draws), result.seconds
+
+    draws, seconds = sampled("nuts")
+    for remedy, relabel in RELABELLINGS.items():
+        begin = time.perf_counter()
+        relabelled = relabel(draws, x)
+        yield remedy, relabelled, seconds + time.perf_counter() - begin
+    yield "ordered", *sampled("nuts-ordered")
+    data = as_data(x, None, scenario.model.build())
+    for remedy, width in WIDTHS.items():
+        yield remedy, *sampled("nuts", prior=Prior.asymmetric(data, 2, width))
+
+
+def distances(rows: Floats) -> Floats:
+    """(..., 6): the PARAMETERS of mixtures (..., 3, 2) of weights, means and sds."""
+    (w, _), (m1, m2), (s1, s2) = (np.moveaxis(rows[..., row, :], -1, 0) for row in range(3))
+    return np.stack([w, m1, m2, s1, s2, m2 - m1], axis=-1)
+
+
+def summaries(values: Floats, level: float) -> list[dict[str, float]]:
+    """Of each quantity (chains, draws, q): mean, sd, interval's ends, bulk and tail ESS, R-hat."""
+    from arviz_stats.base import array_stats
+
+    axes = {"chain_axis": 0, "draw_axis": 1}
+    lower, upper = np.quantile(values, [0.5 - 0.5 * level, 0.5 + 0.5 * level], axis=(0, 1))
+    columns = {
+        "mean": values.mean(axis=(0, 1)),
+        "sd": values.std(axis=(0, 1), ddof=1),
+        "lower": lower,
+        "upper": upper,
+        "ess": array_stats.ess(values, method="bulk", **axes),
+        "ess_tail": array_stats.ess(values, method="tail", prob=0.05, **axes),
+        "rhat": array_stats.rhat(values, **axes),
+    }
+    return [
+        {name: float(column[i]) for name, column in columns.items()}
+        for i in range(values.shape[-1])
+    ]
+
+
+def frames(rows: list[dict[str, list[Any]]]) -> dict[str, pd.DataFrame]:
+    """The rows of several data sets as a table a kind, with the columns of SCHEMA."""
+    return {
+        kind: pd.DataFrame([row for one in rows for row in one[kind]])
+        .reindex(columns=list(columns))
+        .astype(columns)
+        for kind, columns in SCHEMA.items()
+    }

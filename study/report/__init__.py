@@ -1,0 +1,1 @@
+"""Rows to what a reader opens: tables, figures, findings, a paper's parts."""

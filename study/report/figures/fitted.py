@@ -1,0 +1,108 @@
+"""The real data: histograms with the densities that the routes fitted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from models import METHODS, Mixture
+from models.mixture import Floats
+from study.compute.fits import PARAMETERS
+from study.design import DataSet
+from study.report.figures.style import LOOKS, legend_above, nested_widths, nothing, width_for
+from study.rows import Results, usable
+from study.simulate import data_set
+
+# One method for each route: the first that was fitted.
+ROUTES = (
+    ("em", "em-squarem"),
+    ("newton", "lbfgs", "nelder-mead"),
+    ("map",),
+    ("nuts", "nuts-ordered"),
+)
+
+
+def fitted_densities(results: Results) -> Figure:
+    """A histogram a data set under the fitted densities, and their differences to the first."""
+    estimates = usable(results)
+    units = [u for u in results.design.data if (estimates["scenario"] == u.name).any()]
+    if not units:
+        return nothing("This design fits no real data.")
+    columns = min(len(units), 3)
+    rows = -(-len(units) // columns)
+    figure = Figure(figsize=(width_for(columns), 0.4 + 3.0 * rows))
+    panels = figure.subplots(
+        2 * rows, columns, squeeze=False, sharex=False, height_ratios=[3, 1] * rows
+    )
+    for place in range(rows * columns):
+        row, column = divmod(place, columns)
+        upper, lower = panels[2 * row, column], panels[2 * row + 1, column]
+        if place >= len(units):
+            upper.set_visible(False)
+            lower.set_visible(False)
+            continue
+        unit = units[place]
+        own = estimates[(estimates["scenario"] == unit.name) & (estimates["replicate"] == 0)]
+        x = data_set(results.design, unit, 0)
+        _panel(upper, lower, x, fitted(own, unit))
+        upper.set_title(unit.title or unit.name)
+        name = unit.column.capitalize()
+        lower.set_xlabel(f"{name} ({unit.unit})" if unit.unit else name)
+        if column == 0:
+            upper.set_ylabel("Density")
+            lower.set_ylabel("Difference\n(% of peak)")
+    figure.align_ylabels(panels[:, 0])
+    legend_above(figure)
+    return figure
+
+
+def fitted(estimates: pd.DataFrame, unit: DataSet) -> dict[str, Mixture]:
+    """The mixture of each route's method from the estimates of one data set."""
+    available = set(estimates["method"])
+    methods = [next((m for m in route if m in available), None) for route in ROUTES]
+    return {
+        method: mixture(estimates[estimates["method"] == method], unit)
+        for method in methods
+        if method is not None
+    }
+
+
+def mixture(estimates: pd.DataFrame, unit: DataSet) -> Mixture:
+    """One fit's estimates, with the parameters that the model knows."""
+    model = unit.model.build()
+    order = np.arange(model.k) if model.means is None else np.argsort(model.means, kind="stable")
+    values = np.ones((3, model.k))
+    for row, (parameter, fixed) in enumerate(
+        zip(PARAMETERS, (None, model.means, model.sds), strict=True)
+    ):
+        own = estimates[estimates["parameter"] == parameter]
+        if fixed is not None:
+            values[row] = fixed[order]
+        values[row, own["component"].to_numpy(int) - 1] = own["estimate"].to_numpy(float)
+    return Mixture(values[0] / values[0].sum(), values[1], values[2])
+
+
+def _panel(upper: Axes, lower: Axes, x: Floats, fits: dict[str, Mixture]) -> None:
+    upper.hist(x, bins=max(12, round(1.3 * np.sqrt(x.size))), density=True, color="0.88")
+    margin = 0.08 * np.ptp(x)
+    grid = np.linspace(x.min() - margin, x.max() + margin, 500)
+    first = next(iter(fits.values()))
+    base = first.density(grid)
+    for part in np.exp(first.log_joint(grid)).T:
+        upper.plot(grid, part, color="0.4", lw=0.6)
+    for (method, found), width in zip(fits.items(), nested_widths(len(fits)), strict=True):
+        look = LOOKS[method]
+        density = found.density(grid)
+        upper.plot(
+            grid, density, color=look.color, ls=look.line, lw=width, label=METHODS[method].label
+        )
+        lower.plot(
+            grid, 100 * (density - base) / base.max(), color=look.color, ls=look.line, lw=width
+        )
+    upper.set_ylim(bottom=0)
+    upper.tick_params(labelbottom=False)
+    lower.set_xlim(upper.get_xlim())
+    for axes in (upper, lower):
+        axes.locator_params(axis="y", nbins=4)

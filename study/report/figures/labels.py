@@ -1,0 +1,205 @@
+"""Label switching over all NUTS fits: R-hat, labellings by chain, and the barrier between them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.special import gammaincc
+
+from models import METHODS
+from models.mixture import Floats
+from study.compute.fits import EXCHANGEABLE_WORDS
+from study.report.convergence_tables import groups
+from study.report.figures.estimates import cells, middle
+from study.report.figures.style import COMPONENTS, DOUBLE, GREY, SINGLE, legend_above, nothing
+from study.report.label_tables import switchable
+from study.rows import Results
+
+NO_FITS = "This design has no NUTS fits whose components can switch."
+KINDS = (
+    ("rhat_raw", "parameters as sampled", "o", "white"),
+    ("rhat_relabelled", "parameters relabelled by mean", "o", "black"),
+    ("rhat_invariant", "what labels cannot touch", "|", "black"),
+)
+FLOOR = 1e-4
+
+# Chains are drawn for so many settings, and so many labellings have a shade of their own.
+SETTINGS = 7
+SHADES = 6
+
+# Where switching is said to be common below, and rare above, in nats; and the ends of the axis,
+# at which heights beyond them are drawn.
+COMMON, RARE = 3.0, 8.0
+BARRIERS = (0.05, 200.0)
+
+
+def rhat(results: Results) -> Figure:
+    """Dumbbells of R-hat by scenario, grid cells by their separation, a panel a sampler."""
+    fits = switchable(results)
+    samplers = [m for m in METHODS if (fits["method"] == m).any()]
+    if not samplers:
+        return nothing(NO_FITS)
+    group_of = groups(results.design)
+    fits = fits.assign(group=fits["scenario"].map(group_of))
+    medians = fits.groupby(["method", "group"])[[kind[0] for kind in KINDS]].median()
+    present = set(fits["group"])
+    names = list(dict.fromkeys(g for g in group_of.values() if g in present))
+    figure = Figure(figsize=(DOUBLE, 1.0 + 0.15 * max(len(names), 4)))
+    panels = figure.subplots(1, len(samplers), squeeze=False, sharex=True, sharey=True)[0]
+    for axes, method in zip(panels, samplers, strict=True):
+        _dumbbells(axes, pd.DataFrame(medians.xs(method)), names)
+        axes.set_title(METHODS[method].label)
+    panels[0].set_ylim(len(names) - 0.4, -0.6)
+    panels[0].set_yticks(range(len(names)), names)
+    figure.supxlabel("R-hat, the worst", fontsize=7)
+    legend_above(figure)
+    return figure
+
+
+def _dumbbells(axes: Axes, medians: pd.DataFrame, names: Sequence[str]) -> None:
+    place = np.array([names.index(str(name)) for name in medians.index])
+    excess = np.maximum(medians - 1.0, FLOOR)
+    axes.hlines(place, excess.min(axis=1), excess.max(axis=1), color="0.75", lw=0.8, zorder=1)
+    for column, label, marker, fill in KINDS:
+        axes.plot(excess[column], place, marker, color="black", mfc=fill, ms=3.5, label=label)
+    axes.axvline(0.01, color=GREY, lw=0.6, ls=(0, (4, 2)), zorder=0)
+    axes.set_xscale("log")
+    ticks = [1e-4, 1e-3, 1e-2, 1e-1, 1.0]
+    axes.set_xticks(ticks, ["≤ 1.0001", "1.001", "1.01", "1.1", "2"])
+    axes.tick_params(axis="y", length=0, labelsize=6)
+
+
+def occupancy(results: Results) -> Figure:
+    """The share of each labelling in each chain of the first replicate, some settings."""
+    rows = results.occupancy[results.occupancy["replicate"] == 0]
+    samplers = [m for m in METHODS if (rows["method"] == m).any()]
+    names = [n for n in settings(results) if n in set(rows["scenario"])]
+    if not names:
+        return nothing(NO_FITS)
+    figure = Figure(figsize=(DOUBLE, 0.55 + 1.1 * len(samplers)))
+    panels = figure.subplots(len(samplers), len(names), squeeze=False, sharey=True, sharex=True)
+    for name, column in zip(names, panels.T, strict=True):
+        own = rows[rows["scenario"] == name]
+        labellings = sorted(set(own["labelling"]))
+        for method, axes in zip(samplers, column, strict=True):
+            here = own[own["method"] == method]
+            shares = here.pivot_table(index="chain", columns="labelling", values="share")
+            _bars(axes, shares.reindex(columns=labellings).fillna(0.0))
+        column[0].set_title(groups(results.design)[name], fontsize=6)
+    chains = int(rows["chain"].max()) + 1
+    panels[0, 0].set_ylim(chains + 0.6, 0.4)
+    panels[0, 0].set_yticks(range(1, chains + 1))
+    for method, axes in zip(samplers, panels[:, 0], strict=True):
+        axes.set_ylabel(f"{METHODS[method].label}\nchain")
+    figure.supxlabel("Share of the chain's draws", fontsize=7)
+    return figure
+
+
+def settings(results: Results) -> list[str]:
+    """Scenarios that span what can happen: the separations of the grid's first (w, r) at its
+    middle n, and those with more components than two; others where these are too few."""
+    found = []
+    grid = cells(results.design)
+    if not grid.empty:
+        here = grid[(grid["shape"] == grid["shape"].iloc[0]) & (grid["n"] == middle(grid["n"]))]
+        found = here.sort_values("separation")["scenario"].tolist()
+    units = [u for u in results.design.units() if u.model.build().exchangeable]
+    found += [u.name for u in units if u.model.k > 2]
+    found += [u.name for u in units if u.name not in set(grid.get("scenario", []))]
+    return list(dict.fromkeys(found))[:SETTINGS]
+
+
+def _bars(axes: Axes, shares: pd.DataFrame) -> None:
+    """Stacked bars, a chain each; labellings beyond SHADES are one, the last."""
+    values = shares.to_numpy()
+    if values.shape[1] > SHADES:
+        values = np.column_stack([values[:, : SHADES - 1], values[:, SHADES - 1 :].sum(axis=1)])
+    left = np.zeros(len(values))
+    for i, share in enumerate(values.T):
+        axes.barh(
+            shares.index + 1,
+            share,
+            0.75,
+            left,
+            color=COMPONENTS[i % len(COMPONENTS)],
+            lw=0.3,
+            ec="w",
+        )
+        left += share
+    axes.set_xlim(0, 1)
+    axes.set_xticks([0, 0.5, 1], ["0", "½", "1"])
+    axes.tick_params(axis="y", length=0)
+
+
+def barrier(results: Results) -> Figure:
+    """Switches in 1,000 draws of NUTS against the barrier, and what theory lets through."""
+    fits = barriers(results)
+    if fits.empty:
+        return nothing("This design has no NUTS fits of two components that can switch.")
+    figure = Figure(figsize=(SINGLE, 3.1))
+    axes = figure.subplots()
+    none = 0.4 * 1000.0 / float(fits["draws"].max())
+    for word, color, marker in zip(
+        EXCHANGEABLE_WORDS, COMPONENTS, ("o", "s", "^", "D"), strict=False
+    ):
+        own = fits[fits["verdict"] == word]
+        axes.plot(
+            own["barrier"].clip(*BARRIERS),
+            own["per_1000"].clip(lower=none),
+            marker,
+            color=color,
+            ms=2.8,
+            mfc="none",
+            mew=0.5,
+            alpha=0.8,
+            label=word if len(own) else None,
+        )
+    heights = np.geomspace(*BARRIERS, 200)
+    for rate, line, label in (
+        (crossing(heights), "solid", "energy bound"),
+        (0.5 * np.exp(-heights), (0, (4, 2)), "½ exp(–barrier)"),
+    ):
+        axes.plot(heights, 1000.0 * rate, color="black", ls=line, lw=0.9, label=label)
+    edges = (-np.inf, COMMON, RARE, np.inf)
+    for low, high, place in zip(edges[:-1], edges[1:], (0.4, 4.9, 40.0), strict=True):
+        own = fits[(fits["barrier"] >= low) & (fits["barrier"] < high)]
+        if len(own):
+            share = f"{np.mean(own['switches'] > 0):.0%} of {len(own)}\nswitch"
+            axes.text(place, 1100.0, share, ha="center", va="bottom", fontsize=6)
+    for nats in (COMMON, RARE):
+        axes.axvline(nats, color=GREY, lw=0.6, ls=(0, (1, 2)), zorder=0)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlim(0.8 * BARRIERS[0], 1.25 * BARRIERS[1])
+    axes.set_ylim(0.7 * none, 1000.0)
+    axes.set_xticks([0.1, 1, 3, 8, 30, 100], ["0.1", "1", "3", "8", "30", "100"])
+    axes.set_yticks([none, 1, 10, 100, 1000], ["0", "1", "10", "100", "1,000"])
+    axes.minorticks_off()
+    axes.set_xlabel("Barrier between the labellings (nats)")
+    axes.set_ylabel("Switches in 1,000 draws")
+    legend_above(figure)
+    return figure
+
+
+def barriers(results: Results) -> pd.DataFrame:
+    """NUTS fits with a barrier: its height in nats, switches, and switches in 1,000 draws."""
+    fits = switchable(results)
+    fits = fits[fits["method"] == "nuts"].merge(
+        results.barriers.dropna(subset=["barrier"]), on=["scenario", "replicate"]
+    )
+    return fits.assign(per_1000=1000.0 * fits["switches"] / fits["draws"])
+
+
+def crossing(heights: Floats, parameters: int = 5) -> Floats:
+    """Half the chance that the energy of a trajectory exceeds a barrier, in nats.
+
+    Where the posterior is near normal, twice its fall from the mode and twice the kinetic energy
+    are each chi-square with as many degrees of freedom as parameters, so that the energy, which a
+    trajectory keeps, is Gamma(parameters, 1). Below the barrier none crosses; above it, half of
+    the draws end on either side.
+    """
+    return 0.5 * gammaincc(parameters, heights)

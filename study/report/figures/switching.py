@@ -1,0 +1,199 @@
+"""Label switching in single fits whose draws are kept: traces, joint draws, allocations."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from models.labels import condensed, passes, stephens
+from models.labels.assignment import Permutations
+from models.mixture import Floats
+from study.compute.fits import PARAMETERS
+from study.report.figures.style import COMPONENTS, DOUBLE, GREY, SINGLE, legend_above, nothing
+from study.report.label_tables import switchable
+from study.rows import Results
+from study.simulate import data_set
+
+KEYS = ["scenario", "replicate", "method"]
+NO_DRAWS = "This design keeps no draws of NUTS."
+MARKERS = ("o", "s", "^", "D", "v", "P")
+POINTS = 800  # draws in a panel, more than which hide one another
+ALONG = 400  # points along an axis, and observations at most
+
+
+class Kept(NamedTuple):
+    """A fit whose draws are kept: its row of labels, draws (chains, draws, 3, K), data (n,)."""
+
+    row: pd.Series
+    draws: Floats
+    x: Floats
+
+    @property
+    def name(self) -> str:
+        return str(self.row["scenario"])
+
+
+def traces(results: Results) -> Figure:
+    """The means of some NUTS fits, from frequent switching to none, raw and relabelled."""
+    chosen = examples(results)
+    if not chosen:
+        return nothing(NO_DRAWS)
+    figure = Figure(figsize=(DOUBLE, 0.6 + 1.5 * len(chosen)))
+    panels = figure.subplots(len(chosen), 2, squeeze=False, sharex="row", sharey="row")
+    for fit, (left, right) in zip(chosen, panels, strict=True):
+        raw = fit.draws[:, :, 1]
+        _trace(left, raw)
+        _trace(right, np.sort(raw, axis=-1))
+        switches = _count(int(fit.row["switches"]), "switch", "switches")
+        left.set_title(
+            f"{fit.name}: {fit.row['verdict']}, {switches}; R-hat {fit.row['rhat_raw']:.2f}",
+            loc="left",
+        )
+        right.set_title(f"R-hat {fit.row['rhat_relabelled']:.2f}", loc="left")
+        left.set_ylabel("Component mean")
+    for axes, title in zip(panels[0], ("As sampled", "Relabelled by mean"), strict=True):
+        axes.annotate(title, (0.5, 1), (0, 16), "axes fraction", "offset points", ha="center")
+    figure.align_ylabels(panels[:, 0])
+    legend_above(figure)
+    return figure
+
+
+def joint_means(results: Results) -> Figure:
+    """Draws of the first two means as sampled, by the labelling that Stephens' finds them in."""
+    chosen = examples(results)
+    if not chosen:
+        return nothing(NO_DRAWS)
+    figure = Figure(figsize=(DOUBLE if len(chosen) > 1 else SINGLE, 2.9))
+    for axes, fit in zip(figure.subplots(1, len(chosen), squeeze=False)[0], chosen, strict=True):
+        found, place = np.unique(
+            relabelling(fit).reshape(-1, fit.draws.shape[-1]), axis=0, return_inverse=True
+        )
+        first, second = fit.draws[:, :, 1, :2].reshape(-1, 2).T
+        shown = np.arange(0, first.size, max(first.size // POINTS, 1))
+        for i, labelling in enumerate(found):
+            own = shown[place[shown] == i]
+            axes.plot(
+                first[own],
+                second[own],
+                MARKERS[i % len(MARKERS)],
+                color=COMPONENTS[i % len(COMPONENTS)],
+                ms=2.2,
+                mew=0.4,
+                mfc="none",
+                alpha=0.6,
+                rasterized=True,
+                label="labelling " + " ".join(map(str, labelling + 1)),
+            )
+        ends = np.array([min(first.min(), second.min()), max(first.max(), second.max())])
+        axes.plot(ends, ends, color=GREY, lw=0.6, zorder=0)
+        axes.set_aspect("equal", "datalim")
+        axes.set_title(f"{fit.name}: {fit.row['verdict']}")
+        axes.set_xlabel("Mean with label 1")
+    figure.axes[0].set_ylabel("Mean with label 2")
+    legend_above(figure)
+    return figure
+
+
+def allocation(results: Results) -> Figure:
+    """Mean responsibilities along the data, as sampled and relabelled."""
+    chosen = examples(results)
+    if not chosen:
+        return nothing(NO_DRAWS)
+    figure = Figure(figsize=(DOUBLE if len(chosen) > 1 else SINGLE, 2.2))
+    panels = figure.subplots(1, len(chosen), squeeze=False, sharey=True)[0]
+    for axes, fit in zip(panels, chosen, strict=True):
+        k = fit.draws.shape[-1]
+        points = np.linspace(fit.x.min(), fit.x.max(), ALONG)
+        seen, _ = condensed(fit.x, ALONG)
+        as_sampled = np.broadcast_to(np.arange(k), (*fit.draws.shape[:2], k))
+        for order, line in ((as_sampled, (0, (1, 1))), (relabelling(fit), "solid")):
+            for j, share in enumerate(mean_responsibilities(fit.draws, points, order)):
+                label = f"component {j + 1}" if line == "solid" else None
+                color = COMPONENTS[j % len(COMPONENTS)]
+                axes.plot(points, share, color=color, ls=line, label=label)
+        axes.axhline(1.0 / k, color=GREY, lw=0.6, zorder=0)
+        axes.plot(seen, np.full(seen.size, -0.05), "|", color="black", ms=3, mew=0.3)
+        axes.set_title(f"{fit.name}: {fit.row['verdict']}")
+        axes.set_xlabel("Observation")
+    panels[-1].plot([], [], color=GREY, ls=(0, (1, 1)), label="as sampled")
+    panels[-1].plot([], [], color=GREY, ls="solid", label="relabelled")
+    panels[0].set_ylabel("Mean responsibility")
+    legend_above(figure)
+    return figure
+
+
+def relabelling(fit: Kept) -> Permutations:
+    """(chains, draws, K): Stephens' permutations, from as much of the data as `diagnose` takes."""
+    return stephens(fit.draws, *condensed(fit.x)).permutations
+
+
+def mean_responsibilities(draws: Floats, x: Floats, permutations: Permutations) -> Floats:
+    """(K, n): of the permuted draws, over the draws."""
+    k = draws.shape[-1]
+    flat = np.ascontiguousarray(draws.reshape(-1, 3, k))
+    return passes.sums(flat, x, permutations.reshape(-1, k), False) / len(flat)
+
+
+def examples(results: Results) -> list[Kept]:
+    """NUTS fits whose draws are kept, one of each sort that there is: the one with most switches;
+    of two components and of more, one whose chains sit in different labellings without a switch;
+    one whose chains all sit in the same. The design's first, of verdict "labels only" if any."""
+    kept = results.draws.loc[results.draws["method"] == "nuts", KEYS].drop_duplicates()
+    fits = switchable(results).merge(kept, on=KEYS)
+    if fits.empty:
+        return []
+    sizes = results.fits.drop_duplicates("scenario").set_index("scenario")["k"]
+    two = fits["scenario"].map(sizes) == 2
+    still = fits["switches"] == 0
+    apart = still & (fits["labellings"] > 1)
+    fits = fits.sort_values("verdict", key=lambda word: word != "labels only", kind="stable")
+    two, still, apart = (mask[fits.index] for mask in (two, still, apart))
+    rows = [
+        fits[~still].sort_values("switches", ascending=False, kind="stable"),
+        fits[apart & two],
+        fits[apart & ~two],
+        fits[still & ~apart],
+    ]
+    return [_kept(results, row) for group in rows for _, row in group.head(1).iterrows()]
+
+
+def _kept(results: Results, row: pd.Series) -> Kept:
+    draws = results.draws
+    for key in KEYS:
+        draws = draws[draws[key] == row[key]]
+    draws = draws.sort_values(["chain", "draw", "component"])
+    shape = [draws[column].nunique() for column in ("chain", "draw", "component")]
+    values = draws[list(PARAMETERS)].to_numpy(float).reshape(*shape, len(PARAMETERS))
+    unit = results.design.scenario(str(row["scenario"]))
+    x = data_set(results.design, unit, int(row["replicate"]))
+    return Kept(row, np.ascontiguousarray(values.swapaxes(2, 3)), x)
+
+
+def _trace(axes: Axes, values: Floats) -> None:
+    chains, draws, k = values.shape
+    for chain in range(chains):
+        x = np.arange(chain * draws, (chain + 1) * draws)
+        for j in range(k):
+            axes.plot(
+                x,
+                values[chain, :, j],
+                color=COMPONENTS[j % len(COMPONENTS)],
+                lw=0.35,
+                label=f"component {j + 1}" if chain == 0 else None,
+            )
+        if chain:
+            axes.axvline(chain * draws, color=GREY, lw=0.6)
+    axes.set_xticks(
+        [(chain + 0.5) * draws for chain in range(chains)],
+        [f"chain {chain + 1}" for chain in range(chains)],
+    )
+    axes.tick_params(axis="x", length=0)
+    axes.set_xlim(0, chains * draws)
+
+
+def _count(number: int, one: str, more: str) -> str:
+    return f"{number:,} {one if number == 1 else more}"

@@ -1,0 +1,107 @@
+"""The findings on the report's front page, in reStructuredText, from a study's tables."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from models import METHODS
+from study.design import Design
+from study.report import measures
+from study.report.measures import Measure
+from study.report.tables import for_readers
+
+COLUMNS = {
+    "n": "n",
+    "separation": "d",
+    "method": "Use",
+    "at_best": "At best",
+    "passes": "Passes",
+    "wald_mean_1": "Wald covers",
+    "wald_says": "Wald",
+    "nuts_mean_1": "NUTS covers",
+    "nuts_says": "NUTS",
+}
+
+
+def findings(design: Design, guide: pd.DataFrame, verdicts: pd.DataFrame) -> str:
+    """Paragraphs and a short table: where methods end, and what to use in the grid's first shape.
+
+    guide, verdicts: the tables of those names.
+    """
+    parts = [_counts(design), _ends(design, verdicts)]
+    if not guide.empty:
+        parts += [_intervals(design, guide), _first_shape(design, guide)]
+    return f".. {design.stamp()}\n\n" + "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _counts(design: Design) -> str:
+    fits = sum(sum(design.replicates_of(unit).values()) for unit in design.units())
+    return (
+        f"**What was run.** {fits:,} fits of {len(design.all_scenarios())} simulated scenarios and "
+        f"{len(design.data)} real data sets; {design.stamp()}. Numbers in brackets are Monte Carlo "
+        "standard errors."
+    )
+
+
+def certified_shares(design: Design, verdicts: pd.DataFrame) -> dict[str, Measure]:
+    """By optimiser, the share of its fits that end certified at the best maximum known.
+
+    Over the grid, or over all that is simulated where there is no grid.
+    """
+    cells = [s.name for grid in design.grids for s in grid.scenarios()]
+    simulated = cells or [s.name for s in design.all_scenarios()]
+    rows = verdicts[verdicts["scenario"].isin(simulated)]
+    sums = rows.groupby("method")[["R", "certified"]].sum()
+    shares = {}
+    for method in METHODS:
+        if method in sums.index and METHODS[method].kind == "likelihood":
+            ended = np.arange(sums["R"][method]) < sums["certified"][method]
+            shares[method] = measures.proportion(ended.astype(float))
+    return shares
+
+
+def _ends(design: Design, verdicts: pd.DataFrame) -> str:
+    shares = [
+        f"{METHODS[method].label} {100 * share.value:.1f}% ({100 * share.mcse:.1f})"
+        for method, share in certified_shares(design, verdicts).items()
+    ]
+    where = "grid" if design.grids else "simulated scenarios"
+    return (
+        f"**Where they end.** Over the {where}, these shares of fits end certified at the best "
+        f"maximum that any method or start found: {', '.join(shares)}."
+        if shares
+        else ""
+    )
+
+
+def _intervals(design: Design, guide: pd.DataFrame) -> str:
+    says = guide["wald_says"].value_counts()
+    text = (
+        f"**What intervals cover.** The optimiser's Wald intervals, nominally {design.level:.0%}, "
+        f"hold for every parameter in {says.get('holds', 0)} of {len(guide)} cells of the grid, "
+        f"and are too low in {says.get('too low', 0)}."
+    )
+    lowest = guide.sort_values("wald_mean_1", kind="stable").to_dict("records")[0]
+    return text + (
+        f" For the first mean they cover least, {lowest['wald_mean_1']:.2f} "
+        f"({lowest['wald_mean_1_mcse']:.2f}), at n = {lowest['n']:,}, separation "
+        f"{lowest['separation']:g}, weight {lowest['weight']:g}, sd ratio {lowest['sd_ratio']:g}."
+    )
+
+
+def _first_shape(design: Design, guide: pd.DataFrame) -> str:
+    weight, ratio = design.grids[0].weight[0], design.grids[0].sd_ratio[0]
+    shown = guide[(guide["weight"] == weight) & (guide["sd_ratio"] == ratio)]
+    columns = [c for c in COLUMNS if c in shown]
+    errors = [f"{c}_mcse" for c in columns if f"{c}_mcse" in shown]
+    shown = shown.assign(method=shown["method"].map(lambda m: METHODS[m].label))
+    text = for_readers(shown[[*columns, *errors]])
+    lines = [",".join(COLUMNS[c] for c in columns)]
+    lines += [",".join(f'"{cell}"' for cell in row) for row in text.itertuples(index=False)]
+    body = "\n".join(f"   {line}" for line in lines)
+    return (
+        f"**Which method.** For weight {weight:g} and sd ratio {ratio:g}; d is the separation of "
+        "the means, *covers* is for the first mean, and the word behind it is for the worst of the "
+        f"five parameters.\n\n.. csv-table::\n   :header-rows: 1\n\n{body}"
+    )

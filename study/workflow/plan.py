@@ -1,0 +1,441 @@
+"""How precise a study will be and what it will cost, before it runs.
+
+Precision follows from the numbers of replicates. Cost comes from a pilot: the workflow's own
+functions do a few replicates of it, and their CPU time is scaled up. What a pilot cannot repeat is
+in SECONDS. A stage of the workflow is one line of STAGES.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from models import METHODS
+from models.methods import load_engine, warm_up
+from study.compute import follow as convergence
+from study.compute import references, remedies
+from study.compute.calibration import calibrate
+from study.compute.fits import fit_chunk, start_of
+from study.design import (
+    ENGINES,
+    Chunk,
+    DataSet,
+    Design,
+    Intervals,
+    Scenario,
+    calibration_chunks,
+    chunks,
+    followed,
+    referred,
+)
+from study.report.figures import FIGURES
+from study.simulate import data_set, generator
+from study.workflow import costs
+
+# CPU seconds of what no pilot repeats, on an AVX-512 core: from the smoke study's table `stages`
+# and the default study's rows. tests/workflow holds them against a run.
+SECONDS = {
+    "Snakemake": 4.0,
+    "Snakemake, a job": 0.06,
+    "a job's start": 0.06,
+    "imports and loading": 4.0,
+    "walkthrough": 16.0,
+    "number simulated": 5e-7,
+    "chunk gathered": 0.03,
+    "paper": 28.0,
+    "tables": 2.0,
+    "tables, a fit": 3e-4,
+    "figure": 1.4,
+    "figure, a fit": 2e-5,
+}
+NO_INTERVALS = {"intervals": Intervals()}
+# CPU seconds; imports and loading take less, compilation more.
+COMPILED = 10.0
+# What compilation takes on a machine that has not compiled yet.
+COMPILATION = 60.0
+
+
+class Precision(NamedTuple):
+    """Expected Monte Carlo standard errors at R replicates.
+
+    bias: in empirical SEs; empirical_se: of itself; coverage: in points, at the nominal level.
+    """
+
+    bias: float
+    empirical_se: float
+    coverage: float
+
+
+def precision(replicates: int, level: float) -> Precision:
+    """From R and the level of the intervals; NaN where R is too small.
+
+    Morris, White and Crowther (2019), table 6, for normal estimates and right coverage.
+    """
+    if replicates < 2:
+        return Precision(np.nan, np.nan, np.nan)
+    return Precision(
+        replicates**-0.5,
+        (2.0 * (replicates - 1)) ** -0.5,
+        100.0 * (level * (1.0 - level) / replicates) ** 0.5,
+    )
+
+
+def replicates_for(points: float, level: float) -> int:
+    """How many replicates give coverage a Monte Carlo standard error of so many points."""
+    return int(np.ceil(round(level * (1.0 - level) * (100.0 / points) ** 2, 6)))
+
+
+class Task(NamedTuple):
+    """What a stage repeats: `run(replicate)` so many times, in so many jobs.
+
+    run returns CPU seconds, or is those. kind: tasks of one kind can stand for each other, best
+    where n is near. job: tasks with the same one are done together.
+    """
+
+    kind: str
+    job: str
+    jobs: int
+    n: float
+    times: int
+    run: Callable[[int], float] | float
+
+
+class Stage(NamedTuple):
+    """A stage of the workflow. Those of one phase run beside each other, phase after phase."""
+
+    name: str
+    phase: int
+    tasks: Callable[[Design], Iterable[Task]]
+
+
+def _once(kind: str) -> Callable[[Design], list[Task]]:
+    return lambda design: [Task(kind, kind, 1, 1.0, 1, SECONDS[kind])]
+
+
+def _size(design: Design, unit: Scenario | DataSet) -> float:
+    return unit.n if isinstance(unit, Scenario) else data_set(design, unit, 0).size
+
+
+def _number_of_fits(design: Design) -> int:
+    return sum(sum(design.replicates_of(unit).values()) for unit in design.units())
+
+
+def _simulated(design: Design) -> Iterator[Task]:
+    numbers = int(sum(_size(design, unit) for unit in design.units()))
+    yield Task("number", "simulate", 1, 1.0, numbers, SECONDS["number simulated"])
+
+
+def _gathered(design: Design) -> Iterator[Task]:
+    yield Task("chunk", "gather", 1, 1.0, len(chunks(design)), SECONDS["chunk gathered"])
+
+
+def _tables(design: Design) -> Iterator[Task]:
+    seconds = SECONDS["tables"] + SECONDS["tables, a fit"] * _number_of_fits(design)
+    yield Task("tables", "tables", 1, 1.0, 1, seconds)
+
+
+def _figures(design: Design) -> Iterator[Task]:
+    seconds = SECONDS["figure"] + SECONDS["figure, a fit"] * _number_of_fits(design)
+    for figure in FIGURES:
+        yield Task("figure", figure.name, 1, 1.0, 1, seconds)
+
+
+def _fits(design: Design) -> Iterator[Task]:
+    """By scenario and method, and the data sets and starts that the methods of an engine share."""
+    for unit in design.units():
+        n = _size(design, unit)
+        for engine in ENGINES:
+            counts = {
+                method: count
+                for method, count in design.replicates_of(unit).items()
+                if METHODS[method].engine == engine and count
+            }
+            if not counts:
+                continue
+            job, total = f"{unit.name} {engine}", max(counts.values())
+            jobs = -(-total // design.chunk)
+            prepare = _Preparation(design, unit)
+            yield Task("data and starts", job, jobs, n, total, prepare)
+            wanted, plain = design.intervals_of(unit), unit.model_copy(update=NO_INTERVALS)
+            for method, count in counts.items():
+                yield Task(method, job, jobs, n, count, _OneFit(design, plain, method, prepare))
+                if times := min(count, wanted.replicates) * (method in wanted.methods):
+                    kind = f"{method}, intervals, {wanted.refits} refits"
+                    run = _Intervals(design, unit, method, prepare)
+                    yield Task(kind, job, jobs, n, times, run)
+
+
+class _Preparation:
+    """CPU seconds of a data set and its start, kept to be taken off where they are made again."""
+
+    def __init__(self, design: Design, unit: Scenario | DataSet) -> None:
+        self.design, self.unit = design, unit
+        self.seconds: dict[int, float] = {}
+
+    def __call__(self, replicate: int) -> float:
+        if replicate not in self.seconds:
+            begin = costs.cpu()
+            x = data_set(self.design, self.unit, replicate)
+            start_of(self.design, self.unit, x, replicate)
+            self.seconds[replicate] = costs.cpu() - begin
+        return self.seconds[replicate]
+
+
+@dataclass(frozen=True)
+class _OneFit:
+    """CPU seconds of a chunk of one fit, without its data set, its start and its compilation."""
+
+    design: Design
+    unit: Scenario | DataSet
+    method: str
+    prepare: _Preparation
+
+    def __call__(self, replicate: int) -> float:
+        simulated = isinstance(self.unit, Scenario)
+        count = {"replicates": {self.method: replicate + 1}}
+        unit = self.unit.model_copy(update=count if simulated else {"methods": [self.method]})
+        nothing_else: dict[str, Any] = {"scenarios": [], "grids": [], "data": []}
+        design = self.design.model_copy(
+            update={**nothing_else, "scenarios" if simulated else "data": [unit]}
+        )
+        chunk = Chunk(unit.name, METHODS[self.method].engine, replicate, replicate + 1)
+        begin, clock = costs.cpu(), time.perf_counter()
+        rows = fit_chunk(design, chunk)
+        seconds = costs.cpu() - begin
+        compiled = sum(row["compile_seconds"] for row in rows.timings)
+        compiled *= seconds / (time.perf_counter() - clock)
+        costs.JOB["compile"] += compiled
+        return max(seconds - compiled - self.prepare(replicate), 0.0)
+
+
+class _Intervals:
+    """CPU seconds of the intervals and losses of a fit, without the fit."""
+
+    def __init__(
+        self, design: Design, unit: Scenario | DataSet, method: str, prepare: _Preparation
+    ) -> None:
+        always = design.intervals_of(unit).model_copy(update={"replicates": 10**9})
+        with_them, without = (
+            unit.model_copy(update=change) for change in ({"intervals": always}, NO_INTERVALS)
+        )
+        self.whole = _OneFit(design, with_them, method, prepare)
+        self.fit = _OneFit(design, without, method, prepare)
+
+    def __call__(self, replicate: int) -> float:
+        return max(self.whole(replicate) - self.fit(replicate), 0.0)
+
+
+def _each(
+    kind: str, job: str, n: float, times: int, run: Callable[[int], Any], jobs: int = 1
+) -> Task:
+    """A task whose replicates are timed as they are."""
+
+    def seconds(replicate: int) -> float:
+        begin = costs.cpu()
+        run(replicate)
+        return costs.cpu() - begin
+
+    return Task(kind, job, jobs, n, times, seconds)
+
+
+def _calibrated(design: Design) -> Iterator[Task]:
+    spec = design.calibration
+    if spec is not None:
+
+        def run(replicate: int) -> Any:
+            return calibrate(spec, design.seed, range(replicate, replicate + 1))
+
+        jobs = len(calibration_chunks(design))
+        yield _each("calibration", "calibration", spec.n, spec.replicates, run, jobs)
+
+
+def _remedied(design: Design) -> Iterator[Task]:
+    spec = design.remedies
+    for unit in design.all_scenarios():
+        if spec is not None and unit.name in spec.scenarios:
+            run = partial(remedies.compare, design, unit)
+            yield _each("remedies", f"remedies {unit.name}", unit.n, spec.replicates, run)
+
+
+def _referred(design: Design) -> Iterator[Task]:
+    for unit in design.units():
+        if times := referred(design, unit):
+            run = partial(references.refer, design, unit)
+            yield _each("reference", f"references {unit.name}", _size(design, unit), times, run)
+
+
+def _followed(design: Design) -> Iterator[Task]:
+    for unit in design.units():
+        run = partial(convergence.follow, design, unit)
+        times = followed(design, unit)
+        yield _each("followed closely", unit.name, _size(design, unit), times, run)
+
+
+STAGES = (
+    Stage("workflow", 0, _once("Snakemake")),
+    Stage("import", 0, _once("imports and loading")),
+    Stage("simulate", 1, _simulated),
+    Stage("fit", 1, _fits),
+    Stage("follow", 1, _followed),
+    Stage("calibrate", 1, _calibrated),
+    Stage("remedies", 1, _remedied),
+    Stage("refer", 1, _referred),
+    Stage("walkthrough", 1, _once("walkthrough")),
+    Stage("gather", 2, _gathered),
+    Stage("tables", 3, _tables),
+    Stage("draw", 3, _figures),
+    Stage("paper", 3, _once("paper")),
+)
+
+
+@dataclass
+class Pilot:
+    """What the pilot measured: CPU seconds by task, a list over its replicates.
+
+    ready: CPU seconds of imports and compiled code, in no task.
+    """
+
+    design: Design
+    tasks: list[tuple[Stage, Task]]
+    measured: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
+    ready: float = 0.0
+
+    @property
+    def compiled(self) -> bool:
+        """Whether something had to be compiled, rather than loaded from the disk."""
+        return self.ready > COMPILED
+
+    def seconds(self, index: int) -> float:
+        """CPU seconds of a task once: as measured, else as its kind where n is nearest."""
+        _, task = self.tasks[index]
+        if isinstance(task.run, float):
+            return task.run
+        if self.measured.get(index):
+            return float(np.mean(self.measured[index]))
+        near: dict[float, list[float]] = defaultdict(list)
+        for other, seconds in self.measured.items():
+            if self.tasks[other][1].kind == task.kind and seconds:
+                distance = abs(np.log(self.tasks[other][1].n / task.n))
+                near[float(distance)].append(float(np.mean(seconds)))
+        return float(np.mean(near[min(near)])) if near else 0.0
+
+
+def pilot(design: Design, budget: float, say: Callable[[str], None]) -> Pilot:
+    """Do replicates of the design's tasks for so many CPU seconds, compilation apart.
+
+    Optimisers come first, two replicates of all of them; then all else once in a random order,
+    so that what is not reached can be judged by what is; then more of both.
+    """
+    made = Pilot(design, [(stage, task) for stage in STAGES for task in stage.tasks(design)])
+    say("importing, and loading or compiling what fits call")
+    for method in {task.kind for _, task in made.tasks if task.kind in METHODS}:
+        load_engine(METHODS[method].engine)
+    warm_up()
+    made.ready = begin = costs.cpu()
+    order = [i for i, (_, task) in enumerate(made.tasks) if not isinstance(task.run, float)]
+    generator(design.seed, "plan").shuffle(order)
+    quick = [i for i in order if _quick(made.tasks[i][1])]
+    slow = [i for i in order if i not in set(quick)]
+    rounds = [(0, quick), (1, quick), (0, slow), (2, quick), (1, slow)]
+    for replicate, indices in rounds:
+        _round(made, replicate, indices, begin + budget, say)
+    made.ready += costs.JOB["compile"]
+    return made
+
+
+def _round(
+    made: Pilot, replicate: int, indices: list[int], until: float, say: Callable[[str], None]
+) -> None:
+    """One replicate of tasks while there is CPU time left, but one of each kind in any case."""
+    indices = [i for i in indices if replicate < made.tasks[i][1].times]
+    reached = {made.tasks[i][1].kind for i in made.measured}
+    kinds = {made.tasks[i][1].kind for i in indices}
+    if not indices or (_spent() > until and kinds <= reached):
+        return
+    say(f"replicate {replicate} of {len(indices)} cells: {', '.join(sorted(kinds))}")
+    said = time.perf_counter()
+    for place, i in enumerate(indices):
+        task = made.tasks[i][1]
+        if _spent() > until and task.kind in reached:
+            continue
+        assert callable(task.run)
+        made.measured[i].append(task.run(replicate))
+        reached.add(task.kind)
+        if time.perf_counter() - said > 10:
+            said = time.perf_counter()
+            say(f"  {place + 1} of {len(indices)} cells")
+
+
+def _spent() -> float:
+    return costs.cpu() - costs.JOB["compile"]
+
+
+def _quick(task: Task) -> bool:
+    return task.kind == "data and starts" or (
+        task.kind in METHODS and METHODS[task.kind].kind != "posterior"
+    )
+
+
+def expected(made: Pilot) -> pd.DataFrame:
+    """Expected cost by task: stage, phase, kind, job, jobs, times, measured cells, CPU seconds."""
+    rows = [
+        {
+            "stage": stage.name,
+            "phase": stage.phase,
+            "kind": task.kind,
+            "job": task.job,
+            "jobs": task.jobs,
+            "times": task.times,
+            "replicates": len(made.measured.get(i, ())),
+            "seconds": task.times * made.seconds(i),
+        }
+        for i, (stage, task) in enumerate(made.tasks)
+    ]
+    return pd.DataFrame(rows)
+
+
+def overheads(cost: pd.DataFrame) -> pd.DataFrame:
+    """The same, with what Snakemake and the start of each job take as jobs of their own."""
+    jobs = cost[cost["phase"] > 0].groupby(["stage", "job", "phase"], as_index=False)["jobs"].max()
+    count = jobs.groupby("phase")["jobs"].sum()
+    extra = [
+        {"stage": stage, "phase": phase, "kind": what, "job": what, "jobs": n, "times": n,
+         "replicates": 0, "seconds": n * SECONDS[what]}
+        for phase, n in count.items()
+        for stage, what in (("workflow", "Snakemake, a job"), ("start", "a job's start"))
+    ]  # fmt: skip
+    return pd.concat([cost, pd.DataFrame(extra)], ignore_index=True)
+
+
+def wall_seconds(cost: pd.DataFrame, cores: int) -> float:
+    """Seconds of the clock: each phase takes its longest job or its sum over the cores."""
+    total = 0.0
+    for _, phase in cost.groupby("phase"):
+        jobs = phase.groupby(["stage", "job"]).agg({"seconds": "sum", "jobs": "max"})
+        longest = (jobs["seconds"] / jobs["jobs"]).max()
+        total += max(longest, phase["seconds"].sum() / cores)
+    return float(total)
+
+
+def by_replicates(cost: pd.DataFrame, replicates: int) -> tuple[float, float]:
+    """CPU seconds of optimisers and MAP, and of samplers, for R replicates of each scenario."""
+    fits = cost[(cost["stage"] == "fit") & (cost["times"] > 1)]
+    seconds = fits["seconds"] / fits["times"] * replicates
+    sampled = fits["kind"].map(lambda kind: kind in METHODS and METHODS[kind].kind == "posterior")
+    return float(seconds[~sampled].sum()), float(seconds[sampled].sum())
+
+
+def replicates_by_method(design: Design) -> dict[str, dict[int, int]]:
+    """By method, how many scenarios have so many replicates; real data sets are none."""
+    found: dict[str, Counter[int]] = defaultdict(Counter)
+    for unit in design.all_scenarios():
+        for method, count in design.replicates_of(unit).items():
+            found[method][count] += 1
+    return {m: dict(sorted(found[m].items(), reverse=True)) for m in METHODS if m in found}

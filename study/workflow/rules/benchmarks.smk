@@ -1,0 +1,67 @@
+# Benchmarks, apart from any design: `snakemake --cores all benchmarks`. A suite takes all cores,
+# so that nothing else runs beside it while the clock does.
+from study.benchmarks.tables import BENCHMARK_TABLES
+from study.benchmarks.measure import SUITES
+from study.report.figures import BENCHMARK_FIGURES
+
+BENCHMARKS = "results/benchmarks"
+
+
+wildcard_constraints:
+    suite="|".join(SUITES),
+
+
+rule benchmark:
+    input:
+        loaded("study.benchmarks.measure", "study.benchmarks.peers.samplers", *of_engine("numeric"), *of_engine("pymc"), *CHAINS),
+        code(*folder("study/benchmarks/peers", "*.R")),
+    output:
+        expand(
+            f"{BENCHMARKS}/rows/{{suite}}/{{file}}",
+            file=["timings.parquet", "estimates.parquet", "provenance.json"],
+            allow_missing=True,
+        ),
+    log:
+        f"{BENCHMARKS}/logs/{{suite}}.log",
+    params:
+        folder=subpath(output[0], parent=True),
+    threads: workflow.cores
+    shell:
+        "python -m study benchmark {wildcards.suite} --out {params.folder} 2> {log}"
+
+
+rule benchmark_exhibits:
+    input:
+        expand(
+            f"{BENCHMARKS}/rows/{{suite}}/{{kind}}.parquet",
+            suite=list(SUITES),
+            kind=["timings", "estimates"],
+        ),
+        loaded("study.benchmarks.tables", "study.report.figures"),
+        code("study/report/paper.mplstyle"),
+        code(*(f"study/report/captions/{table.name}.rst" for table in BENCHMARK_TABLES)),
+    output:
+        [shown(f"{BENCHMARKS}/tables/{t.name}.html", t, "table") for t in BENCHMARK_TABLES],
+        [shown(f"{BENCHMARKS}/figures/{f.name}.svg", f, "figure") for f in BENCHMARK_FIGURES],
+        expand(
+            f"{BENCHMARKS}/tables/{{name}}.{{ending}}",
+            name=[table.name for table in BENCHMARK_TABLES],
+            ending=["csv", "md", "tex"],
+        ),
+        expand(
+            f"{BENCHMARKS}/figures/{{name}}.{{ending}}",
+            name=[figure.name for figure in BENCHMARK_FIGURES],
+            ending=["pdf", "png"],
+        ),
+    log:
+        f"{BENCHMARKS}/logs/exhibits.log",
+    params:
+        rows=subpath(input[0], ancestor=2),
+        folder=subpath(output[0], ancestor=2),
+    shell:
+        "python -m study benchmark-exhibits --rows {params.rows} --out {params.folder} 2> {log}"
+
+
+rule benchmarks:
+    input:
+        rules.benchmark_exhibits.output,
