@@ -10,7 +10,8 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 from study.workflow import costs
-from study.design import calibration_chunks, chunks, followed, load, referred
+from study.design import barred, calibration_chunks, chunks, followed, load, referred
+from study.rows import MADE_BY
 from study.workflow.recovery import recover
 from study.simulate import check_data
 from study.workflow.worker import leave, start

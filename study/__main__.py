@@ -81,12 +81,18 @@ def _parser() -> argparse.ArgumentParser:
     for what, run, text in (
         ("remedies", _remedies, "compare the remedies for label switching"),
         ("refer", _refer, "sample some posteriors at length, as references"),
+        ("barrier", _barrier, "find the barriers between the labellings of NUTS' data sets"),
     ):
         step = steps.add_parser(what, help=text)
         step.add_argument("design")
         step.add_argument("scenario")
         step.add_argument("--out", type=Path, required=True, help="folder; a file a kind of row")
         step.set_defaults(run=run)
+
+    step = steps.add_parser("truths", help="find what the scenarios' estimates tend to")
+    step.add_argument("design")
+    step.add_argument("--out", type=Path, required=True, help="folder; a file a kind of row")
+    step.set_defaults(run=_truths)
 
     step = steps.add_parser("gather", help="put the rows of all chunks together")
     step.add_argument("design")
@@ -204,17 +210,19 @@ def _simulate(options: argparse.Namespace) -> None:
 def _chunk(options: argparse.Namespace) -> None:
     with costs.part("import"):
         from models.methods import load_engine, warm_up
-        from study.compute.fits import fit_chunk, frames
-        from study.design import Chunk, load
+        from study.compute.chunk import fit_all, methods_of
+        from study.design import load
+        from study.rows import frames
 
         load_engine(options.engine)
     design = load(options.design)
-    chunk = Chunk(options.scenario, options.engine, options.first, options.last)
+    unit = design.scenario(options.scenario)
     with costs.part("compile"):
-        ready = warm_up()
-    _say(f"{chunk.scenario} {chunk.engine}: compiled code ready in {ready:.1f} s")
+        ready = warm_up(options.engine)
+    _say(f"{unit.name} {options.engine}: compiled code ready in {ready:.1f} s")
     begin = time.perf_counter(), costs.cpu()
-    made = frames(fit_chunk(design, chunk, _say))
+    methods = methods_of(design, unit, options.engine)
+    made = frames(fit_all(design, unit, options.first, options.last, methods, _say))
     # Compilation is timed by the clock, which runs on where other processes have the core.
     on_core = (costs.cpu() - begin[1]) / (time.perf_counter() - begin[0])
     costs.JOB["compile"] += on_core * made["timings"]["compile_seconds"].sum()
@@ -226,20 +234,37 @@ def _say(line: str) -> None:
 
 
 def _follow(options: argparse.Namespace) -> None:
-    from study.compute import follow as convergence
+    from study.compute.follow import follow
     from study.design import followed, load
 
     design = load(options.design)
     unit = design.scenario(options.scenario)
-    rows = []
-    for replicate in range(followed(design, unit)):
-        rows.append(convergence.follow(design, unit, replicate))
-        _say(f"{unit.name}: replicate {replicate} followed")
-    _write(convergence.frames(rows), options.out)
+    _write(
+        _merged("follow", (follow(design, unit, i) for i in range(followed(design, unit)))),
+        options.out,
+    )
+
+
+def _barrier(options: argparse.Namespace) -> None:
+    from study.compute.switching import barriers
+    from study.design import barred, load
+    from study.rows import frames
+
+    design = load(options.design)
+    unit = design.scenario(options.scenario)
+    _write(frames(barriers(design, unit, 0, barred(design, unit))), options.out)
+
+
+def _truths(options: argparse.Namespace) -> None:
+    from study.compute.truths import truths
+    from study.design import load
+    from study.rows import frames
+
+    _write(frames(truths(load(options.design))), options.out)
 
 
 def _remedies(options: argparse.Namespace) -> None:
-    from study.compute import remedies
+    from study.compute.remedies import compare
     from study.design import Scenario, load
 
     design = load(options.design)
@@ -247,18 +272,28 @@ def _remedies(options: argparse.Namespace) -> None:
     if design.remedies is None or scenario.name not in design.remedies.scenarios:
         raise ValueError(f"scenario: {scenario.name!r} is not under remedies in {design.name}")
     assert isinstance(scenario, Scenario)  # the design has checked it
-    rows = [remedies.compare(design, scenario, i) for i in range(design.remedies.replicates)]
-    _write(remedies.frames(rows), options.out)
+    made = (compare(design, scenario, i) for i in range(design.remedies.replicates))
+    _write(_merged("remedies", made), options.out)
 
 
 def _refer(options: argparse.Namespace) -> None:
-    from study.compute import references
+    from study.compute.references import refer
     from study.design import load, referred
 
     design = load(options.design)
     unit = design.scenario(options.scenario)
-    rows = [references.refer(design, unit, i) for i in range(referred(design, unit))]
-    _write(references.frames(rows), options.out)
+    made = ({"references": refer(design, unit, i)} for i in range(referred(design, unit)))
+    _write(_merged("refer", made), options.out)
+
+
+def _merged(step: str, parts: Any) -> dict[str, pd.DataFrame]:
+    from study.rows import empty, frames
+
+    rows = empty(step)
+    for part in parts:
+        for kind, own in part.items():
+            rows[kind] += own
+    return frames(rows)
 
 
 def _write(frames: dict[str, pd.DataFrame], folder: Path) -> None:
@@ -270,6 +305,7 @@ def _write(frames: dict[str, pd.DataFrame], folder: Path) -> None:
 def _calibrate(options: argparse.Namespace) -> None:
     from study.compute.calibration import calibrate
     from study.design import load
+    from study.rows import frame
 
     design = load(options.design)
     if design.calibration is None:
@@ -282,41 +318,35 @@ def _calibrate(options: argparse.Namespace) -> None:
         lambda line: print(line, file=sys.stderr, flush=True),
     )
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    ranks.to_parquet(options.out, index=False)
+    frame("ranks", ranks["ranks"]).to_parquet(options.out, index=False)
 
 
 def _gather(options: argparse.Namespace) -> None:
     import pandas as pd
 
-    from study.compute import calibration, references, remedies
-    from study.compute import follow as convergence
-    from study.compute.fits import SCHEMA, gather
-    from study.design import calibration_chunks, chunks, load, referred
+    from study.design import barred, calibration_chunks, chunks, load, referred
+    from study.rows import MADE_BY, gather
 
     design = load(options.design, **({"chunk": options.chunk} if options.chunk else {}))
     options.out.mkdir(parents=True, exist_ok=True)
-    folders = [options.made / "fits" / c.scenario / c.engine / c.name for c in chunks(design)]
-    for kind in SCHEMA:
-        frame = gather(design, kind, [folder / f"{kind}.parquet" for folder in folders])
-        frame.to_parquet(options.out / f"{kind}.parquet", index=False)
-    compared = [] if design.remedies is None else design.remedies.scenarios
-    at_length = [unit.name for unit in design.units() if referred(design, unit)]
-    for schema, folder, names in (
-        (convergence.SCHEMA, "closely", design.unit_names()),
-        (remedies.SCHEMA, "remedies", compared),
-        (references.SCHEMA, "references", at_length),
-    ):
-        for kind, columns in schema.items():
-            parts = [
-                pd.read_parquet(options.made / folder / name / f"{kind}.parquet") for name in names
-            ]
-            none = pd.DataFrame(columns=list(columns)).astype(columns)
-            frame = pd.concat(parts, ignore_index=True) if parts else none
-            frame.to_parquet(options.out / f"{kind}.parquet", index=False)
-    files = [
-        options.made / "calibration" / f"{i}-{j}.parquet" for i, j in calibration_chunks(design)
-    ]
-    ranks = calibration.gather([pd.read_parquet(file) for file in files])
+    made = options.made
+    folders = {
+        "fit": [made / "fits" / c.scenario / c.engine / c.name for c in chunks(design)],
+        "follow": [made / "closely" / name for name in design.unit_names()],
+        "barrier": [made / "barriers" / u.name for u in design.units() if barred(design, u)],
+        "remedies": [
+            made / "remedies" / name
+            for name in ([] if design.remedies is None else design.remedies.scenarios)
+        ],
+        "refer": [made / "references" / u.name for u in design.units() if referred(design, u)],
+        "truths": [made / "truths"],
+    }
+    for step, own in folders.items():
+        for kind in MADE_BY[step]:
+            parts = [pd.read_parquet(folder / f"{kind}.parquet") for folder in own]
+            gather(design, kind, parts).to_parquet(options.out / f"{kind}.parquet", index=False)
+    files = [made / "calibration" / f"{i}-{j}.parquet" for i, j in calibration_chunks(design)]
+    ranks = gather(design, "ranks", [pd.read_parquet(file) for file in files])
     ranks.to_parquet(options.out / "ranks.parquet", index=False)
 
 
@@ -324,10 +354,10 @@ def _tables(options: argparse.Namespace) -> None:
     from study.design import load
     from study.report.findings import findings
     from study.report.tables import LONG, TABLES, write, write_sums
-    from study.rows import read_results
+    from study.rows import read
 
     options.out.mkdir(parents=True, exist_ok=True)
-    results = read_results(load(options.design), options.rows)
+    results = read(load(options.design), options.rows)
     source, made = results.design.stamp(), {}
     for table in _chosen(TABLES, options.only):
         made[table.name] = table.make(results)
@@ -345,10 +375,10 @@ def _tables(options: argparse.Namespace) -> None:
 def _figures(options: argparse.Namespace) -> None:
     from study.design import load
     from study.report.figures import FIGURES, save
-    from study.rows import read_results
+    from study.rows import read
 
     options.out.mkdir(parents=True, exist_ok=True)
-    results = read_results(load(options.design), options.rows)
+    results = read(load(options.design), options.rows)
     for figure in _chosen(FIGURES, options.only):
         save(figure.make(results), options.out / figure.name)
 
@@ -356,9 +386,9 @@ def _figures(options: argparse.Namespace) -> None:
 def _paper(options: argparse.Namespace) -> None:
     from study.design import load
     from study.report.paper import write_paper
-    from study.rows import read_results
+    from study.rows import read
 
-    write_paper(read_results(load(options.design), options.rows), options.out)
+    write_paper(read(load(options.design), options.rows), options.out)
 
 
 def _chosen(exhibits: Sequence[Any], name: str | None) -> Sequence[Any]:

@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+import numpy as np
 import yaml
 from pydantic import (
     AfterValidator,
@@ -35,7 +36,6 @@ from models import METHODS, Mixture, MixtureModel
 from models.priors import Dirichlet, InverseGamma, Prior
 from models.priors import Normal as NormalPrior
 from models.truth import Family, Normal, SkewNormal, StudentT, Truth
-from study.compute.truths import target
 
 DESIGNS = Path(__file__).parent / "designs"
 ENGINES = ("numeric", "pymc")
@@ -172,17 +172,6 @@ class Scenario(_Strict):
             family = SkewNormal(self.slant)
         mixture = Mixture(self.weights, self.means, self.sds).by_mean()
         return Truth(mixture, family, self.round_to)
-
-    def target(self) -> Mixture | None:
-        """What the estimates are held against, with the model's K; None if it is not identified."""
-        return target(self.truth(), self.model.build())
-
-    def density_target(self) -> Mixture | None:
-        """What label-free quantities are held against: the target, or where that is not identified
-        but the truth is a mixture of normals, the truth; else None."""
-        truth = self.truth()
-        normal = isinstance(truth.family, Normal) and truth.round_to is None
-        return self.target() or (truth.components if normal else None)
 
 
 class Grid(_Strict):
@@ -351,8 +340,10 @@ class Design(_Strict):
         for name in [] if self.remedies is None else self.remedies.scenarios:
             if name not in simulated:
                 raise ValueError(f"remedies: no scenario is called {name!r}; give simulated ones")
-            model = simulated[name].model.build()
-            if model.k != 2 or not model.exchangeable or simulated[name].target() is None:
+            model, truth = simulated[name].model.build(), simulated[name].truth()
+            parts = truth.components.as_rows()[1:, truth.components.weights > 0]
+            one = isinstance(truth.family, Normal) and np.unique(parts, axis=1).shape[1] < 2
+            if model.k != 2 or not model.exchangeable or one:
                 raise ValueError(
                     f"remedies: {name!r} has no two identified components that only an order tells "
                     "apart; give scenarios that have"
@@ -479,6 +470,15 @@ def referred(design: Design, unit: Scenario | DataSet) -> int:
     counts = design.replicates_of(unit)
     fits = [count for m, count in counts.items() if METHODS[m].kind == "posterior"]
     return min(design.references, max(fits, default=0))
+
+
+def barred(design: Design, unit: Scenario | DataSet) -> int:
+    """Of how many of the unit's data sets the barrier between its two labellings is looked for.
+
+    Of those that NUTS fits, if only an order tells the components apart.
+    """
+    switches = unit.model.k == 2 and unit.model.build().exchangeable
+    return design.replicates_of(unit).get("nuts", 0) if switches else 0
 
 
 def find(name_or_path: str) -> Path:

@@ -1,48 +1,295 @@
-"""A study's gathered rows, as tables and figures read them."""
+"""What a study is made of: every kind of row, its columns and its words, said once.
+
+Computing makes rows, by kind; a job leaves a file of each kind (`frames`), `gather` puts the files
+of all jobs together, and `Results` reads back what is asked for. Presenting sees nothing else.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from models import METHODS
-from study.compute import calibration, references, remedies
-from study.compute import fits as fitting
-from study.compute import follow as convergence
+from models.losses import Losses
+from models.mixture import Floats
+from models.posterior.methods import MAX_RHAT, MIN_ESS
 from study.design import Design
 
-KEYS = ["scenario", "replicate", "method"]
+type Rows = dict[str, list[dict[str, Any]]]
 
-# Kinds of rows and their columns.
-SCHEMA = (
-    fitting.SCHEMA | convergence.SCHEMA | calibration.SCHEMA | remedies.SCHEMA | references.SCHEMA
+# Words -----------------------------------------------------------------------------------------
+
+PARAMETERS = ("weight", "mean", "sd")
+STATUSES = ("ok", "not-converged", "singular", "failed")
+USABLE = ("ok", "not-converged")
+LOSSES = Losses._fields
+
+# Kinds of intervals, in the order of tables and figures, and what readers see.
+INTERVAL_KINDS = {
+    "wald": "Wald, unconstrained scale",
+    "wald-natural": "Wald, natural scale",
+    "sandwich": "sandwich",
+    "profile": "profile likelihood",
+    "percentile": "bootstrap, percentile",
+    "basic": "bootstrap, basic",
+    "studentised": "bootstrap, studentised",
+    "one-step": "one-step bootstrap",
+    "laplace": "Laplace",
+    "equal-tailed": "posterior, equal-tailed",
+    "highest-density": "posterior, highest density",
+}
+
+# What `labels.judge` may say of a fit whose components nothing known tells apart.
+CHAIN_WORDS = ("mixes", "labels only", "modes overlap", "does not mix")
+
+# Relabellings whose agreement with Stephens' is asked of a NUTS fit.
+AGREEMENTS = (
+    *("ecr", "ecr_iterative_1", "pra", "data_based"),
+    *("order_by_weights", "order_by_means", "order_by_sds"),
 )
 
+# Rules that end EM, as packages have them by default, and as theory would.
+STOPPING_RULES = (
+    "gain < 1e-3 an observation (scikit-learn)",
+    "relative gain < 1e-5 (mclust)",
+    "gain < 1e-5 (first article)",
+    "gain < 1e-8 (mixtools)",
+    "Aitken's gap < 1e-5",
+    "parameters move < 1e-6",
+    "parameters move < 1e-9 (here)",
+    "gradient < 1e-5 (SciPy)",
+    "Newton decrement < 1e-2",
+    "Newton decrement < 1e-4 (certificate)",
+)
 
-@dataclass(frozen=True, eq=False)
+# Gaps to the best log-likelihood, in nats, until which passes are counted.
+TARGETS = tuple(10.0**power for power in range(2, -9, -1))
+
+# Remedies for label switching: the exchangeable posterior as sampled and relabelled, and posteriors
+# whose prior orders the means or tells components apart; and what each of them answers.
+REMEDIES = (
+    *("none", "by mean", "Stephens", "PRA", "ordered"),
+    *("asymmetric, wide", "asymmetric, narrow"),
+)
+DISTANCE = "mean 2 - mean 1"
+REMEDY_PARAMETERS = ("weight 1", "mean 1", "mean 2", "sd 1", "sd 2", DISTANCE)
+
+# Levels of the quantiles that are kept of a posterior sampled at length: dense where the ends of
+# intervals are.
+_TAIL = (0.0, 0.001, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.025, 0.03, 0.035, 0.04, 0.045)
+_INNER = np.round(np.arange(0.05, 0.951, 0.025), 3)
+LEVELS: Floats = np.concatenate([_TAIL, _INNER, np.round(1.0 - np.array(_TAIL[::-1]), 4)])
+QUANTILES = tuple(f"q{level:g}" for level in LEVELS)
+
+# Kinds -----------------------------------------------------------------------------------------
+
+DATA_SET = ["scenario", "replicate"]
+FIT = [*DATA_SET, "method"]
+
+_DATA_SET = {"scenario": "string", "replicate": "int64"}
+_FIT = _DATA_SET | {"method": "string"}
+
+
+def _floats(*names: str) -> dict[str, str]:
+    return dict.fromkeys(names, "float64")
+
+
+def _counts(*names: str) -> dict[str, str]:
+    return dict.fromkeys(names, "int64")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of row.
+
+    of: what a row is of.
+    columns: their dtypes by name, in order, so that a file's bytes do not depend on its rows.
+    order: the columns that gathered rows are ordered by; rows of one place stay as they came.
+    timed: whether it holds seconds, which alone may differ between two runs.
+    """
+
+    of: str
+    columns: Mapping[str, str]
+    order: tuple[str, ...] = ("scenario", "replicate", "method")
+    timed: bool = False
+
+
+KINDS: dict[str, Kind] = {
+    "fits": Kind(
+        "a fit",
+        _FIT
+        | {"n": "float64", "k": "int64", "status": "string", "message": "string"}
+        | {"converged": "boolean", "loglik": "float64", "certified": "boolean"}
+        | _floats("distance", "gap", "sd_ratio", "smallest")
+        | {"believable": "bool"}
+        | _counts("n_iter", "moments", "second_moments", "gradients")
+        | _counts("start_passes", "nodes", "exact_passes"),
+    ),
+    "estimates": Kind(
+        "a parameter of a fit",
+        _FIT
+        | {"parameter": "string", "component": "int64"}
+        | _floats("truth", "estimate", "se", "lower", "upper"),
+    ),
+    "intervals": Kind(
+        "a quantity of a fit and a kind of interval",
+        _FIT
+        | {"kind": "string", "quantity": "string"}
+        | _floats("truth", "estimate", "se", "lower", "upper"),
+    ),
+    "losses": Kind("a fit", _FIT | _floats(*LOSSES)),
+    "labels": Kind(
+        "a NUTS fit",
+        _FIT
+        | {"verdict": "string"}
+        | _floats(
+            *(
+                f"{number}_{which}"
+                for number in ("rhat", "ess", "ess_tail")
+                for which in ("raw", "relabelled", "invariant")
+            )
+        )
+        | _floats("nested_rhat", "near_ties", "chain_distance", "imbalance")
+        | _floats("largest_share", "bfmi", "at_max_depth")
+        | _floats(*(f"agreement_{name}" for name in AGREEMENTS))
+        | _counts("switches", "labellings", "divergences", "draws"),
+    ),
+    "occupancy": Kind(
+        "a chain of a NUTS fit and a labelling",
+        _FIT | {"chain": "int64", "labelling": "string", "share": "float64"},
+    ),
+    "draws": Kind(
+        "a component of a kept draw",
+        _FIT | _counts("chain", "draw", "component") | _floats(*PARAMETERS),
+    ),
+    "timings": Kind(
+        "a fit",
+        _FIT | _floats("n", "seconds", "compile_seconds", "start_seconds", "ended"),
+        timed=True,
+    ),
+    "barriers": Kind("a data set that NUTS fits", _DATA_SET | _floats("barrier")),
+    "reaches": Kind(
+        "a traced fit and a gap to the best log-likelihood", _FIT | _floats("target", "passes")
+    ),
+    "stops": Kind(
+        "EM on a data set and a stopping rule",
+        _DATA_SET
+        | {"rule": "string", "iteration": "int64", "stopped": "bool"}
+        | _floats("gap", "distance"),
+    ),
+    "rates": Kind(
+        "EM on a data set",
+        _DATA_SET | _floats("predicted", "observed") | {"certified": "bool", "iterations": "int64"},
+    ),
+    "optima": Kind(
+        "a fit from one of many starts",
+        _FIT | {"start": "int64", "loglik": "float64", "believable": "bool", "passes": "int64"},
+        order=("scenario", "replicate"),
+    ),
+    "remedies": Kind(
+        "a parameter by a remedy for label switching",
+        _DATA_SET
+        | {"remedy": "string", "parameter": "string"}
+        | _floats("truth", "mean", "sd", "lower", "upper", "ess", "ess_tail", "rhat"),
+    ),
+    "remedy_timings": Kind(
+        "a remedy on a data set", _DATA_SET | {"remedy": "string", "seconds": "float64"}, timed=True
+    ),
+    "references": Kind(
+        "a parameter of a posterior sampled at length, relabelled by mean",
+        _DATA_SET
+        | {"parameter": "string", "component": "int64"}
+        | _floats("mean", "sd", "ess", "rhat", *QUANTILES),
+    ),
+    "ranks": Kind(
+        "a quantity of a prior draw among its posterior's draws; no rank where the fit failed",
+        {"replicate": "int64", "method": "string", "quantity": "string"}
+        | {"truth": "float64", "rank": "Int64", "of": "int64", "autocorrelation": "float64"}
+        | {"rhat": "float64", "ess": "float64", "divergences": "Int64"},
+    ),
+    "targets": Kind(
+        "a parameter of what a scenario's estimates tend to; bound: Cramer and Rao's on its SE",
+        {"scenario": "string", "parameter": "string", "component": "int64"}
+        | _floats("target", "bound"),
+        order=("scenario",),
+    ),
+    "em_rates": Kind(
+        "a scenario's target, where EM's error shrinks by so much a step in large samples",
+        {"scenario": "string"} | _floats("rate"),
+        order=("scenario",),
+    ),
+}
+
+# The kinds that each step of computing makes.
+MADE_BY: dict[str, tuple[str, ...]] = {
+    "fit": (
+        *("fits", "estimates", "intervals", "losses", "labels", "occupancy", "draws", "timings"),
+    ),
+    "barrier": ("barriers",),
+    "follow": ("reaches", "stops", "rates", "optima"),
+    "remedies": ("remedies", "remedy_timings"),
+    "refer": ("references",),
+    "calibrate": ("ranks",),
+    "truths": ("targets", "em_rates"),
+}
+
+
+def empty(step: str) -> Rows:
+    """No rows yet of each kind that a step makes."""
+    return {kind: [] for kind in MADE_BY[step]}
+
+
+def frame(kind: str, rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """The rows of a kind as a table with its columns."""
+    return _typed(kind, pd.DataFrame(list(rows)))
+
+
+def frames(rows: Rows) -> dict[str, pd.DataFrame]:
+    """`frame` of each kind."""
+    return {kind: frame(kind, own) for kind, own in rows.items()}
+
+
+def gather(design: Design, kind: str, parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """The rows of one kind from all jobs, in the design's order and not in that of the jobs."""
+    parts = [part for part in parts if len(part)]
+    if not parts:
+        return frame(kind, [])
+    place = {name: i for i, name in enumerate([*design.unit_names(), *METHODS])}
+    table = _typed(kind, pd.concat(parts, ignore_index=True))
+    by = [name for name in KINDS[kind].order if name in table]
+    return table.sort_values(
+        by, key=lambda c: c if c.name == "replicate" else c.map(place), kind="stable"
+    ).reset_index(drop=True)
+
+
+def _typed(kind: str, table: pd.DataFrame) -> pd.DataFrame:
+    columns = dict(KINDS[kind].columns)
+    return table.reindex(columns=list(columns)).astype(columns)
+
+
+# Results ---------------------------------------------------------------------------------------
+
+
 class Results:
-    """The gathered rows of a study, by kind, and its design; the kinds are those of SCHEMA."""
+    """A study's design and its gathered rows: `results.fits` is the table of that kind.
 
-    design: Design
-    fits: pd.DataFrame
-    estimates: pd.DataFrame
-    intervals: pd.DataFrame
-    losses: pd.DataFrame
-    labels: pd.DataFrame
-    occupancy: pd.DataFrame
-    barriers: pd.DataFrame
-    timings: pd.DataFrame
-    draws: pd.DataFrame
-    reaches: pd.DataFrame
-    stops: pd.DataFrame
-    rates: pd.DataFrame
-    optima: pd.DataFrame
-    ranks: pd.DataFrame
-    remedies: pd.DataFrame
-    remedy_timings: pd.DataFrame
-    references: pd.DataFrame
+    source: (kind) -> table; a kind is read when it is first asked for.
+    """
+
+    def __init__(self, design: Design, source: Callable[[str], pd.DataFrame]) -> None:
+        self.design, self._source = design, source
+
+    def __getattr__(self, kind: str) -> pd.DataFrame:
+        if kind not in KINDS:
+            raise AttributeError(f"{kind!r} is no kind of row; they are {', '.join(KINDS)}")
+        table = self._source(kind)
+        setattr(self, kind, table)
+        return table
 
     @property
     def scenario_order(self) -> list[str]:
@@ -50,32 +297,29 @@ class Results:
         return self.design.unit_names()
 
 
-def read_results(design: Design, folder: Path) -> Results:
+def read(design: Design, folder: Path) -> Results:
     """The rows that `gather` left in a folder."""
-    return Results(design, **{kind: pd.read_parquet(folder / f"{kind}.parquet") for kind in SCHEMA})
+    return Results(design, lambda kind: pd.read_parquet(folder / f"{kind}.parquet"))
+
+
+def of_frames(design: Design, given: Mapping[str, pd.DataFrame]) -> Results:
+    """Results of tables in memory, by kind; those that are not given have no rows."""
+    return Results(design, lambda kind: given[kind] if kind in given else frame(kind, []))
 
 
 def usable(results: Results) -> pd.DataFrame:
     """Estimates of fits that ended ok or not converged: singular and failed ones are left out."""
     fits = results.fits
-    kept = fits.loc[fits["status"].isin(["ok", "not-converged"]), KEYS]
-    return results.estimates.merge(kept, on=KEYS)
+    return results.estimates.merge(fits.loc[fits["status"].isin(USABLE), FIT], on=FIT)
 
 
-def sorted_rows(results: Results, table: pd.DataFrame) -> pd.DataFrame:
-    """Rows in the design's order of scenarios, then the registry's order of methods."""
-    if table.empty:
-        return table
-    places: dict[str, dict[str, int]] = {
-        "scenario": {name: i for i, name in enumerate(results.scenario_order)},
-        "parameter": {"weight": 0, "mean": 1, "sd": 2},
-        "method": {name: i for i, name in enumerate(METHODS)},
-    }
-    by = [c for c in ("scenario", "parameter", "component", "method") if c in table]
-    ordered = table.sort_values(
-        by,
-        key=lambda column: (
-            column.map(places[str(column.name)]) if column.name in places else column
-        ),
-    )
-    return ordered.reset_index(drop=True)
+def trusted(reference: pd.DataFrame) -> bool:
+    """Whether R-hat and ESS of all parameters of a `references` posterior are good enough."""
+    return bool((reference["rhat"] < MAX_RHAT).all() and (reference["ess"] > MIN_ESS).all())
+
+
+def probability(reference: pd.Series[Any], lower: float, upper: float) -> float:
+    """Probability of an interval by a row of `references`, the distribution linear in between."""
+    quantiles = reference[list(QUANTILES)].to_numpy(float)
+    low, high = np.interp([lower, upper], quantiles, LEVELS)
+    return float(high - low)

@@ -22,7 +22,7 @@ from models.starts import shared_start
 from study.benchmarks.peers import OURS, PEERS, Absent, Job, logaddexp_moments
 from study.benchmarks.peers.samplers import MODES, SAMPLERS, Sampled, Sampling
 from study.benchmarks.timing import Task, interleaved
-from study.compute.fits import PARAMETERS
+from study.rows import PARAMETERS
 from study.simulate import generator
 
 SEED = 20210703

@@ -13,22 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from models import METHODS, Mixture, MixtureModel, fit
+from models import Mixture, MixtureModel, fit
 from models.inference.functionals import density_at, mean, quantile_at, variance
 from models.mixture import LOG_2PI, Floats
 from models.priors import Dirichlet, InverseGamma, Normal, Prior
 from study.design import Calibration
+from study.rows import Rows
 from study.simulate import generator
-
-# The columns of the rows; rank is missing where a fit failed. rhat and ess are the fit's, of its
-# worst parameter.
-SCHEMA: dict[str, dict[str, str]] = {
-    "ranks": {"replicate": "int64", "method": "string", "quantity": "string"}
-    | {"truth": "float64", "rank": "Int64", "of": "int64", "autocorrelation": "float64"}
-    | {"rhat": "float64", "ess": "float64", "divergences": "Int64"}
-}
 
 # No scenario can have this name.
 _KEY = "prior draw"
@@ -104,7 +96,7 @@ def calibrate(
     replicates: Sequence[int],
     say: Callable[[str], None] = lambda line: None,
     fitted: Prior | None = None,
-) -> pd.DataFrame:
+) -> Rows:
     """The rows of some replicates, each method on the same data sets; they depend on the seed,
     the replicate and the method alone.
 
@@ -134,7 +126,7 @@ def calibrate(
                 rows += [{**key, "quantity": name, "truth": true[name]} for name in true]
                 continue
             rows += [{**key, **row, **result.diagnostics} for row in found]
-    return pd.DataFrame(rows, columns=list(SCHEMA["ranks"])).astype(SCHEMA["ranks"])
+    return {"ranks": rows}
 
 
 def _ranks(
@@ -156,16 +148,3 @@ def autocorrelation(draws: Floats) -> float:
     """Of neighbours among the draws (L,), -1/L in the mean if they are independent."""
     centred = draws - draws.mean()
     return float((centred[1:] * centred[:-1]).sum() / (centred**2).sum())
-
-
-def gather(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """The rows of all chunks, by replicate and method; quantities stay in their order."""
-    if not frames:
-        return pd.DataFrame(columns=list(SCHEMA["ranks"])).astype(SCHEMA["ranks"])
-    place = {name: i for i, name in enumerate(METHODS)}
-    table = pd.concat(frames, ignore_index=True).sort_values(
-        ["replicate", "method"],
-        key=lambda c: c.map(place) if c.name == "method" else c,
-        kind="stable",
-    )
-    return table.reset_index(drop=True)

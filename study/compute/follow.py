@@ -1,6 +1,6 @@
 """Some replicates followed closely: every optimiser step by step, EM's stops and rate, many starts.
 
-Where `fitting.py` records how fits end, this records how they get there. Rows come in four kinds:
+Where `chunk.py` records how fits end, this records how they get there. Rows come in four kinds:
 reaches (passes until a gap to the best log-likelihood), stops (where each stopping rule would have
 ended EM), rates (EM's rate, predicted and observed), and optima (where each of many starts ends).
 """
@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from models import METHODS, Fit, Mixture, MixtureModel, fit
 from models.direct import newton
@@ -25,23 +24,9 @@ from models.theory import missing_information
 from models.verdicts import believable
 from study.compute.fits import fit_one, start_of
 from study.design import DataSet, Design, Scenario
+from study.rows import TARGETS, Rows
 from study.simulate import data_set, generator
 
-_KEY = {"scenario": "string", "replicate": "int64"}
-SCHEMA: dict[str, dict[str, str]] = {
-    "reaches": _KEY | {"method": "string", "target": "float64", "passes": "float64"},
-    "stops": _KEY
-    | {"rule": "string", "iteration": "int64", "stopped": "bool"}
-    | dict.fromkeys(("gap", "distance"), "float64"),
-    "rates": _KEY
-    | dict.fromkeys(("predicted", "observed"), "float64")
-    | {"certified": "bool", "iterations": "int64"},
-    "optima": _KEY
-    | {"method": "string", "start": "int64", "loglik": "float64", "believable": "bool"}
-    | {"passes": "int64"},
-}
-
-TARGETS = tuple(10.0**power for power in range(2, -9, -1))  # nats
 LIMIT = 10_000  # EM iterations
 STARTS = 20
 # The methods whose ends from many starts are compared: one that climbs, one that leaps.
@@ -87,7 +72,7 @@ RULES: dict[str, Callable[[Step, float], bool]] = {
 }
 
 
-def follow(design: Design, unit: Scenario | DataSet, replicate: int) -> dict[str, list[Any]]:
+def follow(design: Design, unit: Scenario | DataSet, replicate: int) -> Rows:
     """All rows of one replicate, by kind."""
     x, model = data_set(design, unit, replicate), unit.model.build()
     data, key = as_data(x, None, model), {"scenario": unit.name, "replicate": replicate}
@@ -260,13 +245,3 @@ def _optima(
                 "believable": trusted,
                 "passes": passes,
             }
-
-
-def frames(rows: list[dict[str, list[Any]]]) -> dict[str, pd.DataFrame]:
-    """The rows of several replicates as a table a kind, with the columns of SCHEMA."""
-    return {
-        kind: pd.DataFrame([row for one in rows for row in one[kind]])
-        .reindex(columns=list(columns))
-        .astype(columns)
-        for kind, columns in SCHEMA.items()
-    }

@@ -1,7 +1,7 @@
 """The intervals of a fit by every means that its method has, and how far it is from the truth.
 
 Of its parameters, and of quantities that labels cannot touch. Rows only: measures of them over
-replicates are in performance.py.
+replicates are in study/report.
 """
 
 from __future__ import annotations
@@ -27,23 +27,8 @@ from models.inference.intervals import (
 from models.inference.profile import profile_intervals
 from models.mixture import Floats
 from models.sample import as_data
+from study.rows import PARAMETERS
 
-PARAMETERS = ("weight", "mean", "sd")
-
-# Kinds of intervals, in the order of tables and figures, and what readers see.
-KINDS = {
-    "wald": "Wald, unconstrained scale",
-    "wald-natural": "Wald, natural scale",
-    "sandwich": "sandwich",
-    "profile": "profile likelihood",
-    "percentile": "bootstrap, percentile",
-    "basic": "bootstrap, basic",
-    "studentised": "bootstrap, studentised",
-    "one-step": "one-step bootstrap",
-    "laplace": "Laplace",
-    "equal-tailed": "posterior, equal-tailed",
-    "highest-density": "posterior, highest density",
-}
 LEVELS = (0.1, 0.5, 0.9)
 
 # Draws of a posterior, evenly spaced, that label-free quantities are computed of: ends of their

@@ -10,28 +10,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from models import fit
 from models.mixture import Floats, draws_by_mean
-from models.posterior.methods import MAX_RHAT, MIN_ESS
 from models.sample import as_data
 from models.starts import several_starts
-from study.compute.fits import PARAMETERS
 from study.design import DataSet, Design, Scenario
+from study.rows import LEVELS, PARAMETERS, QUANTILES, frame, trusted
 from study.simulate import data_set, generator
-
-# Of the distribution function that is kept: dense where the ends of intervals are.
-_TAIL = (0.0, 0.001, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.025, 0.03, 0.035, 0.04, 0.045)
-_INNER = np.round(np.arange(0.05, 0.951, 0.025), 3)
-LEVELS: Floats = np.concatenate([_TAIL, _INNER, np.round(1.0 - np.array(_TAIL[::-1]), 4)])
-QUANTILES = tuple(f"q{level:g}" for level in LEVELS)
-
-SCHEMA: dict[str, dict[str, str]] = {
-    "references": {"scenario": "string", "replicate": "int64"}
-    | {"parameter": "string", "component": "int64"}
-    | dict.fromkeys(("mean", "sd", "ess", "rhat", *QUANTILES), "float64"),
-}
 
 CHAINS = 4
 # Draws of a chain; the run is made anew, with the second, where it has not converged.
@@ -52,7 +38,7 @@ def refer(design: Design, unit: Scenario | DataSet, replicate: int) -> list[dict
             for start in (starts[i % len(starts)] for i in range(CHAINS))
         ]
         rows = [key | row for row in summaries(np.concatenate(chains))]
-        if trusted(pd.DataFrame(rows)):
+        if trusted(frame("references", rows)):
             break
     return rows
 
@@ -88,22 +74,3 @@ def summaries(draws: Floats) -> list[dict[str, Any]]:
 def _summary(values: Floats) -> dict[str, float]:
     quantiles = dict(zip(QUANTILES, np.quantile(values, LEVELS), strict=True))
     return {"mean": float(values.mean()), "sd": float(values.std())} | quantiles
-
-
-def trusted(reference: pd.DataFrame) -> bool:
-    """Whether R-hat and ESS of all relabelled parameters are good (Vehtari et al. 2021)."""
-    return bool((reference["rhat"] < MAX_RHAT).all() and (reference["ess"] > MIN_ESS).all())
-
-
-def probability(reference: pd.Series[Any], lower: float, upper: float) -> float:
-    """Reference probability of an interval, the distribution function linear between LEVELS."""
-    quantiles = reference[list(QUANTILES)].to_numpy(float)
-    low, high = np.interp([lower, upper], quantiles, LEVELS)
-    return float(high - low)
-
-
-def frames(rows: list[list[dict[str, Any]]]) -> dict[str, pd.DataFrame]:
-    """The rows of several data sets as the one table of SCHEMA."""
-    columns = SCHEMA["references"]
-    table = pd.DataFrame([row for one in rows for row in one])
-    return {"references": table.reindex(columns=list(columns)).astype(columns)}

@@ -12,26 +12,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from models.mixture import Floats
 from models.priors import Prior
 from models.sample import as_data
 from study.compute.fits import fit_one, start_of
+from study.compute.truths import target
 from study.design import Design, Scenario
+from study.rows import REMEDY_PARAMETERS, Rows, empty
 from study.simulate import data_set
-
-_KEY = {"scenario": "string", "replicate": "int64", "remedy": "string"}
-SCHEMA: dict[str, dict[str, str]] = {
-    "remedies": _KEY
-    | {"parameter": "string"}
-    | dict.fromkeys(("truth", "mean", "sd", "lower", "upper"), "float64")
-    | dict.fromkeys(("ess", "ess_tail", "rhat"), "float64"),
-    "remedy_timings": _KEY | {"seconds": "float64"},
-}
-
-DISTANCE = "mean 2 - mean 1"
-PARAMETERS = ("weight 1", "mean 1", "mean 2", "sd 1", "sd 2", DISTANCE)
 
 # Of the exchangeable posterior's draws: (draws, x) to draws.
 RELABELLINGS: dict[str, Callable[[Floats, Floats], Floats]] = {
@@ -42,7 +31,6 @@ RELABELLINGS: dict[str, Callable[[Floats, Floats], Floats]] = {
 }
 # Sds of the asymmetric priors on the means, in units of the exchangeable one's, twice the data's.
 WIDTHS = {"asymmetric, wide": 1.0, "asymmetric, narrow": 0.25}
-REMEDIES = (*RELABELLINGS, "ordered", *WIDTHS)
 
 
 def _labels() -> Any:
@@ -51,19 +39,19 @@ def _labels() -> Any:
     return labels
 
 
-def compare(design: Design, scenario: Scenario, replicate: int) -> dict[str, list[Any]]:
+def compare(design: Design, scenario: Scenario, replicate: int) -> Rows:
     """The rows of one data set, by kind."""
     x = data_set(design, scenario, replicate)
     start = start_of(design, scenario, x, replicate).mixture
-    target = scenario.target()
-    assert target is not None  # the design has checked it
-    truth = distances(target.as_rows())
-    rows: dict[str, list[Any]] = {kind: [] for kind in SCHEMA}
+    aim = target(scenario)
+    nothing = np.full((3, 2), np.nan)
+    truth = distances(nothing if aim is None else aim.as_rows())
+    rows = empty("remedies")
     for remedy, draws, seconds in _posteriors(design, scenario, x, start, replicate):
         key = {"scenario": scenario.name, "replicate": replicate, "remedy": remedy}
         rows["remedy_timings"].append({**key, "seconds": seconds})
         for parameter, true, summary in zip(
-            PARAMETERS, truth, summaries(distances(draws), design.level), strict=True
+            REMEDY_PARAMETERS, truth, summaries(distances(draws), design.level), strict=True
         ):
             rows["remedies"].append({**key, "parameter": parameter, "truth": true, **summary})
     return rows
@@ -91,7 +79,7 @@ def _posteriors(
 
 
 def distances(rows: Floats) -> Floats:
-    """(..., 6): the PARAMETERS of mixtures (..., 3, 2) of weights, means and sds."""
+    """(..., 6): the REMEDY_PARAMETERS of mixtures (..., 3, 2) of weights, means and sds."""
     (w, _), (m1, m2), (s1, s2) = (np.moveaxis(rows[..., row, :], -1, 0) for row in range(3))
     return np.stack([w, m1, m2, s1, s2, m2 - m1], axis=-1)
 
@@ -115,13 +103,3 @@ def summaries(values: Floats, level: float) -> list[dict[str, float]]:
         {name: float(column[i]) for name, column in columns.items()}
         for i in range(values.shape[-1])
     ]
-
-
-def frames(rows: list[dict[str, list[Any]]]) -> dict[str, pd.DataFrame]:
-    """The rows of several data sets as a table a kind, with the columns of SCHEMA."""
-    return {
-        kind: pd.DataFrame([row for one in rows for row in one[kind]])
-        .reindex(columns=list(columns))
-        .astype(columns)
-        for kind, columns in SCHEMA.items()
-    }

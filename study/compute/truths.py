@@ -7,19 +7,69 @@ from itertools import permutations
 import numpy as np
 
 from models import fit
-from models.mixture import Mixture
+from models.mixture import Floats, Mixture
 from models.model import MixtureModel
 from models.sample import Data
 from models.starts import candidates
-from models.theory import quadrature
+from models.theory import efficiency_bound, missing_information, quadrature
 from models.truth import Normal, Truth
+from study.design import Design, Scenario
+from study.rows import PARAMETERS, Rows, empty
 
 # Observations that a quadrature stands for in a search for the target, for the search's certificate
 # is in standard errors: it is good for samples of up to this size.
 LARGE = 1e6
 
 
-def target(truth: Truth, model: MixtureModel) -> Mixture | None:
+def target(scenario: Scenario) -> Mixture | None:
+    """What the estimates are held against, with the model's K; None if it is not identified."""
+    return nearest(scenario.truth(), scenario.model.build())
+
+
+def density_target(scenario: Scenario) -> Mixture | None:
+    """What label-free quantities are held against.
+
+    The target, or where that is not identified but the truth is a mixture of normals, the truth;
+    else None.
+    """
+    truth = scenario.truth()
+    normal = isinstance(truth.family, Normal) and truth.round_to is None
+    return target(scenario) or (truth.components if normal else None)
+
+
+def truths(design: Design) -> Rows:
+    """Of every scenario whose target is identified: its parameters, bounds on their standard
+    errors, and EM's rate.
+    """
+    rows = empty("truths")
+    for scenario in design.all_scenarios():
+        found = target(scenario)
+        if found is None:
+            continue
+        bounds = bound(scenario, found)
+        for i, parameter in enumerate(PARAMETERS):
+            for j in range(found.k):
+                row = {"scenario": scenario.name, "parameter": parameter, "component": j + 1}
+                values = {"target": found.as_rows()[i, j], "bound": bounds[i, j]}
+                rows["targets"].append(row | values)
+        if scenario.model.build().n_free:
+            fractions = missing_information(
+                found, scenario.model.build(), quadrature(scenario.truth())
+            )
+            rows["em_rates"].append({"scenario": scenario.name, "rate": float(fractions[0])})
+    return rows
+
+
+def bound(scenario: Scenario, target: Mixture) -> Floats:
+    """(3, K): Cramer and Rao's bound at the truth, NaN where the model does not hold."""
+    parts = scenario.truth().components
+    simple = scenario.family == "normal" and scenario.round_to is None and parts.k == target.k
+    if not simple or not np.allclose(parts.as_rows(), target.as_rows(), rtol=1e-12):
+        return np.full((3, target.k), np.nan)
+    return efficiency_bound(target, scenario.model.build(), scenario.n)
+
+
+def nearest(truth: Truth, model: MixtureModel) -> Mixture | None:
     """What the model's estimates tend to in large samples, components in the order of their means.
 
     The truth itself where the model holds; else the parameters at which the Kullback-Leibler

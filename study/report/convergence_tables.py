@@ -9,12 +9,11 @@ import pandas as pd
 
 from models import METHODS
 from models.mixture import Floats
-from models.theory import missing_information, quadrature
 from models.verdicts import SAME
-from study.compute.follow import RULES
-from study.design import Design, Scenario
+from study.design import Design
 from study.report import measures
-from study.rows import Results, sorted_rows
+from study.report.table import sorted_rows
+from study.rows import STOPPING_RULES, Results
 
 EARLY = 0.1  # standard errors from the maximum
 TRUSTED_RATE = 0.995
@@ -73,7 +72,7 @@ def rates(results: Results) -> pd.DataFrame:
             {
                 "scenario": scenario,
                 "R": len(part),
-                "rate_at_truth": rate_at_truth(results.design.scenario(str(scenario))),
+                "rate_at_truth": rate_at_truth(results).get(str(scenario), np.nan),
                 **_median("predicted", part),
                 **_median("observed", part),
                 "R_trusted": len(compared),
@@ -89,12 +88,10 @@ def _median(name: str, rows: pd.DataFrame) -> dict[str, float]:
     return {name: found.value, f"{name}_mcse": found.mcse}
 
 
-def rate_at_truth(unit: object) -> float:
-    """By quadrature, at what the scenario's estimates tend to; NaN where that is not identified."""
-    target = unit.target() if isinstance(unit, Scenario) else None
-    if not isinstance(unit, Scenario) or target is None:
-        return np.nan
-    return float(missing_information(target, unit.model.build(), quadrature(unit.truth()))[0])
+def rate_at_truth(results: Results) -> dict[str, float]:
+    """By scenario: EM's rate at what its estimates tend to, where that is identified."""
+    rates = results.em_rates
+    return dict(zip(rates["scenario"], rates["rate"], strict=True))
 
 
 def costs(results: Results, target: float) -> pd.DataFrame:
@@ -281,4 +278,4 @@ def _enough(chances: Floats, passes: Floats) -> dict[str, float]:
 
 def rule_order() -> list[str]:
     """The stopping rules in the order that tables and figures have them."""
-    return list(RULES)
+    return list(STOPPING_RULES)

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from study.compute.fits import AGREEMENTS, EXCHANGEABLE_WORDS
 from study.report import measures
 from study.report.measures import Measure
-from study.rows import Results, sorted_rows
+from study.report.table import sorted_rows
+from study.rows import AGREEMENTS, CHAIN_WORDS, Results
 
 # Columns of `labels` of which the table has the median over fits.
 MEDIANS = (
@@ -22,7 +22,7 @@ MEDIANS = (
 
 def switchable(results: Results) -> pd.DataFrame:
     """Rows of labels of the fits whose components nothing known tells apart."""
-    return results.labels[results.labels["verdict"].isin(EXCHANGEABLE_WORDS)]
+    return results.labels[results.labels["verdict"].isin(CHAIN_WORDS)]
 
 
 def label_switching(results: Results) -> pd.DataFrame:
@@ -48,7 +48,7 @@ def label_verdicts(results: Results) -> pd.DataFrame:
     def found(fits: pd.DataFrame) -> dict[str, Measure]:
         return {
             word: measures.proportion((fits["verdict"] == word).to_numpy().astype(float))
-            for word in EXCHANGEABLE_WORDS
+            for word in CHAIN_WORDS
         }
 
     return _by_scenario(results, found)

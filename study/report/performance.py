@@ -18,12 +18,10 @@ from numpy.typing import NDArray
 
 from models import METHODS
 from models.mixture import Floats
-from models.theory import efficiency_bound
-from study.compute.intervals import KINDS, PARAMETERS
-from study.design import Scenario
 from study.report import measures
 from study.report.measures import Measure
-from study.rows import KEYS, Results, sorted_rows, usable
+from study.report.table import sorted_rows
+from study.rows import FIT, INTERVAL_KINDS, Results, usable
 
 PARAMETER = ["scenario", "parameter", "component"]
 INTERVAL = ["scenario", "quantity", "kind", "method"]
@@ -41,7 +39,7 @@ def performance_of(results: Results, scenarios: tuple[str, ...]) -> pd.DataFrame
     """By scenario, parameter, component and method: every measure of estimates and intervals.
 
     Made once for the same results; not to be changed by who asks for it. bound: Cramer and Rao's,
-    by quadrature, where the model holds. relative_precision is against `reference`. The last
+    where the model holds. relative_precision is against `reference`. The last
     weight, one minus the others, is left out.
     """
     rows = usable(results).dropna(subset=["truth"])
@@ -52,14 +50,12 @@ def performance_of(results: Results, scenarios: tuple[str, ...]) -> pd.DataFrame
     totals: dict[Any, int] = results.fits.groupby("scenario")["method"].size().to_dict()
     complete = _complete(results)
     base = reference(results)
-    bounds: dict[str, Floats] = {}
+    bounds = results.targets.set_index(PARAMETER)["bound"]
     found: list[dict[str, Any]] = []
     for place, here in rows.groupby(PARAMETER, sort=False):
         key: dict[str, Any] = dict(zip(PARAMETER, place, strict=True))
         scenario = key["scenario"]
-        if scenario not in bounds:
-            bounds[scenario] = _bound(results, scenario)
-        limit = bounds[scenario][PARAMETERS.index(key["parameter"]), key["component"] - 1]
+        limit = bounds.get(place, np.nan)
         failed = len(here) < totals[scenario]
         truth = float(here["truth"].iloc[0])
         for cases in ("own", "complete") if failed else ("own",):
@@ -132,19 +128,6 @@ def _held(group: pd.DataFrame) -> NDArray[np.bool_]:
     return (lower <= truth) & (truth <= upper)
 
 
-def _bound(results: Results, name: str) -> Floats:
-    """(3, K): Cramer and Rao's bound at the truth, NaN where the model does not hold."""
-    unit = results.design.scenario(name)
-    assert isinstance(unit, Scenario)
-    target = unit.target()
-    assert target is not None
-    parts = unit.truth()
-    simple = unit.family == "normal" and unit.round_to is None and parts.components.k == target.k
-    if not simple or not np.allclose(parts.components.as_rows(), target.as_rows(), rtol=1e-12):
-        return np.full((3, target.k), np.nan)
-    return efficiency_bound(target, unit.model.build(), unit.n)
-
-
 @cache
 def intervals(results: Results) -> pd.DataFrame:
     """By scenario, quantity, kind of interval and method: coverage, width, error of the SEs."""
@@ -172,7 +155,7 @@ def intervals(results: Results) -> pd.DataFrame:
     places = {
         "scenario": results.scenario_order,
         "quantity": list(dict.fromkeys(rows["quantity"])),
-        "kind": list(KINDS),
+        "kind": list(INTERVAL_KINDS),
         "method": list(METHODS),
     }
     by = {name: {value: i for i, value in enumerate(values)} for name, values in places.items()}
@@ -187,7 +170,7 @@ def losses(results: Results) -> pd.DataFrame:
     """By scenario and method: the mean of each of LOSSES; long."""
     found: list[dict[str, Any]] = []
     kept = results.losses.merge(
-        results.fits.loc[results.fits["status"].isin(["ok", "not-converged"]), KEYS], on=KEYS
+        results.fits.loc[results.fits["status"].isin(["ok", "not-converged"]), FIT], on=FIT
     )
     totals: dict[Any, int] = results.losses.groupby("scenario").size().to_dict()
     complete = _complete(results)

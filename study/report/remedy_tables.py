@@ -11,12 +11,10 @@ import pandas as pd
 from models import METHODS, Mixture
 from models.mixture import Floats, aligned, draws_by_mean
 from models.posterior.methods import MAX_RHAT, MIN_ESS
-from study.compute.fits import PARAMETERS
-from study.compute.references import probability, trusted
-from study.design import Scenario
 from study.report import measures
 from study.report.measures import Measure
-from study.rows import Results, sorted_rows, usable
+from study.report.table import sorted_rows
+from study.rows import PARAMETERS, Results, probability, trusted, usable
 
 KEYS = ["scenario", "replicate", "method"]
 FIT = ["scenario", "replicate"]
@@ -118,10 +116,10 @@ def alignment(results: Results) -> pd.DataFrame:
     present = [m for m in optimisers if m in rows["method"].unique()]
     one = "lbfgs" if "lbfgs" in present else (present or [""])[0]
     for scenario, part in rows.groupby("scenario", sort=False):
-        unit = results.design.scenario(str(scenario))
-        target = unit.target() if isinstance(unit, Scenario) else None
-        if target is None or not unit.model.build().exchangeable or target.k == 1:
+        model = results.design.scenario(str(scenario)).model.build()
+        if not model.exchangeable or model.k == 1:
             continue
+        target = target_of(results, str(scenario))
         keys, sort = _mixtures(part, target)
         best = aligned(sort, target)
         for label, own in (
@@ -131,6 +129,13 @@ def alignment(results: Results) -> pd.DataFrame:
             found += _alignments(str(scenario), label, keys[own], sort[own], best[own], target)
     table = _table(found, ["scenario", "optimiser", "parameter", "component", "R"])
     return sorted_rows(results, table)
+
+
+def target_of(results: Results, scenario: str) -> Mixture:
+    """What a scenario's estimates are held against."""
+    rows = results.targets[results.targets["scenario"] == scenario]
+    values = rows.pivot(index="parameter", columns="component", values="target")
+    return Mixture(*(values.loc[parameter].to_numpy(float) for parameter in PARAMETERS))
 
 
 def _mixtures(rows: pd.DataFrame, target: Mixture) -> tuple[pd.DataFrame, Floats]:

@@ -30,8 +30,9 @@ from study.report.performance import (
     wide,
     with_one_r,
 )
+from study.report.table import sorted_rows
 from study.report.verdicts import claims, verdicts, with_verdict
-from study.rows import KEYS, Results, sorted_rows
+from study.rows import FIT, Results
 
 # Below these, in seconds, what is left is the clock's own noise.
 SMALLEST = {"compile": 1e-3}
@@ -164,7 +165,7 @@ def optimisation(results: Results) -> pd.DataFrame:
 def timings(results: Results) -> pd.DataFrame:
     """Seconds by scenario and method: median and quartiles, compilation apart, ratio to the fastest
     method of the scenario (medians of paired ratios), bulk effective draws a second for NUTS."""
-    timed = results.timings.merge(results.labels[[*KEYS, "ess_relabelled"]], on=KEYS, how="left")
+    timed = results.timings.merge(results.labels[[*FIT, "ess_relabelled"]], on=FIT, how="left")
     medians = timed.groupby(["scenario", "method"])["seconds"].median()
     fastest = medians.groupby("scenario").idxmin().map(lambda pair: pair[1])
     base = timed[timed["method"] == timed["scenario"].map(fastest)]
@@ -267,8 +268,8 @@ def _known(values: pd.Series, events: pd.Series) -> Floats:
 def real_data(results: Results) -> pd.DataFrame:
     """Estimates with standard errors and intervals, log-likelihood and status, real data sets."""
     names = [unit.name for unit in results.design.data]
-    fits = results.fits[[*KEYS, "loglik", "status", "certified"]]
-    table = results.estimates.drop(columns="truth").merge(fits, on=KEYS)
+    fits = results.fits[[*FIT, "loglik", "status", "certified"]]
+    table = results.estimates.drop(columns="truth").merge(fits, on=FIT)
     table = table[table["scenario"].isin(names)].drop(columns="replicate")
     return sorted_rows(results, table)
 

@@ -12,7 +12,8 @@ import pandas as pd
 from models import METHODS
 from models.verdicts import VERDICTS, judge
 from study.report import measures
-from study.rows import Results, sorted_rows
+from study.report.table import sorted_rows
+from study.rows import Results
 
 KEYS = ["scenario", "replicate"]
 

@@ -22,10 +22,10 @@ from models.methods import load_engine, warm_up
 from study.compute import follow as convergence
 from study.compute import references, remedies
 from study.compute.calibration import calibrate
-from study.compute.fits import fit_chunk, start_of
+from study.compute.chunk import fit_all
+from study.compute.fits import start_of
 from study.design import (
     ENGINES,
-    Chunk,
     DataSet,
     Design,
     Intervals,
@@ -198,18 +198,11 @@ class _OneFit:
     prepare: _Preparation
 
     def __call__(self, replicate: int) -> float:
-        simulated = isinstance(self.unit, Scenario)
-        count = {"replicates": {self.method: replicate + 1}}
-        unit = self.unit.model_copy(update=count if simulated else {"methods": [self.method]})
-        nothing_else: dict[str, Any] = {"scenarios": [], "grids": [], "data": []}
-        design = self.design.model_copy(
-            update={**nothing_else, "scenarios" if simulated else "data": [unit]}
-        )
-        chunk = Chunk(unit.name, METHODS[self.method].engine, replicate, replicate + 1)
         begin, clock = costs.cpu(), time.perf_counter()
-        rows = fit_chunk(design, chunk)
+        own = {self.method: replicate + 1}
+        rows = fit_all(self.design, self.unit, replicate, replicate + 1, own)
         seconds = costs.cpu() - begin
-        compiled = sum(row["compile_seconds"] for row in rows.timings)
+        compiled = sum(float(row["compile_seconds"]) for row in rows["timings"])
         compiled *= seconds / (time.perf_counter() - clock)
         costs.JOB["compile"] += compiled
         return max(seconds - compiled - self.prepare(replicate), 0.0)

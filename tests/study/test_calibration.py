@@ -12,10 +12,8 @@ from models import Mixture
 from models.likelihood import moments
 from models.priors import Dirichlet, Flat, InverseGamma, Normal, Prior
 from study.compute.calibration import (
-    SCHEMA,
     autocorrelation,
     calibrate,
-    gather,
     loglik,
     prior_draw,
     quantities,
@@ -25,6 +23,7 @@ from study.compute.calibration import (
 from study.design import Calibration
 from study.report import tables
 from study.report.uniformity import holm, p_value
+from study.rows import SCHEMA, gather
 
 OPTIONS = {"draws": 300, "tune": 150, "chains": 1}
 SPEC = Calibration(

@@ -9,20 +9,10 @@ import pytest
 from models import Mixture, MixtureModel, fit
 from models.em import e_step
 from models.sample import as_data
-from study.compute.follow import (
-    RULES,
-    SCHEMA,
-    STARTS,
-    TARGETS,
-    EMPath,
-    Step,
-    aitken_gap,
-    follow,
-    frames,
-    reaches,
-)
+from study.compute.follow import STARTS, EMPath, Step, aitken_gap, follow, reaches
 from study.design import Design
 from study.report.convergence_tables import chance, crossing, profile
+from study.rows import SCHEMA, TARGETS, frames
 
 DESIGN = Design(
     name="few", title="", seed=3, closely=1, replicates={"em": 2, "newton": 2},

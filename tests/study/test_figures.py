@@ -13,9 +13,7 @@ from models import METHODS, Mixture
 from models.labels import NOT_EXCHANGEABLE
 from study import walkthrough
 from study.benchmarks.tables import BENCHMARK_TABLES
-from study.compute.fits import EXCHANGEABLE_WORDS as WORDS
-from study.compute.fits import PARAMETERS
-from study.compute.follow import FROM_STARTS, RULES, TARGETS
+from study.compute.follow import FROM_STARTS
 from study.design import Calibration, DataSet, Design, Grid, ModelSpec, Scenario
 from study.report.exhibit import CAPTIONS
 from study.report.figures import BENCHMARK_FIGURES, FIGURES, save
@@ -25,7 +23,8 @@ from study.report.figures.labels import crossing
 from study.report.figures.style import LOOKS, dodge_width, dodged
 from study.report.figures.switching import examples, mean_responsibilities
 from study.report.tables import TABLES
-from study.rows import SCHEMA, Results
+from study.rows import CHAIN_WORDS as WORDS
+from study.rows import PARAMETERS, TARGETS, Results
 from study.simulate import data_set
 from study.workflow.stages import STAGES
 from tests.study.labelled_draws import draws_near, separated

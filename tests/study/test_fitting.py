@@ -7,8 +7,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from models import METHODS, Mixture
-from study.compute.fits import EXCHANGEABLE_WORDS, SCHEMA, fit_chunk, frames, gather, matching
+from study.compute.chunk import fit_chunk
+from study.compute.fits import matching
 from study.design import Chunk, chunks, load
+from study.rows import SCHEMA, frames, gather
 from tests.models.strategies import mixtures
 
 DESIGN = load("smoke")

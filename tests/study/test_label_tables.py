@@ -3,9 +3,8 @@ import pandas as pd
 import pytest
 
 from models.labels import NOT_EXCHANGEABLE
-from study.compute.fits import AGREEMENTS, EXCHANGEABLE_WORDS
 from study.report import label_tables
-from study.rows import SCHEMA
+from study.rows import AGREEMENTS
 from tests.study.test_tables import results
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from models import Mixture, MixtureModel, fit, labels
 from models.labels import fits
-from study.compute.fits import AGREEMENTS, EXCHANGEABLE_WORDS, SCHEMA
+from study.rows import AGREEMENTS, SCHEMA
 from tests.study.labelled_draws import draws_near, separated, shuffled
 
 

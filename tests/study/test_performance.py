@@ -8,7 +8,7 @@ from models.theory import efficiency_bound
 from study.design import load
 from study.report import measures
 from study.report.performance import intervals, losses, performance, reference, wide, with_one_r
-from study.rows import SCHEMA, Results
+from study.rows import Results
 
 SINGULAR = {("em", 1), ("newton", 2)}
 ESTIMATES = {"em": [27.0, 99.0, 28.5, 29.0], "newton": [27.5, 28.0, 99.0, 29.5]}

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from study.__main__ import main
-from study.compute.fits import fit_chunk
+from study.compute.chunk import fit_chunk
 from study.design import Chunk, Design, Scenario, load
 from study.report import measures
 from study.workflow import costs, plan

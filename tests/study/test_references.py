@@ -8,16 +8,9 @@ from scipy import stats
 from models.priors import Prior
 from models.sample import as_data
 from study.compute import references
-from study.compute.references import (
-    LEVELS,
-    QUANTILES,
-    frames,
-    probability,
-    refer,
-    summaries,
-    trusted,
-)
+from study.compute.references import refer, summaries
 from study.design import Design, ModelSpec, Scenario
+from study.rows import LEVELS, QUANTILES, frames, probability, trusted
 from study.simulate import data_set
 
 KNOWN = Scenario(

@@ -4,16 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from study.compute.remedies import (
-    DISTANCE,
-    PARAMETERS,
-    REMEDIES,
-    SCHEMA,
-    compare,
-    distances,
-    frames,
-)
+from study.compute.remedies import compare, distances
 from study.design import DesignError, load
+from study.rows import DISTANCE, REMEDIES, SCHEMA, frames
 
 DESIGN = load("smoke")
 SCENARIO = DESIGN.scenario("grid-d2-w0.5-r1-n100")

@@ -8,7 +8,7 @@ from study.design import load
 from study.report import tables
 from study.report.tables import TABLES, with_error, write, write_sums
 from study.report.verdicts import with_verdict
-from study.rows import SCHEMA, Results
+from study.rows import Results
 
 
 def rows(kind, records):

@@ -18,7 +18,6 @@ from models.theory import (
     quadrature,
 )
 from models.truth import Normal, SkewNormal, StudentT, Truth
-from study.compute.truths import target
 from study.design import load
 from tests.models.strategies import mixtures
 

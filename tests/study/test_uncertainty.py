@@ -5,7 +5,7 @@ import pytest
 
 from models import Mixture, MixtureModel, fit
 from models.inference.functionals import functionals
-from study.compute.intervals import KINDS, LEVELS, rows
+from study.compute.intervals import LEVELS, rows
 
 TRUTH = Mixture([0.4, 0.6], [0.0, 4.0], [1.0, 1.0])
 X = TRUTH.sample(300, np.random.default_rng(3))[0]

@@ -44,7 +44,7 @@ assert main(["gather", "my.yaml", *folders]) == 0
 assert main(["tables", "my.yaml", "--rows", rows, "--out", "out/tables"]) == 0
 
 from study.report.figures import FIGURES
-from study.rows import read_results
+from study.rows import read
 
 results, legends = read_results(design, Path(rows)), {}
 for exhibit in FIGURES:

@@ -12,7 +12,6 @@ from matplotlib.ticker import PercentFormatter
 
 from models import METHODS
 from models.verdicts import VERDICTS
-from study.compute.follow import RULES
 from study.report.convergence_tables import chance, costs, groups, hits, profile, rate_at_truth
 from study.report.figures.estimates import cells
 from study.report.figures.style import (
@@ -28,7 +27,7 @@ from study.report.figures.style import (
     separation_axis,
 )
 from study.report.verdicts import with_verdict
-from study.rows import Results
+from study.rows import STOPPING_RULES, Results
 
 NOT_FOLLOWED = "No data set of this design is followed closely."
 # From what is good to what is not: light to dark, the bad ones hatched.
@@ -97,11 +96,11 @@ def stopping(results: Results) -> Figure:
     names = sorted(names) or list(dict.fromkeys(rows["group"]))[:4]
     figure = Figure(figsize=(DOUBLE, 3.0))
     left, right = figure.subplots(1, 2, sharey=True)
-    place = np.arange(len(RULES))
+    place = np.arange(len(STOPPING_RULES))
     for axes, column, least in ((left, "distance", 1e-9), (right, "gap", 1e-11)):
         for j, name in enumerate(names):
             part = rows[rows["group"] == name].groupby("rule")[column]
-            table = part.quantile(np.array([0.25, 0.5, 0.75])).unstack().reindex(list(RULES))
+            table = part.quantile(np.array([0.25, 0.5, 0.75])).unstack().reindex(STOPPING_RULES)
             low, middle, high = (np.maximum(table[q].to_numpy(float), least) for q in table)
             look = list(LOOKS.values())[j]
             axes.errorbar(
@@ -117,9 +116,9 @@ def stopping(results: Results) -> Figure:
         axes.set_xscale("log")
         for edge in place[1:]:
             axes.axhline(edge - 0.5, color="0.9", lw=0.5, zorder=0)
-    left.set_yticks(place, list(RULES))
+    left.set_yticks(place, list(STOPPING_RULES))
     left.tick_params(axis="y", length=0)
-    left.set_ylim(len(RULES) - 0.5, -0.5)
+    left.set_ylim(len(STOPPING_RULES) - 0.5, -0.5)
     left.axvline(0.1, color=GREY, lw=0.8, ls="--")
     left.set_xlabel("Distance left (standard errors)")
     right.set_xlabel("Log-likelihood left (nats)")
@@ -140,10 +139,10 @@ def rate(results: Results) -> Figure:
     for j, shape in enumerate(shapes):
         look = list(LOOKS.values())[j]
         part = grid[grid["shape"] == shape].drop_duplicates("separation").sort_values("separation")
-        theory = [rate_at_truth(results.design.scenario(s)) for s in part["scenario"]]
+        theory = part["scenario"].map(rate_at_truth(results)).to_numpy(float)
         axes.plot(
             part["separation"],
-            _decade(np.array(theory)),
+            _decade(theory),
             color=look.color,
             ls=look.line,
             label=f"{shape}",

@@ -9,10 +9,9 @@ from matplotlib.figure import Figure
 
 from models import METHODS, Mixture
 from models.mixture import Floats
-from study.compute.fits import PARAMETERS
 from study.design import DataSet
 from study.report.figures.style import LOOKS, legend_above, nested_widths, nothing, width_for
-from study.rows import Results, usable
+from study.rows import PARAMETERS, Results, usable
 from study.simulate import data_set
 
 # One method for each route: the first that was fitted.

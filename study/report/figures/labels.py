@@ -12,12 +12,11 @@ from scipy.special import gammaincc
 
 from models import METHODS
 from models.mixture import Floats
-from study.compute.fits import EXCHANGEABLE_WORDS
 from study.report.convergence_tables import groups
 from study.report.figures.estimates import cells, middle
 from study.report.figures.style import COMPONENTS, DOUBLE, GREY, SINGLE, legend_above, nothing
 from study.report.label_tables import switchable
-from study.rows import Results
+from study.rows import CHAIN_WORDS, Results
 
 NO_FITS = "This design has no NUTS fits whose components can switch."
 KINDS = (
@@ -143,9 +142,7 @@ def barrier(results: Results) -> Figure:
     figure = Figure(figsize=(SINGLE, 3.1))
     axes = figure.subplots()
     none = 0.4 * 1000.0 / float(fits["draws"].max())
-    for word, color, marker in zip(
-        EXCHANGEABLE_WORDS, COMPONENTS, ("o", "s", "^", "D"), strict=False
-    ):
+    for word, color, marker in zip(CHAIN_WORDS, COMPONENTS, ("o", "s", "^", "D"), strict=False):
         own = fits[fits["verdict"] == word]
         axes.plot(
             own["barrier"].clip(*BARRIERS),

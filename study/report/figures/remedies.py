@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from models.mixture import Floats
-from study.compute.remedies import DISTANCE, REMEDIES
 from study.design import Scenario
 from study.report import measures, remedy_tables
 from study.report.figures.estimates import Z
@@ -25,7 +24,7 @@ from study.report.figures.style import (
     separation_axis,
 )
 from study.report.remedy_tables import RELABELLED, SAMPLED
-from study.rows import Results
+from study.rows import DISTANCE, REMEDIES, Results
 
 MEASURES = {
     "bias": "Bias",

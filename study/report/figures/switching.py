@@ -12,10 +12,9 @@ from matplotlib.figure import Figure
 from models.labels import condensed, passes, stephens
 from models.labels.assignment import Permutations
 from models.mixture import Floats
-from study.compute.fits import PARAMETERS
 from study.report.figures.style import COMPONENTS, DOUBLE, GREY, SINGLE, legend_above, nothing
 from study.report.label_tables import switchable
-from study.rows import Results
+from study.rows import PARAMETERS, Results
 from study.simulate import data_set
 
 KEYS = ["scenario", "replicate", "method"]

@@ -13,7 +13,6 @@ from matplotlib.ticker import PercentFormatter
 
 from models import METHODS
 from models.mixture import Floats
-from study.compute.intervals import KINDS
 from study.report.figures.estimates import NO_GRID, Series, cells, draw_lines, nominal_level, wilson
 from study.report.figures.style import (
     COMPONENTS,
@@ -27,7 +26,7 @@ from study.report.figures.style import (
     width_for,
 )
 from study.report.performance import intervals, wide
-from study.rows import Results
+from study.rows import INTERVAL_KINDS, Results
 
 NONE = "No data set of this design has intervals of every kind."
 SHOWN = (
@@ -62,7 +61,7 @@ def kinds(results: Results) -> Figure:
     if not names:
         return nothing(NONE)
     quantities = [q for q in SHOWN if (table["quantity"] == q).any()]
-    here = [k for k in KINDS if (table["kind"] == k).any()]
+    here = [k for k in INTERVAL_KINDS if (table["kind"] == k).any()]
     columns = min(4, len(quantities))
     rows = -(-len(quantities) // columns)
     figure = Figure(figsize=(width_for(columns), 0.6 + (0.5 + 0.155 * len(here)) * rows))
@@ -91,7 +90,7 @@ def kinds(results: Results) -> Figure:
         axes.set_title(quantity)
     for axes in areas[len(quantities) :]:
         axes.set_visible(False)
-    areas[0].set_yticks(range(len(here)), [KINDS[k] for k in here])
+    areas[0].set_yticks(range(len(here)), [INTERVAL_KINDS[k] for k in here])
     areas[0].set_ylim(len(here) - 0.5, -0.5)
     areas[0].set_xlim(max(low - 0.03, 0.0), 1.01)
     for axes in areas:
@@ -136,7 +135,9 @@ def kinds_grid(results: Results) -> Figure:
             part = table[(table["quantity"] == quantity) & (table["shape"] == shape)]
             nominal_level(axes, results.design.level, float(part["R_coverage"].max()))
             lines = [
-                Series(KINDS[kind], look, part[part["kind"] == kind].sort_values("separation"))
+                Series(
+                    INTERVAL_KINDS[kind], look, part[part["kind"] == kind].sort_values("separation")
+                )
                 for kind, look in zip(present, LOOKS.values(), strict=False)
             ]
             draw_lines(axes, lines, "coverage", wilson, dodge_width(separations))
@@ -166,7 +167,7 @@ def zipped(results: Results) -> Figure:
     ends = spread[["lower", "upper"]].to_numpy(float)
     for axes, kind in zip(panels, here, strict=True):
         _zip(axes, rows[rows["kind"] == kind], results.design.level)
-        axes.set_title(KINDS[kind])
+        axes.set_title(INTERVAL_KINDS[kind])
     finite = ends[np.isfinite(ends)]
     if finite.size:
         panels[0].set_xlim(*np.quantile(finite, [0.005, 0.995]))

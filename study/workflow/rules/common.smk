@@ -33,19 +33,16 @@ def loaded(*modules):
     return code(*(f.relative_to(root) for f in sorted(closure(("study.__main__", *modules)))))
 
 
-# The barrier between labellings starts from Newton's maximum.
 SOURCES = {
     "data": loaded("study.simulate"),
-    "numeric": loaded("study.compute.fits", *of_engine("numeric")),
-    "pymc": loaded("study.compute.fits", *of_engine("pymc"), *CHAINS, "models.direct"),
+    "numeric": loaded("study.compute.chunk", *of_engine("numeric")),
+    "pymc": loaded("study.compute.chunk", *of_engine("pymc"), *CHAINS, "study.compute.switching"),
 }
-KINDS = [
-    *("fits", "estimates", "intervals", "losses", "labels", "occupancy", "barriers", "draws"),
-    "timings",
-]
-FOLLOWED = ["reaches", "stops", "rates", "optima"]
+KINDS = MADE_BY["fit"]
+FOLLOWED = MADE_BY["follow"]
+BARRED = [unit.name for unit in design.units() if barred(design, unit)]
 RANKS = [f"{OUT}/calibration/{i}-{j}.parquet" for i, j in calibration_chunks(design)]
-COMPARED = ["remedies", "remedy_timings"]
+COMPARED = MADE_BY["remedies"]
 REMEDIED = [] if design.remedies is None else design.remedies.scenarios
 REFERRED = [unit.name for unit in design.units() if referred(design, unit)]
 CHUNK = f"{OUT}/fits/{{scenario}}/{{engine}}/{{first}}-{{last}}"

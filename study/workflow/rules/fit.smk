@@ -129,6 +129,44 @@ rule refer:
         " --out {params.folder} 2> {log}"
 
 
+rule barrier:
+    input:
+        loaded("study.compute.switching", "models.direct", "models.labels"),
+        data_file,
+    output:
+        f"{OUT}/barriers/{{scenario}}/barriers.parquet",
+    log:
+        f"{OUT}/logs/barriers/{{scenario}}.log",
+    params:
+        design=config.get("design", "default"),
+        content=lambda wildcards: [
+            content(wildcards.scenario),
+            barred(design, design.scenario(wildcards.scenario)),
+        ],
+        folder=subpath(output[0], parent=True),
+    resources:
+        runtime=15,
+        mem_mb=2000,
+    shell:
+        "python -m study.workflow.worker barrier {params.design} {wildcards.scenario}"
+        " --out {params.folder} 2> {log}"
+
+
+rule truths:
+    input:
+        loaded("study.compute.truths", "models.em"),
+    output:
+        expand(f"{OUT}/truths/{{kind}}.parquet", kind=MADE_BY["truths"]),
+    log:
+        f"{OUT}/logs/truths.log",
+    params:
+        design=config.get("design", "default"),
+        content=[design.content(s.name) for s in design.all_scenarios()],
+        folder=subpath(output[0], parent=True),
+    shell:
+        "python -m study.workflow.worker truths {params.design} --out {params.folder} 2> {log}"
+
+
 rule gather:
     input:
         [
@@ -143,11 +181,13 @@ rule gather:
         ),
         expand(f"{OUT}/remedies/{{scenario}}/{{kind}}.parquet", scenario=REMEDIED, kind=COMPARED),
         expand(f"{OUT}/references/{{scenario}}/references.parquet", scenario=REFERRED),
+        expand(f"{OUT}/barriers/{{scenario}}/barriers.parquet", scenario=BARRED),
+        rules.truths.output,
         RANKS,
     output:
         expand(
             f"{OUT}/rows/{{kind}}.parquet",
-            kind=[*KINDS, *FOLLOWED, *COMPARED, "references", "ranks"],
+            kind=[kind for made in MADE_BY.values() for kind in made],
         ),
     log:
         f"{OUT}/logs/gather.log",
