@@ -17,7 +17,7 @@ import pandas as pd
 
 from models import METHODS, Mixture, MixtureModel, fit
 from models.inference.functionals import density_at, mean, quantile_at, variance
-from models.mixture import LOG_2PI, Floats
+from models.kernels import LOG_2PI, Floats
 from models.priors import Dirichlet, InverseGamma, Normal, Prior
 from study.design import Calibration
 from study.simulate import generator
