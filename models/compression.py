@@ -22,20 +22,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
-from models.mixture import Floats, Mixture
-
-type Integers = NDArray[np.int64]
-
-# Nodes a cell. For an error of 1e-15 the cells must be so small that rho^DEGREE = 1e15; nodes a
-# unit of length go with DEGREE * rho, which falls until DEGREE is about 35, cells with rho.
-DEGREE = 24
-DEEPEST = 14  # halvings of a cell, at most
-BLOCK = 32_768  # observations that are sorted by cell at a time: they stay in the cache
-# The cells are fit for sds this much smaller and larger than the pilot's.
-MARGIN = 0.8
+from models import kernels
+from models.kernels import DEEPEST, DEGREE, Floats, Integers
+from models.mixture import Mixture
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +34,8 @@ class Cells:
     """Which cells a sample is cut into: `width`, a power of two, halved where the pilot asks.
 
     A cell is halved until the error bound of an observation in it is at most `tolerance` nats, for
-    the pilot mixture, with all its sds MARGIN times as large and as small, and with one of them so
-    and the others the other way.
+    the pilot mixture, with all its sds `kernels.MARGIN` times as large and as small, and with one
+    of them so and the others the other way.
     """
 
     width: float
@@ -62,7 +53,7 @@ class Cells:
         whole (m,): i for the cell [i, i + 1) * width, ascending.
         """
         p = self.pilot
-        return _parts(whole, self.width, p.weights, p.means, p.sds, self.tolerance)
+        return kernels.parts(whole, self.width, p.weights, p.means, p.sds, self.tolerance)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +84,7 @@ class Compressed:
             raise ValueError(f"x: reaches {max(-low, high):g}, too far for the cells' width")
         left, level = cells.parts(_occupied(values, cells.width, low, high))
         found = cls(cells, left, level, *_empty(left.size))
-        _add(values, weights, scale, left, level, *found._sums)
+        kernels.add_to_cells(values, weights, scale, left, level, *found._sums)
         return found._kept(found.lowest <= found.highest)
 
     def _kept(self, cells: NDArray[np.bool_]) -> Compressed:
@@ -176,222 +167,9 @@ class Compressed:
         inf where no ellipse free of singularities was found. The rounding that a pass over the
         sample has as well is not in it.
         """
-        return float(error_bound(mixture.weights, mixture.means, mixture.sds, self.geometry))
-
-
-_EPS = 2.0**-52
-# Tried in this order; half as many digits of an error are gained at 2 as at 4.
-_RHO = (6.0, 5.0, 4.6, 4.2, 3.6, 3.0, 2.0)
-
-
-@njit(cache=True, error_model="numpy")
-def error_bound(
-    weights: Floats, means: Floats, sds: Floats, geometry: Floats, limit: float = np.inf
-) -> float:
-    """`Compressed.error_bound` for cells (m, 3) of centre, half width and count.
-
-    Above `limit` any number above it will do. Where a cell is wide against the sd the terms at
-    its nodes are larger than at the observations, and so is their rounding: at most by
-    half (|centre - mean| + half) / sd^2, times the sum of the weights' moduli, for which 4 times
-    the count is ample at 24 nodes.
-    """
-    constants, precisions = _log_terms(weights, sds)
-    bound = 0.0
-    for c in range(geometry.shape[0]):
-        centre, half, count = geometry[c]
-        r = _largest_term(constants, means, precisions, centre)
-        growth = precisions[r] * half * (abs(centre - means[r]) + half)
-        truncation = _cell_bound(constants, means, precisions, centre, half, r)
-        bound += count * (truncation + 4.0 * _EPS * growth)
-        if bound > limit:
-            break
-    return bound
-
-
-@njit(cache=True, error_model="numpy")
-def _log_terms(weights: Floats, sds: Floats) -> tuple[Floats, Floats]:
-    return np.log(weights) - np.log(sds), 1.0 / (sds * sds)
-
-
-@njit(cache=True, error_model="numpy")
-def _largest_term(constants: Floats, means: Floats, precisions: Floats, x: float) -> int:
-    r, top = 0, -np.inf
-    for j in range(means.size):
-        u = x - means[j]
-        a = constants[j] - 0.5 * u * u * precisions[j]
-        if a > top:
-            r, top = j, a
-    return r
-
-
-@njit(cache=True, error_model="numpy")
-def _cell_bound(
-    constants: Floats, means: Floats, precisions: Floats, centre: float, half: float, r: int
-) -> float:
-    """Bound of the interpolation error of the log-density in one cell.
-
-    r is the component with the largest term a_r at the centre. log-density = a_r + h, a_r a
-    quadratic, which interpolation leaves as it is, h = log(1 + sum_k exp(a_k - a_r)). Over the
-    rectangle around the ellipse the real part of a_k - a_r is at most D_k, and its phase is
-    y ((x - mean_r)/sd_r^2 - (x - mean_k)/sd_k^2). Terms with D_k <= -log(4 K) sum to at most 1/4 in
-    modulus; where all others have a phase within pi/2, the real part of 1 + sum is at least 3/4:
-    h is analytic, and |h| is at most log(5/4 + sum exp D_k) + pi, for which
-    log(K + 1/4) + max(0, D_1, ..., D_K) + pi stands.
-    """
-    k = means.size
-    pr, ur = precisions[r], centre - means[r]
-    small = -math.log(4.0 * k)
-    for rho in _RHO:
-        reach, height = half * (rho + 1.0 / rho) / 2.0, half * (rho - 1.0 / rho) / 2.0
-        most, analytic = 0.0, True
-        for j in range(k):
-            if j == r or constants[j] == -np.inf:
-                continue
-            # a_j - a_r = p t^2 + s t + v in t = x - centre; off the line, -p y^2 comes to it.
-            pj, uj = precisions[j], centre - means[j]
-            p, s = 0.5 * (pr - pj), ur * pr - uj * pj
-            v = 0.5 * (ur * ur * pr - uj * uj * pj) + constants[j] - constants[r]
-            largest = p * reach * reach + abs(s) * reach
-            if p < 0.0 and abs(s) < -2.0 * p * reach:
-                largest = -s * s / (4.0 * p)
-            largest += v + max(-p, 0.0) * height * height
-            if largest > small:
-                if height * (abs(s) + 2.0 * abs(p) * reach) > 0.5 * math.pi:
-                    analytic = False
-                    break
-                most = max(most, largest)
-        if analytic:
-            size = math.log(k + 0.25) + most + math.pi
-            return 4.0 * size * rho ** (1.0 - DEGREE) / (rho - 1.0)
-    return np.inf
-
-
-@njit(cache=True, error_model="numpy")
-def _parts(
-    whole: Integers, width: float, weights: Floats, means: Floats, sds: Floats, tolerance: float
-) -> tuple[Integers, Integers]:
-    """`Cells.parts`: each whole cell is gone through from left to right, depth first."""
-    terms = [_log_terms(weights, sds)]
-    for scale in (MARGIN, 1.0 / MARGIN):
-        terms.append(_log_terms(weights, scale * sds))
-        for j in range(sds.size if sds.size > 1 else 0):
-            varied = sds / scale
-            varied[j] *= scale * scale
-            terms.append(_log_terms(weights, varied))
-    unit = width / 2.0**DEEPEST
-    left, level = [np.int64(0) for _ in range(0)], [np.int64(0) for _ in range(0)]
-    for cell in whole:
-        begin, depth, end = cell << DEEPEST, 0, (cell + 1) << DEEPEST
-        while begin < end:
-            size = 1 << (DEEPEST - depth)
-            half = 0.5 * size * unit
-            worst = 0.0
-            for constants, precisions in terms:
-                centre = begin * unit + half
-                r = _largest_term(constants, means, precisions, centre)
-                worst = max(worst, _cell_bound(constants, means, precisions, centre, half, r))
-            if worst > tolerance and depth < DEEPEST:
-                depth += 1
-                continue
-            left.append(np.int64(begin))
-            level.append(np.int64(depth))
-            begin += size
-            # On to the largest cell that begins here and has not been halved yet.
-            while depth > 0 and begin % (1 << (DEEPEST - depth + 1)) == 0:
-                depth -= 1
-    return np.array(left), np.array(level)
-
-
-@njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
-def _add_segment(
-    x: Floats, counts: Floats, scale: float, shift: float, moments: Floats, rows: Floats
-) -> None:
-    """Add the Chebyshev moments of x (n,), u = scale x - shift; rows (3, n or more) is scratch."""
-    u, before, now = rows[0], rows[1], rows[2]
-    first = second = 0.0
-    for i in range(x.size):
-        u[i] = scale * x[i] - shift
-        before[i], now[i] = 1.0, u[i]
-        first += counts[i]
-        second += counts[i] * u[i]
-    moments[0] += first
-    moments[1] += second
-    # Two degrees at a time, so that the rows change places without a copy.
-    for p in range(2, DEGREE, 2):
-        even = odd = 0.0
-        for i in range(x.size):
-            before[i] = 2.0 * u[i] * now[i] - before[i]
-            now[i] = 2.0 * u[i] * before[i] - now[i]
-            even += counts[i] * before[i]
-            odd += counts[i] * now[i]
-        moments[p] += even
-        moments[p + 1] += odd
-
-
-@njit(cache=True, error_model="numpy")
-def _add(
-    x: Floats,
-    counts: Floats,
-    scale: float,
-    left: Integers,
-    level: Integers,
-    totals: Floats,
-    moments: Floats,
-    lowest: Floats,
-    highest: Floats,
-) -> None:
-    """Add observations to cells, block by block: sorted by cell, then summed cell by cell."""
-    m = left.size
-    if m == 0:
-        return
-    finest = DEEPEST - level.max()
-    first = left[0] >> finest
-    reach = ((left[m - 1] >> finest) - first) + (1 << (level.max() - level[m - 1]))
-    table = np.zeros(reach if reach <= max(65_536, x.size // 8) else 0, dtype=np.int32)
-    for j in range(m if table.size else 0):
-        begin = (left[j] >> finest) - first
-        table[begin : begin + (1 << (level.max() - level[j]))] = j
-    slots = np.empty(BLOCK, dtype=np.int32)
-    xs, cs, rows = np.empty(BLOCK), np.empty(BLOCK), np.empty((3, 256))
-    for start in range(0, x.size, BLOCK):
-        size = min(BLOCK, x.size - start)
-        ends = np.zeros(m + 1, dtype=np.int64)
-        for i in range(size):
-            place = np.int64(math.floor(x[start + i] * scale))
-            j = table[(place >> finest) - first] if table.size else _last_at_most(left, place)
-            slots[i] = j
-            ends[j + 1] += 1
-        for j in range(m):
-            ends[j + 1] += ends[j]
-        fill = ends[:m].copy()
-        for i in range(size):
-            at = fill[slots[i]]
-            fill[slots[i]] += 1
-            xs[at], cs[at] = x[start + i], counts[start + i]
-        for j in range(m):
-            # u = 2 (x - left end) / size - 1 in the cell.
-            unit = 2.0 / math.ldexp(1.0, DEEPEST - level[j])
-            for i in range(ends[j], ends[j + 1]):
-                totals[j] += cs[i]
-                lowest[j], highest[j] = min(lowest[j], xs[i]), max(highest[j], xs[i])
-            for begin in range(ends[j], ends[j + 1], 256):
-                part = slice(begin, min(begin + 256, ends[j + 1]))
-                _add_segment(
-                    xs[part], cs[part], scale * unit, left[j] * unit + 1.0, moments[j], rows
-                )
-
-
-@njit(cache=True, error_model="numpy")
-def _last_at_most(left: Integers, place: np.int64) -> int:
-    """The last of the ascending left ends that is not beyond the place."""
-    low, high = 0, left.size
-    while high - low > 1:
-        middle = (low + high) >> 1
-        if left[middle] <= place:
-            low = middle
-        else:
-            high = middle
-    return low
+        return float(
+            kernels.error_bound(mixture.weights, mixture.means, mixture.sds, self.geometry)
+        )
 
 
 def _occupied(x: Floats, width: float, low: float, high: float) -> Integers:
@@ -402,14 +180,8 @@ def _occupied(x: Floats, width: float, low: float, high: float) -> Integers:
     if last - first > 4 * x.size + 1000:
         return np.unique(np.floor(x / width)).astype(np.int64)
     seen = np.zeros(last - first + 1, dtype=np.bool_)
-    _mark(x, 1.0 / width, first, seen)
+    kernels.mark(x, 1.0 / width, first, seen)
     return np.flatnonzero(seen) + first
-
-
-@njit(cache=True, error_model="numpy")
-def _mark(x: Floats, scale: float, first: int, seen: NDArray[np.bool_]) -> None:
-    for i in range(x.size):
-        seen[np.int64(math.floor(x[i] * scale)) - first] = True
 
 
 def _empty(m: int) -> tuple[Floats, Floats, Floats, Floats]:

@@ -7,20 +7,15 @@ it keeps the data's first two moments at every step.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from hashlib import sha256
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numba import njit
 
-from models import likelihood, priors
-from models.likelihood import Moments, add_pass
+from models import kernels
+from models.likelihood import Moments
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
-from models.priors import Flat, LogInverseGamma, Penalty, Prior, log_inverse_gamma
+from models.priors import Flat, LogInverseGamma, Penalty, Prior
 from models.sample import UNGUARDED, Data, Uncertified, unit_free
 from models.solution import Solution, Trace
 
@@ -50,7 +45,7 @@ def m_step(
     Chen, Tan and Zhang (2008). A common sd gets them once.
     """
     settings = _settings(model, penalty)
-    return Mixture.of_rows(_maximise(mixture.means, mixture.sds, expected.t, *settings))
+    return Mixture.of_rows(kernels.maximise(mixture.means, mixture.sds, expected.t, *settings))
 
 
 def _settings(
@@ -60,49 +55,11 @@ def _settings(
     return model.means is None, model.sds is None, model.equal_sds, shape, scale
 
 
-@njit(cache=True, error_model="numpy")
-def _maximise(
-    means: Floats,
-    sds: Floats,
-    t: Floats,
-    free_means: bool,
-    free_sds: bool,
-    equal_sds: bool,
-    shape: float,
-    scale: float,
-) -> Floats:
-    total = t[:, 0].sum()
-    new = np.empty((3, means.size))
-    new[0], new[1], new[2] = t[:, 0] / total, means, sds
-    pooled = 0.0
-    for k in range(means.size):
-        n, s1, s2 = t[k]
-        if n > 0.0 or shape > 0.0:
-            shift = s1 / n if free_means and n > 0.0 else 0.0
-            new[1, k] = means[k] + sds[k] * shift
-            squares = max(s2 - 2.0 * shift * s1 + shift * shift * n, 0.0)
-            pooled += sds[k] ** 2 * squares
-            if free_sds:
-                squares += 2.0 * scale / sds[k] ** 2
-                new[2, k] = sds[k] * math.sqrt(squares / (n + 2.0 * shape))
-    if free_sds and equal_sds:
-        new[2] = math.sqrt((pooled + 2.0 * scale) / (total + 2.0 * shape))
-    return new
-
-
 def step_length(before: Mixture, after: Mixture) -> float:
     """Largest move of a parameter: weights as they are, means and log sds in units of the sd."""
-    return _largest_move(
+    return kernels.largest_move(
         before.weights, before.means, before.sds, after.weights, after.means, after.sds
     )
-
-
-@njit(cache=True, error_model="numpy")
-def _largest_move(w0: Floats, m0: Floats, s0: Floats, w1: Floats, m1: Floats, s1: Floats) -> float:
-    moved = 0.0
-    for k in range(w0.size):
-        moved = max(moved, abs(w1[k] - w0[k]), abs(m1[k] - m0[k]) / s1[k], abs(s1[k] / s0[k] - 1))
-    return moved
 
 
 def em(
@@ -148,7 +105,7 @@ def em(
     else:
         settings = _settings(model, pull)
         floor = guard * data.sd_floor if model.sds is None else 0.0
-        rows, moved, gain, iterations, passes = _loop(
+        rows, moved, gain, iterations, passes = kernels.em_loop(
             start.as_rows(), data.x, data.counts, *settings, floor, tol, least, max_iter
         )
         mixture = data.check(Mixture.of_rows(rows), model, guard)
@@ -174,7 +131,7 @@ def _log_penalty(penalty: LogInverseGamma | None, mixture: Mixture, model: Mixtu
     if penalty is None:
         return 0.0
     sds = mixture.sds[: model.n_free_sds]
-    return float(log_inverse_gamma(sds, penalty.shape, penalty.scale).sum())
+    return float(kernels.log_inverse_gamma(sds, penalty.shape, penalty.scale).sum())
 
 
 def _derivatives(
@@ -183,58 +140,6 @@ def _derivatives(
     if penalty is None:
         return None, None
     return Prior(Flat(), Flat(), penalty).derivatives(mixture, model, data)
-
-
-def _compiled_loop(sources: str) -> Any:
-    """The loop of `em` in one piece: a step of 500 observations takes longer to call than to make.
-
-    Numba's cache looks at no file but this one; `sources`, the hash of what the loop calls in
-    others, is in its key because the closure holds it.
-    """
-
-    @njit(cache=True, error_model="numpy")
-    def loop(  # type: ignore[no-untyped-def]
-        rows,
-        x,
-        counts,
-        free_means,
-        free_sds,
-        equal_sds,
-        shape,
-        scale,
-        floor,
-        tol,
-        least,
-        max_iter,
-    ):
-        called = sources  # noqa: F841
-        n_sds = (1 if equal_sds else rows.shape[1]) if free_sds and shape > 0.0 else 0
-        moved, gain, previous = np.inf, np.inf, -np.inf
-        iterations = passes = 0
-        cross = np.zeros((0, 0))
-        while moved > tol and iterations < max_iter:
-            t = np.zeros((rows.shape[1], 3))
-            loglik = add_pass(rows[0], rows[1], rows[2], x, counts, t, cross)
-            passes += 1
-            value = loglik
-            if n_sds > 0:
-                value += log_inverse_gamma(rows[2, :n_sds], shape, scale).sum()
-            gain, previous = value - previous, value
-            if gain < least:
-                break
-            after = _maximise(rows[1], rows[2], t, free_means, free_sds, equal_sds, shape, scale)
-            moved = _largest_move(rows[0], rows[1], rows[2], after[0], after[1], after[2])
-            rows = after
-            iterations += 1
-            if free_sds and not rows[2].min() > floor:
-                break
-        return rows, moved, gain, iterations, passes
-
-    return loop
-
-
-_CALLED = (likelihood.__file__, priors.__file__)
-_loop = _compiled_loop(sha256(b"".join(Path(f).read_bytes() for f in _CALLED)).hexdigest())
 
 
 def squarem(

@@ -6,17 +6,14 @@ parameters were found, or which of them were free.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
 
-type Floats = NDArray[np.float64]
-
-LOG_2PI = float(np.log(2.0 * np.pi))
+from models import kernels
+from models.kernels import LOG_2PI, Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +92,7 @@ class Mixture:
     @property
     def finite(self) -> bool:
         """Whether no parameter is infinite or NaN."""
-        return bool(_all_finite(self.weights, self.means, self.sds))
+        return bool(kernels.all_finite(self.weights, self.means, self.sds))
 
     def as_rows(self) -> Floats:
         """(3, K): weights, means, sds."""
@@ -204,14 +201,6 @@ def alignment(draws: Floats, pivot: Mixture) -> NDArray[np.intp]:
     # The rows of the transpose are the pivot's components: one of the draw's goes to each.
     order = np.array([linear_sum_assignment(matrix.T)[1] for matrix in flat], dtype=np.intp)
     return order.reshape(*draws.shape[:-2], pivot.k)
-
-
-@njit(cache=True, error_model="numpy")
-def _all_finite(weights: Floats, means: Floats, sds: Floats) -> bool:
-    for k in range(weights.size):
-        if not (math.isfinite(weights[k]) and math.isfinite(means[k]) and math.isfinite(sds[k])):
-            return False
-    return True
 
 
 def _vector(name: str, value: ArrayLike) -> Floats:

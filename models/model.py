@@ -7,13 +7,12 @@ sd is a column of S with K ones. Scores and information follow by S' g and S' J 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike
 
+from models import kernels
 from models.mixture import Floats, Mixture
 
 
@@ -98,13 +97,13 @@ class MixtureModel:
 
     def pack(self, mixture: Mixture) -> Floats:
         """(n_free,): the free parameters, unconstrained. A weight of zero is packed as 1e-300."""
-        return _packed(self.selection, mixture.weights, mixture.means, mixture.sds)
+        return kernels.pack(self.selection, mixture.weights, mixture.means, mixture.sds)
 
     def unpack(self, eta: Floats) -> Mixture:
         """The mixture at eta (n_free,)."""
         means = _FREE if self.means is None else self.means
         sds = _FREE if self.sds is None else self.sds
-        return Mixture.of_rows(_unpacked(self.selection, eta, self.k, means, sds))
+        return Mixture.of_rows(kernels.unpack(self.selection, eta, self.k, means, sds))
 
     def natural_jacobian(self, mixture: Mixture) -> Floats:
         """(3K, n_free): derivatives of (weights, means, sds) by eta; zero rows where known."""
@@ -128,43 +127,6 @@ class MixtureModel:
 
 
 _FREE = np.zeros(0)
-
-
-@njit(cache=True, error_model="numpy")
-def _packed(selection: Floats, weights: Floats, means: Floats, sds: Floats) -> Floats:
-    k = weights.size
-    last = math.log(max(weights[k - 1], 1e-300))
-    packed = np.zeros(selection.shape[1])
-    for j in range(packed.size):
-        count = 0.0
-        for i in range(3 * k - 1):
-            if selection[i, j] != 0.0:
-                count += 1.0
-                if i < k - 1:
-                    packed[j] += math.log(max(weights[i], 1e-300)) - last
-                elif i < 2 * k - 1:
-                    packed[j] += means[i - k + 1]
-                else:
-                    packed[j] += math.log(sds[i - 2 * k + 1])
-        packed[j] /= count
-    return packed
-
-
-@njit(cache=True, error_model="numpy")
-def _unpacked(selection: Floats, eta: Floats, k: int, means: Floats, sds: Floats) -> Floats:
-    """(3, K): one array, because Numba takes a microsecond to hand one over."""
-    full = np.zeros(3 * k - 1)
-    for i in range(full.size):
-        for j in range(eta.size):
-            if selection[i, j] != 0.0:
-                full[i] += eta[j]
-    rows = np.zeros((3, k))
-    rows[0, : k - 1] = full[: k - 1]
-    rows[0] = np.exp(rows[0] - rows[0].max())
-    rows[0] /= rows[0].sum()
-    rows[1] = means if means.size else full[k - 1 : 2 * k - 1]
-    rows[2] = sds if sds.size else np.exp(full[2 * k - 1 :])
-    return rows
 
 
 def _known(name: str, value: ArrayLike | None, k: int) -> Floats | None:

@@ -13,10 +13,10 @@ from dataclasses import dataclass, fields
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numba import njit
 
+from models.kernels import LOG_2PI, log_inverse_gamma
 from models.likelihood import score_and_information
-from models.mixture import LOG_2PI, Floats, Mixture
+from models.mixture import Floats, Mixture
 from models.model import MixtureModel
 from models.sample import Data
 
@@ -155,12 +155,6 @@ class LogInverseGamma:
     def standardised(self, shift: float, scale: float) -> LogInverseGamma:
         """The same prior where the data are (x - shift)/scale."""
         return LogInverseGamma(self.shape, self.scale / scale**2)
-
-
-@njit(cache=True, error_model="numpy")
-def log_inverse_gamma(sds: Floats, shape: float, scale: float) -> Floats:
-    """(m,): log density of each log sd under LogInverseGamma, but for its constant."""
-    return -2.0 * shape * np.log(sds) - scale / sds**2
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from typing import Protocol
 import numpy as np
 from scipy.special import gammaln, ndtr, owens_t, stdtr
 
-from models.mixture import LOG_2PI, Floats, Mixture
+from models.kernels import LOG_2PI, Floats
+from models.mixture import Mixture
 
 # Where a quadrature over a family of normal tails is cut: beyond 12 sds there is no mass that
 # doubles can hold beside 1.

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from itertools import permutations
-from typing import Any
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from models.mixture import Floats
-
-type Permutations = NDArray[np.intp]
+from models import kernels
+from models.kernels import Floats, Permutations
 
 # Up to here all K! permutations are tried: 720 of them take a microsecond a draw.
 ENUMERATED = 6
@@ -28,7 +24,7 @@ def assign(costs: Floats) -> tuple[Permutations, Floats]:
     """
     k = costs.shape[-1]
     if k <= ENUMERATED:
-        return _enumerate(np.ascontiguousarray(costs), _all_permutations(k))
+        return kernels.enumerate_permutations(np.ascontiguousarray(costs), _all_permutations(k))
     best = np.empty(costs.shape[:2], dtype=np.intp)
     margins = np.empty(costs.shape[0])
     for d, cost in enumerate(costs):
@@ -65,23 +61,3 @@ def _best_and_margin(cost: Floats) -> tuple[Permutations, float]:
 
 def _all_permutations(k: int) -> Permutations:
     return np.array(list(permutations(range(k))), dtype=np.intp)
-
-
-@njit(cache=True, error_model="numpy")
-def _enumerate(costs: Floats, table: Permutations) -> tuple[Any, Any]:
-    m, k, _ = costs.shape
-    best = np.empty((m, k), dtype=np.intp)
-    margins = np.empty(m)
-    for d in range(m):
-        first, second, which = np.inf, np.inf, 0
-        for row in range(table.shape[0]):
-            cost = 0.0
-            for j in range(k):
-                cost += costs[d, j, table[row, j]]
-            if cost < first:
-                first, second, which = cost, first, row
-            elif cost < second:
-                second = cost
-        best[d] = table[which]
-        margins[d] = second - first
-    return best, margins

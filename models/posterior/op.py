@@ -9,26 +9,20 @@ from typing import Any
 
 import numpy as np
 import pytensor.tensor as pt
-from llvmlite import ir
-from numba import carray, cfunc, types
-from numba.extending import intrinsic
 from pytensor.gradient import disconnected_type
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.op import Op
-from pytensor.link.numba.cache import CACHED_SRC_FUNCTIONS
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_and_cache_key
 
-from models import compression, likelihood
-from models.compression import error_bound
-from models.likelihood import add_pass
+from models import kernels
 
 # Inputs of the Op that are data, behind its three parameters.
 DATA = ("x", "counts", "cells", "exact_x", "exact_counts", "tolerance", "tally", "entry")
 N_DATA = len(DATA)
 
-# Caches on disk look at no source but the one that they stand beside, or at none: what is compiled
-# from these files must be stored under a key that changes with all of them.
-PASS_SOURCES = tuple(Path(file) for file in (likelihood.__file__, compression.__file__, __file__))
+# PyTensor's cache on disk looks at no source: what is compiled from these files must be stored
+# under a key that changes with all of them.
+PASS_SOURCES = tuple(Path(file) for file in (kernels.__file__, __file__))
 
 
 def digest(files: Sequence[Path]) -> str:
@@ -90,113 +84,13 @@ class LoglikAndGradient(Op):
 loglik_and_gradient = LoglikAndGradient()
 
 
-_POINTER = types.CPointer(types.double)
-_N_ARRAYS = 11
-
-
-def _guarded_pass(  # type: ignore[no-untyped-def]  # numba compiles this
-    k,
-    n,
-    m,
-    n_exact,
-    weights,
-    means,
-    sds,
-    x,
-    counts,
-    cells,
-    exact_x,
-    exact_counts,
-    tolerance,
-    tally,
-    sums,
-):
-    w, centres, spreads = carray(weights, (k,)), carray(means, (k,)), carray(sds, (k,))
-    out, cross = carray(sums, (k, 3)), np.zeros((0, 0))
-    if m > 0:
-        bound = error_bound(w, centres, spreads, carray(cells, (m, 3)))
-        if not bound <= carray(tolerance, (1,))[0]:
-            carray(tally, (1,))[0] += 1.0
-            if n_exact == 0:
-                return -np.inf
-            xs, cs = carray(exact_x, (n_exact,)), carray(exact_counts, (n_exact,))
-            return add_pass(w, centres, spreads, xs, cs, out, cross)
-    return add_pass(w, centres, spreads, carray(x, (n,)), carray(counts, (n,)), out, cross)
-
-
-CACHED_SRC_FUNCTIONS[_guarded_pass] = _KEY
-_entry = cfunc(
-    types.double(*[types.int64] * 4, *[_POINTER] * _N_ARRAYS), cache=True, error_model="numpy"
-)(_guarded_pass)
-
 # Where the compiled pass stands in this process, as data of the graph: see LoglikAndGradient.
-ENTRY = np.array([_entry.address], dtype=float)
+ENTRY = np.array([kernels.pass_entry()], dtype=float)
 
 
-@intrinsic
-def _call_entry(typingctx, address, sizes, arrays):  # type: ignore[no-untyped-def]
-    """The pass at an address; tuples of four sizes and of the addresses of the arrays' data."""
-
-    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        entry, numbers, data = arguments
-        double, integer = ir.DoubleType(), ir.IntType(64)
-        pointer = double.as_pointer()
-        kind = ir.FunctionType(double, [integer] * 4 + [pointer] * _N_ARRAYS)
-        values = [builder.extract_value(numbers, i) for i in range(4)]
-        values += [
-            builder.inttoptr(builder.extract_value(data, i), pointer) for i in range(_N_ARRAYS)
-        ]
-        return builder.call(builder.inttoptr(entry, kind.as_pointer()), values)
-
-    return types.double(address, sizes, arrays), codegen
-
-
-def _source(  # type: ignore[no-untyped-def]
-    log_weights,
-    means,
-    log_sds,
-    x,
-    counts,
-    cells,
-    exact_x,
-    exact_counts,
-    tolerance,
-    tally,
-    entry,
-):
-    k = means.size
-    # One array, which is read again after the call: Numba frees an array after its last use.
-    own = np.empty((3, k))
-    for j in range(k):
-        own[0, j], own[1, j], own[2, j] = np.exp(log_weights[j]), means[j], np.exp(log_sds[j])
-    first = np.int64(own.ctypes.data)
-    sums = np.zeros((k, 3))
-    value = _call_entry(
-        np.int64(entry[0]),
-        (np.int64(k), np.int64(x.size), np.int64(cells.size // 3), np.int64(exact_x.size)),
-        (
-            first,
-            np.int64(first + 8 * k),
-            np.int64(first + 16 * k),
-            np.int64(x.ctypes.data),
-            np.int64(counts.ctypes.data),
-            np.int64(cells.ctypes.data),
-            np.int64(exact_x.ctypes.data),
-            np.int64(exact_counts.ctypes.data),
-            np.int64(tolerance.ctypes.data),
-            np.int64(tally.ctypes.data),
-            np.int64(sums.ctypes.data),
-        ),
-    )
-    for j in range(k):
-        sums[j, 1] /= own[2, j]
-        sums[j, 2] -= sums[j, 0]
-    return np.asarray(value), sums.T
-
-
-_value_and_gradient = numba_njit(_source, final_function=True)
+_value_and_gradient = numba_njit(kernels.value_and_gradient, final_function=True)
 
 
 @register_funcify_and_cache_key(LoglikAndGradient)
 def _funcify(op: LoglikAndGradient, node: Apply, **settings: Any) -> tuple[Callable[..., Any], str]:
-    return numba_njit(_source), _KEY
+    return numba_njit(kernels.value_and_gradient), _KEY

@@ -16,7 +16,7 @@ import numpy as np
 
 from models import Mixture, MixtureModel, fit
 from models.inference.functionals import density_at, mean, quantile_at, variance
-from models.mixture import LOG_2PI, Floats
+from models.kernels import LOG_2PI, Floats
 from models.priors import Dirichlet, InverseGamma, Normal, Prior
 from study.design import Calibration
 from study.rows import Rows

@@ -23,8 +23,8 @@ import numpy as np
 
 from models import Mixture, MixtureModel, fit
 from models.em import m_step
+from models.kernels import LOG_2PI, Floats
 from models.likelihood import Moments
-from models.mixture import LOG_2PI, Floats
 
 HERE = Path(__file__).parent
 # Observations in the small sample that warms a peer up.

@@ -1,0 +1,1000 @@
+"""Every compiled function of models/, and the constants that they hold.
+
+Numba's cache on disk looks at the stamp of one file, the one that a function stands in: with
+callees and constants in this file too, no edit leaves old machine code. Hence two rules: what is
+compiled by Numba stands here, and nothing of the repository is imported. What the functions mean
+is said where they are called.
+
+Arrays are contiguous. K: components; n: observations, x with counts; m: cells or draws.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import carray, cfunc, njit, types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+type Floats = NDArray[np.float64]
+type Integers = NDArray[np.int64]
+type Permutations = NDArray[np.intp]
+
+LOG_2PI = math.log(2.0 * math.pi)
+
+# Observations at a time in a pass: what is held of them stays in the first-level cache.
+BLOCK = 128
+MOST = 200  # components whose factors' product over a block cannot overflow: MOST^BLOCK < 1e308
+
+# Nodes a cell. For an error of 1e-15 the cells must be so small that rho^DEGREE = 1e15; nodes a
+# unit of length go with DEGREE * rho, which falls until DEGREE is about 35, cells with rho.
+DEGREE = 24
+DEEPEST = 14  # halvings of a cell, at most
+# The cells are fit for sds this much smaller and larger than the pilot's.
+MARGIN = 0.8
+SORTED = 32_768  # observations that are sorted by cell at a time: they stay in the cache
+# Bernstein ellipses, tried in this order; half as many digits of an error are gained at 2 as at 4.
+_RHO = (6.0, 5.0, 4.6, 4.2, 3.6, 3.0, 2.0)
+_EPS = 2.0**-52
+
+# Sums may be reassociated, so that they vectorise; NaN and infinities keep their meaning.
+_REASSOCIATE = {"reassoc", "contract", "nsz", "arcp"}
+# Said outright, because a function without flags takes over those of the one that calls it, and
+# reassociation would cancel the rounding constant of exp.
+_FUSE_ONLY = {"contract"}
+
+_LN2_HIGH = 6.93147180369123816490e-01
+_LN2_LOW = 1.90821492927058770002e-10
+_SHIFT = 6755399441055744.0  # 1.5 * 2^52: adding it rounds to an integer in the low bits
+_EXP = tuple(1.0 / math.factorial(i) for i in range(14))
+_LOG = tuple(2.0 / (2 * i + 1) for i in range(12))
+
+
+# --- Special functions -----------------------------------------------------------------------
+
+
+def _bitcast(source: Any, target: Any, kind: ir.Type) -> Any:
+    """A Numba function that reads the bits of a number as another type."""
+
+    def cast(typingctx, value):  # type: ignore[no-untyped-def]  # numba's own calling sequence
+        def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            return builder.bitcast(arguments[0], kind)
+
+        return target(source), codegen
+
+    return intrinsic(cast)
+
+
+_bits = _bitcast(types.float64, types.int64, ir.IntType(64))
+_float = _bitcast(types.int64, types.float64, ir.DoubleType())
+
+
+@njit(cache=True, error_model="numpy", fastmath=_FUSE_ONLY)
+def fast_exp(a: float) -> float:
+    """exp(a) for a <= 0, within 2 ulp; 0 below -745. Not reassociated: the shift must survive."""
+    a = max(a, -750.0)
+    shifted = a * 1.4426950408889634 + _SHIFT
+    n = shifted - _SHIFT
+    r = (a - n * _LN2_HIGH) - n * _LN2_LOW
+    p = _EXP[13]
+    p = p * r + _EXP[12]
+    p = p * r + _EXP[11]
+    p = p * r + _EXP[10]
+    p = p * r + _EXP[9]
+    p = p * r + _EXP[8]
+    p = p * r + _EXP[7]
+    p = p * r + _EXP[6]
+    p = p * r + _EXP[5]
+    p = p * r + _EXP[4]
+    p = p * r + _EXP[3]
+    p = p * r + _EXP[2]
+    p = p * r + 1.0
+    p = p * r + 1.0
+    # Two steps of half the exponent, so that results below 2^-1022 come out as subnormals.
+    m = _bits(shifted) - _bits(_SHIFT)
+    half = m >> 1
+    return p * _float((half + 1023) << 52) * _float((m - half + 1023) << 52)
+
+
+@njit(cache=True, error_model="numpy", fastmath=_FUSE_ONLY)
+def fast_log(s: float) -> float:
+    """log(s) for normal s >= 1, within 2 ulp."""
+    bits = _bits(s)
+    # Mantissa in [sqrt(1/2), sqrt(2)): subtract the bits of sqrt(1/2), keep the exponent apart.
+    exponent = (bits - 4604544271217802189) >> 52
+    m = _float(bits - (exponent << 52))
+    f = (m - 1.0) / (m + 1.0)
+    g = f * f
+    p = _LOG[11]
+    p = p * g + _LOG[10]
+    p = p * g + _LOG[9]
+    p = p * g + _LOG[8]
+    p = p * g + _LOG[7]
+    p = p * g + _LOG[6]
+    p = p * g + _LOG[5]
+    p = p * g + _LOG[4]
+    p = p * g + _LOG[3]
+    p = p * g + _LOG[2]
+    p = p * g + _LOG[1]
+    p = p * g
+    e = float(exponent)
+    return e * _LN2_HIGH + (f * p + (e * _LN2_LOW + 2.0 * f))
+
+
+# --- Passes over the data --------------------------------------------------------------------
+
+
+_POINTER = types.CPointer(types.double)
+_N_ARRAYS = 11
+
+
+@njit(cache=True, error_model="numpy", fastmath=_REASSOCIATE)
+def _add_pair(
+    weights: Floats, means: Floats, sds: Floats, x: Floats, counts: Floats, out: Floats
+) -> float:
+    """`add_pass` for two components, out (2, 3): only the difference of the terms needs an exp.
+
+    Where the counts are ones, the logs of a block are taken at once, of a product of factors
+    between 1 and 2.
+    """
+    mean1, mean2, precision1, precision2 = means[0], means[1], 1.0 / sds[0], 1.0 / sds[1]
+    scale1 = math.log(weights[0]) - math.log(sds[0]) - 0.5 * LOG_2PI
+    scale2 = math.log(weights[1]) - math.log(sds[1]) - 0.5 * LOG_2PI
+    factor = np.empty(BLOCK)
+    loglik = 0.0
+    n1, a1, b1, n2, a2, b2 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for begin in range(0, x.size, BLOCK):
+        size = min(BLOCK, x.size - begin)
+        xs = x[begin : begin + size]
+        cs = counts[begin : begin + size]
+        others = 0
+        for i in range(size):
+            others += cs[i] != 1.0
+        for i in range(size):
+            z1, z2 = (xs[i] - mean1) * precision1, (xs[i] - mean2) * precision2
+            term1, term2 = scale1 - 0.5 * z1 * z1, scale2 - 0.5 * z2 * z2
+            top = max(term1, term2)
+            e = fast_exp(min(term1, term2) - top)
+            f = 1.0 + e
+            factor[i] = f
+            larger = cs[i] / f
+            smaller = e * larger
+            t1 = larger if term1 >= term2 else smaller
+            t2 = smaller if term1 >= term2 else larger
+            loglik += cs[i] * top
+            n1 += t1
+            a1 += t1 * z1
+            b1 += t1 * z1 * z1
+            n2 += t2
+            a2 += t2 * z2
+            b2 += t2 * z2 * z2
+        if others == 0:
+            product = 1.0
+            for i in range(size):
+                product *= factor[i]
+            loglik += math.log(product)
+        else:
+            for i in range(size):
+                loglik += cs[i] * fast_log(factor[i])
+    out[0, 0] += n1
+    out[0, 1] += a1
+    out[0, 2] += b1
+    out[1, 0] += n2
+    out[1, 1] += a2
+    out[1, 2] += b2
+    return loglik
+
+
+@njit(cache=True, error_model="numpy", fastmath=_REASSOCIATE)
+def add_pass(
+    weights: Floats,
+    means: Floats,
+    sds: Floats,
+    x: Floats,
+    counts: Floats,
+    out: Floats,
+    cross: Floats,
+) -> float:
+    """Add the sums over x (n,) to out (K, 3 or 5) and, if that is 5, to cross (3K, 3K); the loglik.
+
+    Where the counts are ones, the logs of a block are taken at once, of a product of factors
+    between 1 and K.
+    """
+    k = means.size
+    n = x.size
+    order = out.shape[1]
+    if k == 2 and order == 3:
+        return _add_pair(weights, means, sds, x, counts, out)
+    z = np.empty((k, BLOCK))
+    t = np.empty((k, BLOCK))
+    top = np.empty(BLOCK)
+    total = np.empty(BLOCK)
+    u = np.empty((3 * k, BLOCK))
+    loglik = 0.0
+    for begin in range(0, n, BLOCK):
+        size = min(BLOCK, n - begin)
+        xs = x[begin : begin + size]
+        cs = counts[begin : begin + size]
+        for i in range(size):
+            top[i] = -np.inf
+            total[i] = 0.0
+        for j in range(k):
+            mean, precision = means[j], 1.0 / sds[j]
+            scale = math.log(weights[j]) - math.log(sds[j]) - 0.5 * LOG_2PI
+            for i in range(size):
+                standardised = (xs[i] - mean) * precision
+                a = scale - 0.5 * standardised * standardised
+                z[j, i] = standardised
+                t[j, i] = a
+                top[i] = max(top[i], a)
+        for j in range(k):
+            for i in range(size):
+                e = fast_exp(t[j, i] - top[i])
+                t[j, i] = e
+                total[i] += e
+        others = 0
+        for i in range(size):
+            others += cs[i] != 1.0
+        if others == 0 and k <= MOST:
+            subtotal, product = 0.0, 1.0
+            for i in range(size):
+                subtotal += top[i]
+                product *= total[i]
+                total[i] = 1.0 / total[i]
+            loglik += subtotal + math.log(product)
+        else:
+            subtotal = 0.0
+            for i in range(size):
+                subtotal += cs[i] * (top[i] + fast_log(total[i]))
+                total[i] = 1.0 / total[i]
+            loglik += subtotal
+        for j in range(k):
+            s0, s1, s2, s3, s4 = 0.0, 0.0, 0.0, 0.0, 0.0
+            if order == 3:
+                for i in range(size):
+                    zi = z[j, i]
+                    r = cs[i] * t[j, i] * total[i]
+                    s0 += r
+                    s1 += r * zi
+                    s2 += r * zi * zi
+            else:
+                for i in range(size):
+                    zi = z[j, i]
+                    r = t[j, i] * total[i]
+                    u[j, i] = r
+                    u[k + j, i] = r * zi
+                    u[2 * k + j, i] = r * zi * zi
+                    r *= cs[i]
+                    s0 += r
+                    s1 += r * zi
+                    s2 += r * zi * zi
+                    s3 += r * zi * zi * zi
+                    s4 += r * zi * zi * zi * zi
+            out[j, 0] += s0
+            out[j, 1] += s1
+            out[j, 2] += s2
+            if order == 5:
+                out[j, 3] += s3
+                out[j, 4] += s4
+        if order == 5:
+            for p in range(3 * k):
+                for q in range(p + 1):
+                    s = 0.0
+                    for i in range(size):
+                        s += cs[i] * u[p, i] * u[q, i]
+                    cross[p, q] += s
+                    if p != q:
+                        cross[q, p] += s
+    return loglik
+
+
+def _guarded_pass(  # type: ignore[no-untyped-def]  # numba compiles this
+    k,
+    n,
+    m,
+    n_exact,
+    weights,
+    means,
+    sds,
+    x,
+    counts,
+    cells,
+    exact_x,
+    exact_counts,
+    tolerance,
+    tally,
+    sums,
+):
+    """The log-likelihood; adds the sums of c t z^p to `sums` (K, 3). Arrays are given by address.
+
+    Where the m cells (m, 3) of a compressed sample x (n,) allow an error above the tolerance the
+    pass is over the exact sample (n_exact,), and the tally is one more; -inf if that is empty.
+    """
+    w, centres, spreads = carray(weights, (k,)), carray(means, (k,)), carray(sds, (k,))
+    out, cross = carray(sums, (k, 3)), np.zeros((0, 0))
+    if m > 0:
+        bound = error_bound(w, centres, spreads, carray(cells, (m, 3)))
+        if not bound <= carray(tolerance, (1,))[0]:
+            carray(tally, (1,))[0] += 1.0
+            if n_exact == 0:
+                return -np.inf
+            xs, cs = carray(exact_x, (n_exact,)), carray(exact_counts, (n_exact,))
+            return add_pass(w, centres, spreads, xs, cs, out, cross)
+    return add_pass(w, centres, spreads, carray(x, (n,)), carray(counts, (n,)), out, cross)
+
+
+@cache
+def pass_entry() -> int:
+    """The address in this process of `_guarded_pass`, as C calls it."""
+    signature = types.double(*[types.int64] * 4, *[_POINTER] * _N_ARRAYS)
+    compiled = cfunc(signature, cache=True, error_model="numpy")(_guarded_pass)
+    return int(compiled.address)  # type: ignore[arg-type]  # numba: None until compiled
+
+
+@intrinsic
+def _call_entry(typingctx, address, sizes, arrays):  # type: ignore[no-untyped-def]
+    """The pass at an address; tuples of four sizes and of the addresses of the arrays' data."""
+
+    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        entry, numbers, data = arguments
+        double, integer = ir.DoubleType(), ir.IntType(64)
+        pointer = double.as_pointer()
+        kind = ir.FunctionType(double, [integer] * 4 + [pointer] * _N_ARRAYS)
+        values = [builder.extract_value(numbers, i) for i in range(4)]
+        values += [
+            builder.inttoptr(builder.extract_value(data, i), pointer) for i in range(_N_ARRAYS)
+        ]
+        return builder.call(builder.inttoptr(entry, kind.as_pointer()), values)
+
+    return types.double(address, sizes, arrays), codegen
+
+
+def value_and_gradient(  # type: ignore[no-untyped-def]
+    log_weights,
+    means,
+    log_sds,
+    x,
+    counts,
+    cells,
+    exact_x,
+    exact_counts,
+    tolerance,
+    tally,
+    entry,
+):
+    """() the log-likelihood, and (3, K) its gradient by the first three, each (K,).
+
+    The other arguments are those of `_guarded_pass`, and `pass_entry()` in an array (1,).
+    """
+    k = means.size
+    # One array, which is read again after the call: Numba frees an array after its last use.
+    own = np.empty((3, k))
+    for j in range(k):
+        own[0, j], own[1, j], own[2, j] = np.exp(log_weights[j]), means[j], np.exp(log_sds[j])
+    first = np.int64(own.ctypes.data)
+    sums = np.zeros((k, 3))
+    value = _call_entry(
+        np.int64(entry[0]),
+        (np.int64(k), np.int64(x.size), np.int64(cells.size // 3), np.int64(exact_x.size)),
+        (
+            first,
+            np.int64(first + 8 * k),
+            np.int64(first + 16 * k),
+            np.int64(x.ctypes.data),
+            np.int64(counts.ctypes.data),
+            np.int64(cells.ctypes.data),
+            np.int64(exact_x.ctypes.data),
+            np.int64(exact_counts.ctypes.data),
+            np.int64(tolerance.ctypes.data),
+            np.int64(tally.ctypes.data),
+            np.int64(sums.ctypes.data),
+        ),
+    )
+    for j in range(k):
+        sums[j, 1] /= own[2, j]
+        sums[j, 2] -= sums[j, 0]
+    return np.asarray(value), sums.T
+
+
+# --- Score and Louis' information ------------------------------------------------------------
+
+
+@njit(cache=True, error_model="numpy")
+def score(weights: Floats, sds: Floats, t: Floats) -> Floats:
+    """(3K - 1,): gradient by (log w_k/w_K, means, log sds), from t (K, 3 or more)."""
+    k = weights.size
+    n = t[:, 0].sum()
+    gradient = np.empty(3 * k - 1)
+    gradient[: k - 1] = (t[:, 0] - n * weights)[: k - 1]
+    gradient[k - 1 : 2 * k - 1] = t[:, 1] / sds
+    gradient[2 * k - 1 :] = t[:, 2] - t[:, 0]
+    return gradient
+
+
+@njit(cache=True, error_model="numpy")
+def louis_terms(
+    weights: Floats, sds: Floats, t: Floats, cross: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """Louis (1982), (3K - 1, 3K - 1) each, from t (K, 5) and cross (3K, 3K) of `add_pass`.
+
+    The expected complete-data information, and the sums of t_k s_k s_k' and of sbar sbar'.
+    """
+    k = weights.size
+    n = t[:, 0].sum()
+    # The score of observation i is A u_i - b: u_i = (t, t z, t z^2), b the weights in the first
+    # K places. All K log-weights are kept here; the last one is dropped at the end.
+    b = np.zeros(3 * k)
+    b[:k] = weights
+    total = np.concatenate((t[:, 0], t[:, 1] / sds, t[:, 2] - t[:, 0]))
+    outer = cross.copy()
+    for j in range(k):
+        outer[k + j] /= sds[j]
+        outer[2 * k + j] -= outer[j]
+    for j in range(k):
+        outer[:, k + j] /= sds[j]
+        outer[:, 2 * k + j] -= outer[:, j]
+    outer += n * np.outer(b, b) - np.outer(total, b) - np.outer(b, total)
+
+    expected = np.zeros((3 * k, 3 * k))
+    complete = np.zeros((3 * k, 3 * k))
+    complete[:k, :k] = n * (np.diag(weights) - np.outer(weights, weights))
+    for j in range(k):
+        # Complete-data score of component j: (delta_j - w, z/sd, z^2 - 1).
+        t0, t1, t2, t3, t4 = t[j]
+        by_mean, by_sd = k + j, 2 * k + j
+        delta = -weights
+        delta[j] += 1.0
+        expected[:k, :k] += t0 * np.outer(delta, delta)
+        expected[:k, by_mean] += delta * (t1 / sds[j])
+        expected[by_mean, :k] += delta * (t1 / sds[j])
+        expected[:k, by_sd] += delta * (t2 - t0)
+        expected[by_sd, :k] += delta * (t2 - t0)
+        expected[by_mean, by_mean] += t2 / sds[j] ** 2
+        expected[by_mean, by_sd] += (t3 - t1) / sds[j]
+        expected[by_sd, by_mean] += (t3 - t1) / sds[j]
+        expected[by_sd, by_sd] += t4 - 2.0 * t2 + t0
+        complete[by_mean, by_mean] = t0 / sds[j] ** 2
+        complete[by_mean, by_sd] = complete[by_sd, by_mean] = 2.0 * t1 / sds[j]
+        complete[by_sd, by_sd] = 2.0 * t2
+    kept = np.concatenate((np.arange(k - 1), np.arange(k, 3 * k)))
+    return complete[kept][:, kept], expected[kept][:, kept], outer[kept][:, kept]
+
+
+# --- Parameters ------------------------------------------------------------------------------
+
+
+@njit(cache=True, error_model="numpy")
+def all_finite(weights: Floats, means: Floats, sds: Floats) -> bool:
+    """Whether no parameter (K,) is infinite or NaN."""
+    for k in range(weights.size):
+        if not (math.isfinite(weights[k]) and math.isfinite(means[k]) and math.isfinite(sds[k])):
+            return False
+    return True
+
+
+@njit(cache=True, error_model="numpy")
+def pack(selection: Floats, weights: Floats, means: Floats, sds: Floats) -> Floats:
+    """(p,): the free parameters, unconstrained; selection (3K - 1, p) of a MixtureModel."""
+    k = weights.size
+    last = math.log(max(weights[k - 1], 1e-300))
+    packed = np.zeros(selection.shape[1])
+    for j in range(packed.size):
+        count = 0.0
+        for i in range(3 * k - 1):
+            if selection[i, j] != 0.0:
+                count += 1.0
+                if i < k - 1:
+                    packed[j] += math.log(max(weights[i], 1e-300)) - last
+                elif i < 2 * k - 1:
+                    packed[j] += means[i - k + 1]
+                else:
+                    packed[j] += math.log(sds[i - 2 * k + 1])
+        packed[j] /= count
+    return packed
+
+
+@njit(cache=True, error_model="numpy")
+def unpack(selection: Floats, eta: Floats, k: int, means: Floats, sds: Floats) -> Floats:
+    """(3, K): weights, means and sds at eta (p,), the known ones given, others empty.
+
+    One array, because Numba takes a microsecond to hand one over.
+    """
+    full = np.zeros(3 * k - 1)
+    for i in range(full.size):
+        for j in range(eta.size):
+            if selection[i, j] != 0.0:
+                full[i] += eta[j]
+    rows = np.zeros((3, k))
+    rows[0, : k - 1] = full[: k - 1]
+    rows[0] = np.exp(rows[0] - rows[0].max())
+    rows[0] /= rows[0].sum()
+    rows[1] = means if means.size else full[k - 1 : 2 * k - 1]
+    rows[2] = sds if sds.size else np.exp(full[2 * k - 1 :])
+    return rows
+
+
+@njit(cache=True, error_model="numpy")
+def log_inverse_gamma(sds: Floats, shape: float, scale: float) -> Floats:
+    """(m,): log density of each log sd under LogInverseGamma, but for its constant."""
+    return -2.0 * shape * np.log(sds) - scale / sds**2
+
+
+# --- EM --------------------------------------------------------------------------------------
+
+
+@njit(cache=True, error_model="numpy")
+def maximise(
+    means: Floats,
+    sds: Floats,
+    t: Floats,
+    free_means: bool,
+    free_sds: bool,
+    equal_sds: bool,
+    shape: float,
+    scale: float,
+) -> Floats:
+    """(3, K): the M step from the moments t (K, 3), which were taken at means and sds (K,)."""
+    total = t[:, 0].sum()
+    new = np.empty((3, means.size))
+    new[0], new[1], new[2] = t[:, 0] / total, means, sds
+    pooled = 0.0
+    for k in range(means.size):
+        n, s1, s2 = t[k]
+        if n > 0.0 or shape > 0.0:
+            shift = s1 / n if free_means and n > 0.0 else 0.0
+            new[1, k] = means[k] + sds[k] * shift
+            squares = max(s2 - 2.0 * shift * s1 + shift * shift * n, 0.0)
+            pooled += sds[k] ** 2 * squares
+            if free_sds:
+                squares += 2.0 * scale / sds[k] ** 2
+                new[2, k] = sds[k] * math.sqrt(squares / (n + 2.0 * shape))
+    if free_sds and equal_sds:
+        new[2] = math.sqrt((pooled + 2.0 * scale) / (total + 2.0 * shape))
+    return new
+
+
+@njit(cache=True, error_model="numpy")
+def largest_move(w0: Floats, m0: Floats, s0: Floats, w1: Floats, m1: Floats, s1: Floats) -> float:
+    """Largest move of a parameter (K,): weights as they are, means and log sds in sds."""
+    moved = 0.0
+    for k in range(w0.size):
+        moved = max(moved, abs(w1[k] - w0[k]), abs(m1[k] - m0[k]) / s1[k], abs(s1[k] / s0[k] - 1))
+    return moved
+
+
+@njit(cache=True, error_model="numpy")
+def em_loop(  # type: ignore[no-untyped-def]
+    rows,
+    x,
+    counts,
+    free_means,
+    free_sds,
+    equal_sds,
+    shape,
+    scale,
+    floor,
+    tol,
+    least,
+    max_iter,
+):
+    """EM from rows (3, K): where it ends, last move and gain, iterations and passes.
+
+    A step of 500 observations takes longer to call than to make, so the loop is in one piece.
+    """
+    n_sds = (1 if equal_sds else rows.shape[1]) if free_sds and shape > 0.0 else 0
+    moved, gain, previous = np.inf, np.inf, -np.inf
+    iterations = passes = 0
+    cross = np.zeros((0, 0))
+    while moved > tol and iterations < max_iter:
+        t = np.zeros((rows.shape[1], 3))
+        loglik = add_pass(rows[0], rows[1], rows[2], x, counts, t, cross)
+        passes += 1
+        value = loglik
+        if n_sds > 0:
+            value += log_inverse_gamma(rows[2, :n_sds], shape, scale).sum()
+        gain, previous = value - previous, value
+        if gain < least:
+            break
+        after = maximise(rows[1], rows[2], t, free_means, free_sds, equal_sds, shape, scale)
+        moved = largest_move(rows[0], rows[1], rows[2], after[0], after[1], after[2])
+        rows = after
+        iterations += 1
+        if free_sds and not rows[2].min() > floor:
+            break
+    return rows, moved, gain, iterations, passes
+
+
+# --- Compression -----------------------------------------------------------------------------
+
+
+@njit(cache=True, error_model="numpy")
+def error_bound(
+    weights: Floats, means: Floats, sds: Floats, geometry: Floats, limit: float = np.inf
+) -> float:
+    """Nats by which nodes may be off, for cells (m, 3) of centre, half width and count.
+
+    Above `limit` any number above it will do. Where a cell is wide against the sd the terms at
+    its nodes are larger than at the observations, and so is their rounding: at most by
+    half (|centre - mean| + half) / sd^2, times the sum of the weights' moduli, for which 4 times
+    the count is ample at 24 nodes.
+    """
+    constants, precisions = _log_terms(weights, sds)
+    bound = 0.0
+    for c in range(geometry.shape[0]):
+        centre, half, count = geometry[c]
+        r = _largest_term(constants, means, precisions, centre)
+        growth = precisions[r] * half * (abs(centre - means[r]) + half)
+        truncation = _cell_bound(constants, means, precisions, centre, half, r)
+        bound += count * (truncation + 4.0 * _EPS * growth)
+        if bound > limit:
+            break
+    return bound
+
+
+@njit(cache=True, error_model="numpy")
+def _log_terms(weights: Floats, sds: Floats) -> tuple[Floats, Floats]:
+    """(K,) log w - log sd, and (K,) the precisions 1/sd^2."""
+    return np.log(weights) - np.log(sds), 1.0 / (sds * sds)
+
+
+@njit(cache=True, error_model="numpy")
+def _largest_term(constants: Floats, means: Floats, precisions: Floats, x: float) -> int:
+    """The component with the largest term at x."""
+    r, top = 0, -np.inf
+    for j in range(means.size):
+        u = x - means[j]
+        a = constants[j] - 0.5 * u * u * precisions[j]
+        if a > top:
+            r, top = j, a
+    return r
+
+
+@njit(cache=True, error_model="numpy")
+def _cell_bound(
+    constants: Floats, means: Floats, precisions: Floats, centre: float, half: float, r: int
+) -> float:
+    """Bound of the interpolation error of the log-density in one cell.
+
+    r is the component with the largest term a_r at the centre. log-density = a_r + h, a_r a
+    quadratic, which interpolation leaves as it is, h = log(1 + sum_k exp(a_k - a_r)). Over the
+    rectangle around the ellipse the real part of a_k - a_r is at most D_k, and its phase is
+    y ((x - mean_r)/sd_r^2 - (x - mean_k)/sd_k^2). Terms with D_k <= -log(4 K) sum to at most 1/4 in
+    modulus; where all others have a phase within pi/2, the real part of 1 + sum is at least 3/4:
+    h is analytic, and |h| is at most log(5/4 + sum exp D_k) + pi, for which
+    log(K + 1/4) + max(0, D_1, ..., D_K) + pi stands.
+    """
+    k = means.size
+    pr, ur = precisions[r], centre - means[r]
+    small = -math.log(4.0 * k)
+    for rho in _RHO:
+        reach, height = half * (rho + 1.0 / rho) / 2.0, half * (rho - 1.0 / rho) / 2.0
+        most, analytic = 0.0, True
+        for j in range(k):
+            if j == r or constants[j] == -np.inf:
+                continue
+            # a_j - a_r = p t^2 + s t + v in t = x - centre; off the line, -p y^2 comes to it.
+            pj, uj = precisions[j], centre - means[j]
+            p, s = 0.5 * (pr - pj), ur * pr - uj * pj
+            v = 0.5 * (ur * ur * pr - uj * uj * pj) + constants[j] - constants[r]
+            largest = p * reach * reach + abs(s) * reach
+            if p < 0.0 and abs(s) < -2.0 * p * reach:
+                largest = -s * s / (4.0 * p)
+            largest += v + max(-p, 0.0) * height * height
+            if largest > small:
+                if height * (abs(s) + 2.0 * abs(p) * reach) > 0.5 * math.pi:
+                    analytic = False
+                    break
+                most = max(most, largest)
+        if analytic:
+            size = math.log(k + 0.25) + most + math.pi
+            return 4.0 * size * rho ** (1.0 - DEGREE) / (rho - 1.0)
+    return np.inf
+
+
+@njit(cache=True, error_model="numpy")
+def parts(
+    whole: Integers, width: float, weights: Floats, means: Floats, sds: Floats, tolerance: float
+) -> tuple[Integers, Integers]:
+    """Left ends and halvings of all parts of the whole cells (m,): `Cells.parts`.
+
+    Each whole cell is gone through from left to right, depth first.
+    """
+    terms = [_log_terms(weights, sds)]
+    for scale in (MARGIN, 1.0 / MARGIN):
+        terms.append(_log_terms(weights, scale * sds))
+        for j in range(sds.size if sds.size > 1 else 0):
+            varied = sds / scale
+            varied[j] *= scale * scale
+            terms.append(_log_terms(weights, varied))
+    unit = width / 2.0**DEEPEST
+    left, level = [np.int64(0) for _ in range(0)], [np.int64(0) for _ in range(0)]
+    for cell in whole:
+        begin, depth, end = cell << DEEPEST, 0, (cell + 1) << DEEPEST
+        while begin < end:
+            size = 1 << (DEEPEST - depth)
+            half = 0.5 * size * unit
+            worst = 0.0
+            for constants, precisions in terms:
+                centre = begin * unit + half
+                r = _largest_term(constants, means, precisions, centre)
+                worst = max(worst, _cell_bound(constants, means, precisions, centre, half, r))
+            if worst > tolerance and depth < DEEPEST:
+                depth += 1
+                continue
+            left.append(np.int64(begin))
+            level.append(np.int64(depth))
+            begin += size
+            # On to the largest cell that begins here and has not been halved yet.
+            while depth > 0 and begin % (1 << (DEEPEST - depth + 1)) == 0:
+                depth -= 1
+    return np.array(left), np.array(level)
+
+
+@njit(cache=True, error_model="numpy")
+def add_to_cells(
+    x: Floats,
+    counts: Floats,
+    scale: float,
+    left: Integers,
+    level: Integers,
+    totals: Floats,
+    moments: Floats,
+    lowest: Floats,
+    highest: Floats,
+) -> None:
+    """Add x (n,) to m cells, block by block: sorted by cell, then summed cell by cell."""
+    m = left.size
+    if m == 0:
+        return
+    finest = DEEPEST - level.max()
+    first = left[0] >> finest
+    reach = ((left[m - 1] >> finest) - first) + (1 << (level.max() - level[m - 1]))
+    table = np.zeros(reach if reach <= max(65_536, x.size // 8) else 0, dtype=np.int32)
+    for j in range(m if table.size else 0):
+        begin = (left[j] >> finest) - first
+        table[begin : begin + (1 << (level.max() - level[j]))] = j
+    slots = np.empty(SORTED, dtype=np.int32)
+    xs, cs, rows = np.empty(SORTED), np.empty(SORTED), np.empty((3, 256))
+    for start in range(0, x.size, SORTED):
+        size = min(SORTED, x.size - start)
+        ends = np.zeros(m + 1, dtype=np.int64)
+        for i in range(size):
+            place = np.int64(math.floor(x[start + i] * scale))
+            j = table[(place >> finest) - first] if table.size else _last_at_most(left, place)
+            slots[i] = j
+            ends[j + 1] += 1
+        for j in range(m):
+            ends[j + 1] += ends[j]
+        fill = ends[:m].copy()
+        for i in range(size):
+            at = fill[slots[i]]
+            fill[slots[i]] += 1
+            xs[at], cs[at] = x[start + i], counts[start + i]
+        for j in range(m):
+            # u = 2 (x - left end) / size - 1 in the cell.
+            unit = 2.0 / math.ldexp(1.0, DEEPEST - level[j])
+            for i in range(ends[j], ends[j + 1]):
+                totals[j] += cs[i]
+                lowest[j], highest[j] = min(lowest[j], xs[i]), max(highest[j], xs[i])
+            for begin in range(ends[j], ends[j + 1], 256):
+                part = slice(begin, min(begin + 256, ends[j + 1]))
+                _add_segment(
+                    xs[part], cs[part], scale * unit, left[j] * unit + 1.0, moments[j], rows
+                )
+
+
+@njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+def _add_segment(
+    x: Floats, counts: Floats, scale: float, shift: float, moments: Floats, rows: Floats
+) -> None:
+    """Add the Chebyshev moments of x (n,), u = scale x - shift; rows (3, n or more) is scratch."""
+    u, before, now = rows[0], rows[1], rows[2]
+    first = second = 0.0
+    for i in range(x.size):
+        u[i] = scale * x[i] - shift
+        before[i], now[i] = 1.0, u[i]
+        first += counts[i]
+        second += counts[i] * u[i]
+    moments[0] += first
+    moments[1] += second
+    # Two degrees at a time, so that the rows change places without a copy.
+    for p in range(2, DEGREE, 2):
+        even = odd = 0.0
+        for i in range(x.size):
+            before[i] = 2.0 * u[i] * now[i] - before[i]
+            now[i] = 2.0 * u[i] * before[i] - now[i]
+            even += counts[i] * before[i]
+            odd += counts[i] * now[i]
+        moments[p] += even
+        moments[p + 1] += odd
+
+
+@njit(cache=True, error_model="numpy")
+def _last_at_most(left: Integers, place: np.int64) -> int:
+    """The last of the ascending left ends that is not beyond the place."""
+    low, high = 0, left.size
+    while high - low > 1:
+        middle = (low + high) >> 1
+        if left[middle] <= place:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+@njit(cache=True, error_model="numpy")
+def mark(x: Floats, scale: float, first: int, seen: NDArray[np.bool_]) -> None:
+    """Set seen (cells,) where x (n,) has an observation; first: the number of the first cell."""
+    for i in range(x.size):
+        seen[np.int64(math.floor(x[i] * scale)) - first] = True
+
+
+# --- Labels ----------------------------------------------------------------------------------
+# m draws: scale = log w - log sd, means and precisions = 1/sd, each (m, K). Responsibilities are
+# made anew in every pass, a block of observations at a time for all draws.
+
+
+@njit(cache=True, error_model="numpy", fastmath=_REASSOCIATE)
+def label_costs(  # type: ignore[no-untyped-def]
+    scale, means, precisions, x, counts, reference, hard, out
+):
+    """Add to out (m, K, K): minus the sums of counts_i t_il reference_ji, reference (K, n)."""
+    m, k = means.shape
+    t, top, total = np.empty((k, BLOCK)), np.empty(BLOCK), np.empty(BLOCK)
+    weighted = np.empty((k, BLOCK))
+    for begin in range(0, x.size, BLOCK):
+        xs = x[begin : begin + BLOCK]
+        for j in range(k):
+            for i in range(xs.size):
+                weighted[j, i] = counts[begin + i] * reference[j, begin + i]
+        for d in range(m):
+            if hard:
+                _allocations(scale[d], means[d], precisions[d], xs, t, top, total)
+            else:
+                _responsibilities(scale[d], means[d], precisions[d], xs, t, top, total)
+            for j in range(k):
+                for l in range(k):  # noqa: E741
+                    s = 0.0
+                    for i in range(xs.size):
+                        s += weighted[j, i] * t[l, i]
+                    out[d, j, l] -= s
+
+
+@njit(cache=True, error_model="numpy", fastmath=_REASSOCIATE)
+def label_sums(  # type: ignore[no-untyped-def]
+    scale, means, precisions, x, permutations, hard, out
+):
+    """Add to out (K, n): t of the permuted draws, permutations (m, K), summed over the draws."""
+    m, k = means.shape
+    t, top, total = np.empty((k, BLOCK)), np.empty(BLOCK), np.empty(BLOCK)
+    for begin in range(0, x.size, BLOCK):
+        xs = x[begin : begin + BLOCK]
+        for d in range(m):
+            if hard:
+                _allocations(scale[d], means[d], precisions[d], xs, t, top, total)
+            else:
+                _responsibilities(scale[d], means[d], precisions[d], xs, t, top, total)
+            for j in range(k):
+                for i in range(xs.size):
+                    out[j, begin + i] += t[permutations[d, j], i]
+
+
+@njit(cache=True, error_model="numpy", fastmath=_REASSOCIATE)
+def cluster_moments(scale, means, precisions, x, counts, out):  # type: ignore[no-untyped-def]
+    """Add to out (m, 3, K): sums of counts (1, x, x^2) over what the draw gives to each."""
+    m, k = means.shape
+    t, top, left = np.empty((k, BLOCK)), np.empty(BLOCK), np.empty(BLOCK)
+    for begin in range(0, x.size, BLOCK):
+        xs = x[begin : begin + BLOCK]
+        cs = counts[begin : begin + BLOCK]
+        for d in range(m):
+            _allocations(scale[d], means[d], precisions[d], xs, t, top, left)
+            for j in range(k):
+                n, first, second = 0.0, 0.0, 0.0
+                for i in range(xs.size):
+                    own = cs[i] * t[j, i]
+                    n += own
+                    first += own * xs[i]
+                    second += own * xs[i] * xs[i]
+                out[d, 0, j] += n
+                out[d, 1, j] += first
+                out[d, 2, j] += second
+
+
+@njit(cache=True, error_model="numpy", fastmath=_REASSOCIATE)
+def loglik_and_entropy(scale, means, precisions, x, counts, out):  # type: ignore[no-untyped-def]
+    """Add to out (m, 2): the log-likelihood and the entropy of the allocation, in nats."""
+    m, k = means.shape
+    a, top = np.empty((k, BLOCK)), np.empty(BLOCK)
+    total, gained = np.empty(BLOCK), np.empty(BLOCK)
+    for begin in range(0, x.size, BLOCK):
+        xs = x[begin : begin + BLOCK]
+        cs = counts[begin : begin + BLOCK]
+        for d in range(m):
+            _log_joint(scale[d], means[d], precisions[d], xs, a, top)
+            for i in range(xs.size):
+                total[i] = gained[i] = 0.0
+            for j in range(k):
+                for i in range(xs.size):
+                    b = max(a[j, i] - top[i], -750.0)
+                    e = fast_exp(b)
+                    total[i] += e
+                    gained[i] += e * b
+            loglik, entropy = 0.0, 0.0
+            for i in range(xs.size):
+                log_total = fast_log(total[i])
+                loglik += cs[i] * (top[i] + log_total - 0.5 * LOG_2PI)
+                entropy += cs[i] * (log_total - gained[i] / total[i])
+            out[d, 0] += loglik
+            out[d, 1] += entropy
+
+
+@njit(cache=True, error_model="numpy", fastmath=_REASSOCIATE)
+def _log_joint(scale, means, precisions, xs, a, top):  # type: ignore[no-untyped-def]
+    """a (K, BLOCK): log w_k N(x_i; k) but for log 2 pi / 2; top (BLOCK,): the largest."""
+    for i in range(xs.size):
+        top[i] = -np.inf
+    for j in range(means.size):
+        level, mean, precision = scale[j], means[j], precisions[j]
+        for i in range(xs.size):
+            z = (xs[i] - mean) * precision
+            a[j, i] = level - 0.5 * z * z
+            top[i] = max(top[i], a[j, i])
+
+
+@njit(cache=True, error_model="numpy", fastmath=_REASSOCIATE)
+def _responsibilities(scale, means, precisions, xs, t, top, total):  # type: ignore[no-untyped-def]
+    """t (K, BLOCK): the responsibilities; top and 1/total (BLOCK,) as they come on the way."""
+    _log_joint(scale, means, precisions, xs, t, top)
+    for i in range(xs.size):
+        total[i] = 0.0
+    for j in range(means.size):
+        for i in range(xs.size):
+            e = fast_exp(t[j, i] - top[i])
+            t[j, i] = e
+            total[i] += e
+    for i in range(xs.size):
+        total[i] = 1.0 / total[i]
+    for j in range(means.size):
+        for i in range(xs.size):
+            t[j, i] *= total[i]
+
+
+@njit(cache=True, error_model="numpy", fastmath=_REASSOCIATE)
+def _allocations(scale, means, precisions, xs, t, top, left):  # type: ignore[no-untyped-def]
+    """t (K, BLOCK): one for the most probable component, the first of equals, else zero."""
+    _log_joint(scale, means, precisions, xs, t, top)
+    for i in range(xs.size):
+        left[i] = 1.0
+    for j in range(means.size):
+        for i in range(xs.size):
+            t[j, i] = left[i] if t[j, i] == top[i] else 0.0
+            left[i] -= t[j, i]
+
+
+@njit(cache=True, error_model="numpy")
+def enumerate_permutations(costs: Floats, table: Permutations) -> tuple[Any, Any]:
+    """(m, K) the rows of the table (K!, K) of least cost, and (m,) how much more the next costs.
+
+    costs: (m, K, K), [d, j, l] that of raw component l at position j.
+    """
+    m, k, _ = costs.shape
+    best = np.empty((m, k), dtype=np.intp)
+    margins = np.empty(m)
+    for d in range(m):
+        first, second, which = np.inf, np.inf, 0
+        for row in range(table.shape[0]):
+            cost = 0.0
+            for j in range(k):
+                cost += costs[d, j, table[row, j]]
+            if cost < first:
+                first, second, which = cost, first, row
+            elif cost < second:
+                second = cost
+        best[d] = table[which]
+        margins[d] = second - first
+    return best, margins
