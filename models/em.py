@@ -21,14 +21,14 @@ from models.likelihood import Moments, add_pass
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
 from models.priors import Flat, LogInverseGamma, Penalty, Prior, log_inverse_gamma
-from models.sample import UNGUARDED, Data, Uncertified, unit_free
+from models.sample import UNGUARDED, Data, Sample, Uncertified, unit_free
 from models.solution import Solution, Trace
 
 # A method's way: log-likelihood, mixture, and passes until it was known.
 type Way = list[tuple[float, Mixture, int]]
 
 
-def e_step(mixture: Mixture, data: Data) -> Moments:
+def e_step(mixture: Mixture, data: Sample) -> Moments:
     """Log-likelihood at the mixture and the responsibility moments N, sum t z, sum t z^2."""
     return data.moments(mixture)
 
@@ -106,7 +106,7 @@ def _largest_move(w0: Floats, m0: Floats, s0: Floats, w1: Floats, m1: Floats, s1
 
 
 def em(
-    data: Data,
+    data: Sample,
     model: MixtureModel,
     start: Mixture,
     rng: np.random.Generator,
@@ -178,7 +178,7 @@ def _log_penalty(penalty: LogInverseGamma | None, mixture: Mixture, model: Mixtu
 
 
 def _derivatives(
-    penalty: LogInverseGamma | None, mixture: Mixture, model: MixtureModel, data: Data
+    penalty: LogInverseGamma | None, mixture: Mixture, model: MixtureModel, data: Sample
 ) -> tuple[Floats, Floats] | tuple[None, None]:
     if penalty is None:
         return None, None
@@ -279,7 +279,7 @@ def squarem(
 
 
 def em_squarem(
-    data: Data,
+    data: Sample,
     model: MixtureModel,
     start: Mixture,
     rng: np.random.Generator,
@@ -343,6 +343,6 @@ def em_squarem(
     )
 
 
-def _trace(path: Way, end: Mixture, data: Data, passes: int) -> Trace:
+def _trace(path: Way, end: Mixture, data: Sample, passes: int) -> Trace:
     logliks, mixtures, counts = zip(*path, (e_step(end, data).loglik, end, passes + 1), strict=True)
     return Trace.of(logliks, mixtures, counts)

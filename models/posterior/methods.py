@@ -18,7 +18,7 @@ from models.inference.certificate import certify
 from models.mixture import Floats, Mixture, draws_by_mean
 from models.model import MixtureModel
 from models.priors import Penalty, Prior
-from models.sample import CompressedData, Data, StreamedData
+from models.sample import CompressedData, Data, Sample
 from models.solution import Solution, Trace
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ _STATISTICS = {
 
 
 def map_estimate(
-    data: Data,
+    data: Sample,
     model: MixtureModel,
     start: Mixture,
     rng: np.random.Generator,
@@ -161,7 +161,7 @@ def _decrement(gradient: Floats, curvature: Floats) -> float:
 
 
 def nuts(
-    data: Data,
+    data: Sample,
     model: MixtureModel,
     start: Mixture,
     rng: np.random.Generator,
@@ -192,7 +192,7 @@ def nuts(
 
 
 def nuts_ordered(
-    data: Data,
+    data: Sample,
     model: MixtureModel,
     start: Mixture,
     rng: np.random.Generator,
@@ -344,7 +344,7 @@ def _draws(sampled: Floats, stats: dict[str, NDArray[Any]]) -> xr.DataTree:
 
 
 def _posterior(
-    data: Data,
+    data: Sample,
     model: MixtureModel,
     prior: Prior | None,
     likelihood: Likelihood,
@@ -356,13 +356,14 @@ def _posterior(
         raise ValueError(f"likelihood: {likelihood!r} is neither 'kernel' nor 'pymc'")
     if prior is not None and not isinstance(prior, Prior):
         raise ValueError(f"prior: {prior!r} is not a Prior; give one, or None for the default")
+    used = data
     if likelihood == "pymc" and isinstance(data, CompressedData):
-        if isinstance(data.exact, StreamedData):
-            raise ValueError("likelihood: 'pymc' needs the sample in memory; 'kernel' does not")
-        data = data.exact  # pm.NormalMixture has no guard for where the nodes do not hold
-    chosen = Prior.default(data, model.k) if prior is None else prior
+        used = data.exact  # pm.NormalMixture has no guard for where the nodes do not hold
+    if not isinstance(used, Data | CompressedData):
+        raise ValueError("likelihood: 'pymc' needs the sample in memory; 'kernel' does not")
+    chosen = Prior.default(used, model.k) if prior is None else prior
     chosen.check(model)
-    return Posterior(data, model, chosen, ordered, likelihood)
+    return Posterior(used, model, chosen, ordered, likelihood)
 
 
 def _check_count(name: str, value: int, least: int) -> None:
@@ -370,5 +371,5 @@ def _check_count(name: str, value: int, least: int) -> None:
         raise ValueError(f"{name}: {value!r} is not a whole number of at least {least}")
 
 
-def _trace(path: list[Mixture], passes: list[int], data: Data) -> Trace:
+def _trace(path: list[Mixture], passes: list[int], data: Sample) -> Trace:
     return Trace.of([data.moments(mixture).loglik for mixture in path], path, passes)
