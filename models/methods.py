@@ -401,7 +401,7 @@ def load_engine(engine: Engine) -> float:
     if engine == "numeric" or "models.posterior.density" in sys.modules:
         return 0.0
     begin = time.perf_counter()
-    for module in ("models.posterior.density", "nutpie", "arviz_stats"):
+    for module in ("models.posterior.density", "nutpie", "xarray"):
         importlib.import_module(module)
     return time.perf_counter() - begin
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from models.inference.certificate import certify
+from models.inference.chains import MAX_RHAT, MIN_ESS, convergence
 from models.mixture import Floats, Mixture, draws_by_mean
 from models.model import MixtureModel
 from models.priors import Penalty, Prior
@@ -32,10 +33,6 @@ Likelihood = Literal["kernel", "pymc"]
 # decrement of DECREMENT, in standard errors.
 GRADIENT = 1e-6
 DECREMENT = 1e-7
-
-# Of Vehtari, Gelman, Simpson, Carpenter and Buerkner (2021), section 4.
-MAX_RHAT = 1.01
-MIN_ESS = 400
 
 # Spread of the chains' starting points, in standardised unconstrained coordinates.
 JITTER = 0.1
@@ -315,14 +312,12 @@ def diagnose(parameters: Floats, diverging: NDArray[np.bool_]) -> dict[str, floa
     parameters: (chains, draws, 3, K), relabelled; those that do not vary are left out, and so is
     the last weight, one minus the others. diverging: (chains, draws).
     """
-    from arviz_stats.base import array_stats
-
     k = parameters.shape[-1]
     flat = np.delete(parameters.reshape(*parameters.shape[:2], -1), k - 1, axis=2)
-    varying = flat[:, :, np.ptp(flat, axis=(0, 1)) > 0]
+    found = convergence(flat)
     return {
-        "rhat": float(np.max(array_stats.rhat(varying, chain_axis=0, draw_axis=1))),
-        "ess": float(np.min(array_stats.ess(varying, chain_axis=0, draw_axis=1))),
+        "rhat": found.rhat,
+        "ess": found.ess_bulk,
         "divergences": float(diverging.sum()),
     }
 
