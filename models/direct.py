@@ -12,7 +12,7 @@ from models.likelihood import Moments, information, score
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
 from models.priors import Penalty, Prior
-from models.sample import UNGUARDED, Data, Uncertified, unit_free
+from models.sample import UNGUARDED, Sample, Uncertified, unit_free
 from models.solution import Solution, Trace
 
 
@@ -25,7 +25,7 @@ class Objective:
     near the floor is a collapse. guard: of that floor, next to nothing with a penalty.
     """
 
-    def __init__(self, data: Data, model: MixtureModel, penalty: Penalty | None = None) -> None:
+    def __init__(self, data: Sample, model: MixtureModel, penalty: Penalty | None = None) -> None:
         self.data, self.model = data, model
         self.penalty = None if penalty is None else Prior.penalised(data, penalty)
         self.guard = 1.0 if penalty is None else UNGUARDED
@@ -101,7 +101,7 @@ class RatioBounded(Objective):
     """
 
     def __init__(
-        self, data: Data, model: MixtureModel, penalty: Penalty | None, ratio: float
+        self, data: Sample, model: MixtureModel, penalty: Penalty | None, ratio: float
     ) -> None:
         super().__init__(data, model, penalty)
         self.ratio, self.width = ratio, -float(np.log(ratio))
@@ -195,7 +195,7 @@ def _trace(objective: Objective, path: list[tuple[Floats, int]]) -> Trace:
 
 
 def lbfgs(
-    data: Data,
+    data: Sample,
     model: MixtureModel,
     start: Mixture,
     rng: np.random.Generator,
@@ -228,7 +228,7 @@ def lbfgs(
 
 
 def newton(
-    data: Data,
+    data: Sample,
     model: MixtureModel,
     start: Mixture,
     rng: np.random.Generator,
@@ -248,7 +248,7 @@ def newton(
 
 
 def nelder_mead(
-    data: Data,
+    data: Sample,
     model: MixtureModel,
     start: Mixture,
     rng: np.random.Generator,

@@ -16,14 +16,14 @@ from models.likelihood import Moments
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
 from models.priors import Flat, LogInverseGamma, Penalty, Prior
-from models.sample import UNGUARDED, Data, Uncertified, unit_free
+from models.sample import UNGUARDED, Data, Sample, Uncertified, unit_free
 from models.solution import Solution, Trace
 
 # A method's way: log-likelihood, mixture, and passes until it was known.
 type Way = list[tuple[float, Mixture, int]]
 
 
-def e_step(mixture: Mixture, data: Data) -> Moments:
+def e_step(mixture: Mixture, data: Sample) -> Moments:
     """Log-likelihood at the mixture and the responsibility moments N, sum t z, sum t z^2."""
     return data.moments(mixture)
 
@@ -63,7 +63,7 @@ def step_length(before: Mixture, after: Mixture) -> float:
 
 
 def em(
-    data: Data,
+    data: Sample,
     model: MixtureModel,
     start: Mixture,
     rng: np.random.Generator,
@@ -135,7 +135,7 @@ def _log_penalty(penalty: LogInverseGamma | None, mixture: Mixture, model: Mixtu
 
 
 def _derivatives(
-    penalty: LogInverseGamma | None, mixture: Mixture, model: MixtureModel, data: Data
+    penalty: LogInverseGamma | None, mixture: Mixture, model: MixtureModel, data: Sample
 ) -> tuple[Floats, Floats] | tuple[None, None]:
     if penalty is None:
         return None, None
@@ -184,7 +184,7 @@ def squarem(
 
 
 def em_squarem(
-    data: Data,
+    data: Sample,
     model: MixtureModel,
     start: Mixture,
     rng: np.random.Generator,
@@ -248,6 +248,6 @@ def em_squarem(
     )
 
 
-def _trace(path: Way, end: Mixture, data: Data, passes: int) -> Trace:
+def _trace(path: Way, end: Mixture, data: Sample, passes: int) -> Trace:
     logliks, mixtures, counts = zip(*path, (e_step(end, data).loglik, end, passes + 1), strict=True)
     return Trace.of(logliks, mixtures, counts)

@@ -36,7 +36,16 @@ from models.inference.intervals import wald_interval
 from models.likelihood import SecondMoments, compile_passes, score_and_information
 from models.mixture import Floats, Mixture, ParameterArray, draws_by_mean
 from models.model import MixtureModel
-from models.sample import CompressedData, Data, Uncertified, as_data, cells_for, finite_vector
+from models.sample import (
+    CompressedData,
+    Data,
+    Sample,
+    Uncertified,
+    as_data,
+    as_sample,
+    cells_for,
+    finite_vector,
+)
 from models.solution import Collapse, Solution, Trace
 from models.starts import START_SIZE, Start, pilot, several_starts, shared_start
 
@@ -50,7 +59,7 @@ class Run(Protocol):
 
     def __call__(
         self,
-        data: Data,
+        data: Sample,
         model: MixtureModel,
         start: Mixture,
         rng: np.random.Generator,
@@ -228,10 +237,9 @@ def fit(
         raise ValueError(f"model: {model!r} is not a MixtureModel")
     if compress not in (True, False, "auto"):
         raise ValueError(f"compress: {compress!r} is none of True, False and 'auto'")
-    given = isinstance(x, CompressedData)
-    if given and (counts is not None or compress is False):
-        raise ValueError("x: is compressed; counts are part of it, and compress=False is too late")
-    data = as_data(x, counts, model)
+    data = as_sample(x, counts, model)
+    if compress is False and isinstance(data, CompressedData):
+        raise ValueError("x: is compressed; compress=False is too late")
     run = METHODS[method].run
     _check_options(method, run, options)
     generator = np.random.default_rng(0 if rng is None else rng)
@@ -259,13 +267,14 @@ def fit(
 
     begin = time.perf_counter()
     status: Status | None = None
-    enough = data.x.size >= METHODS[method].compress_from
     used = data
     exact_passes = float(data.exact_passes[0]) if isinstance(data, CompressedData) else 0.0
     try:
         with _one_thread():
-            if not given and (compress is True or (compress == "auto" and enough)):
-                used = CompressedData.of(data, pilot(data, model, first))
+            if isinstance(data, Data):
+                enough = compress == "auto" and data.x.size >= METHODS[method].compress_from
+                if compress is True or enough:
+                    used = CompressedData.of(data, pilot(data, model, first))
             solution = run(used, model, first, generator, **options)
     except Collapse as collapse:
         status = "singular"
@@ -277,8 +286,7 @@ def fit(
     second = None
     if status != "failed":
         try:
-            final = used.final if isinstance(used, CompressedData) else data
-            second = final.second_moments(solution.mixture)
+            second = used.final.second_moments(solution.mixture)
         except Uncertified as error:
             status, solution = "failed", replace(solution, message=str(error))
     return _record(
@@ -323,12 +331,12 @@ def _best(ends: list[Fit], starts: list[Start], start_seconds: float, compiled: 
     )
 
 
-def _passes(start: int, used: Data, exact_before: float) -> dict[str, int]:
+def _passes(start: int, used: Sample, exact_before: float) -> dict[str, int]:
     """What no method counts itself; a sample may have served other fits before this one."""
     if not isinstance(used, CompressedData):
         return {"start": start}
     exact = int(used.exact_passes[0] - exact_before)
-    return {"start": start, "nodes": used.x.size, "exact_passes": exact}
+    return {"start": start, "nodes": used.compressed.nodes[0].size, "exact_passes": exact}
 
 
 def compress(
@@ -381,7 +389,8 @@ def _warm(engine: Engine) -> None:
     data = as_data(np.concatenate([-side, side]), None, model)
     start = shared_start(data, model, rng).mixture
     with _one_thread():
-        for sample in (data, CompressedData.of(data, pilot(data, model, start))):
+        samples: list[Sample] = [data, CompressedData.of(data, pilot(data, model, start))]
+        for sample in samples:
             score_and_information(start, model, sample.second_moments(start))
             for name in ("em", "em-squarem", "newton") if engine == "numeric" else ():
                 METHODS[name].run(sample, model, start, rng)
@@ -392,7 +401,7 @@ def load_engine(engine: Engine) -> float:
     if engine == "numeric" or "models.posterior.density" in sys.modules:
         return 0.0
     begin = time.perf_counter()
-    for module in ("models.posterior.density", "nutpie", "arviz_stats"):
+    for module in ("models.posterior.density", "nutpie", "xarray"):
         importlib.import_module(module)
     return time.perf_counter() - begin
 
@@ -430,7 +439,7 @@ def _options(run: Run) -> list[str]:
 
 def _record(
     method: str,
-    data: Data,
+    data: Sample,
     model: MixtureModel,
     start: Mixture,
     solution: Solution,

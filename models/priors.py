@@ -18,7 +18,7 @@ from models.kernels import LOG_2PI, log_inverse_gamma
 from models.likelihood import score_and_information
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
-from models.sample import Data
+from models.sample import Data, Sample
 
 # a_n of `LogInverseGamma.penalty`; "chen" is 1/n.
 Penalty = float | Literal["chen"]
@@ -132,7 +132,7 @@ class LogInverseGamma:
         _require(self, positive=("shape", "scale"))
 
     @classmethod
-    def penalty(cls, data: Data, a: Penalty = "chen") -> LogInverseGamma:
+    def penalty(cls, data: Sample, a: Penalty = "chen") -> LogInverseGamma:
         """LogInverseGamma(a, a s^2): but for a constant -a sum_k [s^2/sd_k^2 + log(sd_k^2/s^2)].
 
         The penalty of Chen, Tan and Zhang (2008), s^2 the data's variance (divisor n). It bounds
@@ -224,7 +224,7 @@ class Prior:
                 raise ValueError(f"{name}: {value!r} is not a prior for {name}; give {choice}")
 
     @classmethod
-    def default(cls, data: Data, k: int = 2) -> Prior:
+    def default(cls, data: Sample, k: int = 2) -> Prior:
         """Weakly informative for K components, on the scale of the data.
 
         After Richardson and Green (1997): wide normal means, and variances InverseGamma(2, b),
@@ -254,7 +254,7 @@ class Prior:
         return cls(Flat(), Flat(), Flat())
 
     @classmethod
-    def penalised(cls, data: Data, penalty: Penalty = "chen") -> Prior:
+    def penalised(cls, data: Sample, penalty: Penalty = "chen") -> Prior:
         """`LogInverseGamma.penalty` on the sds, else flat: the MAP maximises the penalised
         likelihood of Chen, Tan and Zhang (2008).
         """
@@ -322,7 +322,7 @@ class Prior:
         return model.selection.T @ full @ model.selection
 
     def derivatives(
-        self, mixture: Mixture, model: MixtureModel, data: Data
+        self, mixture: Mixture, model: MixtureModel, data: Sample
     ) -> tuple[Floats, Floats]:
         """Score (n_free,) and information (n_free, n_free) of log-likelihood plus log density."""
         score, information = score_and_information(mixture, model, data.second_moments(mixture))

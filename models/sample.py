@@ -1,7 +1,8 @@
-"""What a method is given: observations with counts, in memory, streamed or compressed."""
+"""What a method is given: exact, streamed or compressed, three siblings of one base, `Sample`."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -31,9 +32,66 @@ class Uncertified(ArithmeticError):
     """The nodes of a sample cannot be trusted at a mixture, and the sample is out of reach."""
 
 
+class Sample(ABC):
+    """What every method is given, however it is kept: `Data`, `StreamedData`, `CompressedData`.
+
+    Whatever else one of them has, the others have no use for, and do not have.
+    """
+
+    @property
+    @abstractmethod
+    def n(self) -> float:
+        """Total count."""
+
+    @property
+    @abstractmethod
+    def mean(self) -> float:
+        """Weighted mean."""
+
+    @property
+    @abstractmethod
+    def sd(self) -> float:
+        """Weighted standard deviation (divisor n); 1, to serve as a unit, if all are equal."""
+
+    @property
+    @abstractmethod
+    def sd_floor(self) -> float:
+        """COLLAPSE times the smaller of the sd and the scaled interquartile range (if > 0)."""
+
+    @property
+    def final(self) -> Sample:
+        """What the numbers of a result come from."""
+        return self
+
+    @abstractmethod
+    def moments(self, mixture: Mixture) -> Moments:
+        """`likelihood.moments` at the mixture."""
+
+    @abstractmethod
+    def second_moments(self, mixture: Mixture) -> SecondMoments:
+        """`likelihood.second_moments` at the mixture."""
+
+    @abstractmethod
+    def thinned(self, size: int, rng: np.random.Generator) -> Data:
+        """About as many observations as `size` that look like the sample, if it has more."""
+
+    def collapsed(self, mixture: Mixture, model: MixtureModel, times: float = 1.0) -> bool:
+        """Whether an sd that the model estimates is not above the floor, or `times` the floor."""
+        if model.sds is not None:
+            return False
+        floor = times * self.sd_floor
+        return not all(sd > floor for sd in mixture.sds.tolist())
+
+    def check(self, mixture: Mixture, model: MixtureModel, times: float = 1.0) -> Mixture:
+        """The mixture, or Collapse if it has collapsed."""
+        if self.collapsed(mixture, model, times):
+            raise Collapse(mixture, self.sd_floor)
+        return mixture
+
+
 @dataclass(frozen=True, eq=False)
-class Data:
-    """x (n,) finite observations with counts (n,) > 0, both contiguous float64."""
+class Data(Sample):
+    """Observations in memory: x (n,), finite, with counts (n,) > 0, both contiguous float64."""
 
     x: Floats
     counts: Floats
@@ -50,18 +108,17 @@ class Data:
 
     @cached_property
     def sd(self) -> float:
-        """Weighted standard deviation (divisor n); 1, to serve as a unit, if all are equal."""
+        """As of `Sample`."""
         return float(np.sqrt(self.counts @ (self.x - self.mean) ** 2 / self.n)) or 1.0
 
     @cached_property
     def sd_floor(self) -> float:
-        """COLLAPSE times the smaller of the sd and the scaled interquartile range (if > 0)."""
-        low, high = self._quartiles
-        spread = (high - low) / 1.349
-        return COLLAPSE * (min(self.sd, spread) if spread > 0 else self.sd)
+        """As of `Sample`."""
+        return _floor(self.sd, self.quartiles)
 
     @cached_property
-    def _quartiles(self) -> tuple[float, float]:
+    def quartiles(self) -> tuple[float, float]:
+        """The quantiles of the levels 1/4 and 3/4."""
         if np.any(self.counts != self.counts[0]):
             low, high = self.quantiles([0.25, 0.75])
         else:  # without sorting, which costs as much as fifty passes
@@ -92,19 +149,6 @@ class Data:
         """`likelihood.second_moments` at the mixture."""
         return likelihood.second_moments(mixture, self.x, self.counts)
 
-    def collapsed(self, mixture: Mixture, model: MixtureModel, times: float = 1.0) -> bool:
-        """Whether an sd that the model estimates is not above the floor, or `times` the floor."""
-        if model.sds is not None:
-            return False
-        floor = times * self.sd_floor
-        return not all(sd > floor for sd in mixture.sds.tolist())
-
-    def check(self, mixture: Mixture, model: MixtureModel, times: float = 1.0) -> Mixture:
-        """The mixture, or Collapse if it has collapsed."""
-        if self.collapsed(mixture, model, times):
-            raise Collapse(mixture, self.sd_floor)
-        return mixture
-
     def thinned(self, size: int, rng: np.random.Generator) -> Data:
         """The data, or if they are more than `size` rows a random `size` of them.
 
@@ -122,26 +166,46 @@ class Data:
 
 
 @dataclass(frozen=True, eq=False)
-class StreamedData(Data):
-    """A sample that is not in memory: one row a cell of `compressed`, its mean and its count.
+class StreamedData(Sample):
+    """A sample that is not in memory, and what its cells keep of it.
 
-    The rows are good for quantiles and starts. Passes go over `sources`, iterables of arrays that
-    can be gone through again and again, or None if the sample cannot be read a second time.
+    Passes go over `sources`, iterables of arrays that can be gone through again and again, or None
+    if the sample cannot be read a second time.
     """
 
     compressed: Compressed
     sources: tuple[Iterable[ArrayLike], ...] | None
 
     @cached_property
+    def rows(self) -> Data:
+        """One row a cell, its mean and its count: good for quantiles and starts."""
+        return Data(self.compressed.cell_means, self.compressed.totals)
+
+    @property
+    def n(self) -> float:
+        """Total count."""
+        return self.rows.n
+
+    @property
+    def mean(self) -> float:
+        """Weighted mean."""
+        return self.rows.mean
+
+    @cached_property
     def sd(self) -> float:
-        """Weighted standard deviation, of the sample and not of its cells."""
+        """As of `Sample`; of the sample and not of its cells."""
         x, counts = self.compressed.nodes
         variance = float(counts @ (x - self.mean) ** 2) / self.n
         return float(np.sqrt(max(variance, 0.0))) or 1.0
 
+    @cached_property
+    def sd_floor(self) -> float:
+        """As of `Sample`; the interquartile range is that of the rows."""
+        return _floor(self.sd, self.rows.quartiles)
+
     def thinned(self, size: int, rng: np.random.Generator) -> Data:
         """The rows, which are few."""
-        return Data(self.x, self.counts)
+        return self.rows
 
     def moments(self, mixture: Mixture) -> Moments:
         """`likelihood.moments` of all chunks; Uncertified if they cannot be read again."""
@@ -172,14 +236,14 @@ class StreamedData(Data):
 
 
 @dataclass(frozen=True, eq=False)
-class CompressedData(Data):
-    """The sample `exact` through nodes x with weights counts, wherever that is certified.
+class CompressedData(Sample):
+    """The sample `exact` through the nodes of `compressed`, wherever that is certified.
 
     Where the error bound at a mixture is above `tolerance` nats the pass goes over `exact`;
-    `exact_passes` counts how often it did.
+    `exact_passes` (1,) counts how often it did.
     """
 
-    exact: Data
+    exact: Data | StreamedData
     compressed: Compressed
     tolerance: float
     exact_passes: Floats = field(default_factory=lambda: np.zeros(1))
@@ -188,38 +252,40 @@ class CompressedData(Data):
     def of(cls, exact: Data, pilot: Mixture) -> CompressedData:
         """The sample in cells that are fit for mixtures near the pilot."""
         compressed = Compressed.of(exact.x, exact.counts, cells=cells_for(pilot))
-        return cls(*compressed.nodes, exact, compressed, TOLERANCE * exact.n)
+        return cls(exact, compressed, TOLERANCE * exact.n)
 
     @classmethod
     def streamed(
         cls, compressed: Compressed, sources: tuple[Iterable[ArrayLike], ...] | None
     ) -> CompressedData:
         """A sample that was streamed into cells; `sources` as in StreamedData."""
-        exact = StreamedData(compressed.cell_means, compressed.totals, compressed, sources)
-        return cls(*compressed.nodes, exact, compressed, TOLERANCE * exact.n)
+        exact = StreamedData(compressed, sources)
+        return cls(exact, compressed, TOLERANCE * exact.n)
 
     def merged(self, other: CompressedData) -> CompressedData:
         """Both samples together; ValueError if their cells differ or one was not streamed."""
-        for name, data in (("this sample", self), ("other", other)):
-            if not isinstance(data.exact, StreamedData):
-                raise ValueError(f"{name}: was not streamed; make it with compress([x])")
-        mine, theirs = (data.exact.sources for data in (self, other))  # type: ignore[attr-defined]
+        mine, theirs = self._sources("this sample"), other._sources("other")
         sources = None if mine is None or theirs is None else (*mine, *theirs)
         return CompressedData.streamed(self.compressed.merged(other.compressed), sources)
 
+    def _sources(self, name: str) -> tuple[Iterable[ArrayLike], ...] | None:
+        if isinstance(self.exact, Data):
+            raise ValueError(f"{name}: was not streamed; make it with compress([x])")
+        return self.exact.sources
+
     @property
     def n(self) -> float:
-        """Total count."""
+        """As of `exact`."""
         return self.exact.n
 
     @property
     def mean(self) -> float:
-        """Weighted mean."""
+        """As of `exact`."""
         return self.exact.mean
 
     @property
     def sd(self) -> float:
-        """Weighted standard deviation, as of `exact`."""
+        """As of `exact`."""
         return self.exact.sd
 
     @property
@@ -232,8 +298,8 @@ class CompressedData(Data):
         return isinstance(self.exact, StreamedData) and self.compressed.cells.pilot.k == k
 
     @property
-    def final(self) -> Data:
-        """What the numbers of a result come from: `exact`, if it can be read."""
+    def final(self) -> Sample:
+        """`exact`, if it can be read."""
         once = isinstance(self.exact, StreamedData) and self.exact.sources is None
         return self if once else self.exact
 
@@ -249,13 +315,21 @@ class CompressedData(Data):
 
     def moments(self, mixture: Mixture) -> Moments:
         """`likelihood.moments` at the mixture, within `tolerance`."""
-        return super().moments(mixture) if self.certified(mixture) else self.exact.moments(mixture)
+        if self.certified(mixture):
+            return likelihood.moments(mixture, *self.compressed.nodes)
+        return self.exact.moments(mixture)
 
     def second_moments(self, mixture: Mixture) -> SecondMoments:
         """`likelihood.second_moments` at the mixture, within `tolerance`."""
         if self.certified(mixture):
-            return super().second_moments(mixture)
+            return likelihood.second_moments(mixture, *self.compressed.nodes)
         return self.exact.second_moments(mixture)
+
+
+def _floor(sd: float, quartiles: tuple[float, float]) -> float:
+    low, high = quartiles
+    spread = (high - low) / 1.349
+    return COLLAPSE * (min(sd, spread) if spread > 0 else sd)
 
 
 def cells_for(pilot: Mixture) -> Cells:
@@ -263,7 +337,7 @@ def cells_for(pilot: Mixture) -> Cells:
     return Cells.fit_for(pilot, 0.1 * TOLERANCE)
 
 
-def unit_free(data: Data, model: MixtureModel) -> tuple[Floats, Floats]:
+def unit_free(data: Sample, model: MixtureModel) -> tuple[Floats, Floats]:
     """(shift, scale), each (n_free,): eta = shift + scale * theta makes theta free of units."""
     k, s = model.k, model.selection
     shift = np.concatenate([np.zeros(k - 1), np.full(k, data.mean), np.full(k, np.log(data.sd))])
@@ -271,11 +345,20 @@ def unit_free(data: Data, model: MixtureModel) -> tuple[Floats, Floats]:
     return (s.T @ shift) / s.sum(axis=0), (s.T @ scale) / s.sum(axis=0)
 
 
-def as_data(x: ArrayLike | CompressedData, counts: ArrayLike | None, model: MixtureModel) -> Data:
+def as_sample(
+    x: ArrayLike | CompressedData, counts: ArrayLike | None, model: MixtureModel
+) -> Data | CompressedData:
+    """`as_data`, or x that is compressed already, whose counts are part of it."""
+    if not isinstance(x, CompressedData):
+        return as_data(x, counts, model)
+    if counts is not None:
+        raise ValueError("x: is compressed, and counts are part of it; leave them out")
+    _check_size(x.compressed.lowest, x.compressed.highest, x.n, model)
+    return x
+
+
+def as_data(x: ArrayLike, counts: ArrayLike | None, model: MixtureModel) -> Data:
     """x and counts checked against what the model needs; ValueError names what is wrong."""
-    if isinstance(x, CompressedData):
-        _check_size(x.exact.x, x.n, model)
-        return x
     values = finite_vector("x", x)
     weights = np.ones(values.size) if counts is None else finite_vector("counts", counts)
     if weights.size != values.size:
@@ -284,22 +367,23 @@ def as_data(x: ArrayLike | CompressedData, counts: ArrayLike | None, model: Mixt
         raise ValueError(f"counts: {weights.min():g} is negative; counts must be at least 0")
     if counts is not None and np.any(weights == 0):
         values, weights = values[weights > 0], weights[weights > 0]
-    _check_size(values, weights.sum(), model)
+    _check_size(values, values, weights.sum(), model)
     return Data(np.ascontiguousarray(values), np.ascontiguousarray(weights))
 
 
-def _check_size(values: Floats, total: float, model: MixtureModel) -> None:
-    if values.size == 0:
+def _check_size(lowest: Floats, highest: Floats, total: float, model: MixtureModel) -> None:
+    if lowest.size == 0:
         raise ValueError("x: has no observations")
     if total < model.k:
         raise ValueError(f"x: {total:g} observations; {model.k} components need at least {model.k}")
-    if model.sds is None and values.min() == values.max():
+    if model.sds is None and lowest.min() == highest.max():
         raise ValueError(
-            f"x: all observations are {values[0]:g}; standard deviations need at least two values"
+            f"x: all observations are {lowest[0]:g}; standard deviations need at least two values"
         )
 
 
 def finite_vector(name: str, value: ArrayLike) -> Floats:
+    """The value as an array (n,) of finite numbers; ValueError, with its name, if it is none."""
     try:
         array = np.asarray(value, dtype=float)
     except (TypeError, ValueError):

@@ -14,7 +14,7 @@ import numpy as np
 from models.em import e_step, m_step
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
-from models.sample import CompressedData, Data
+from models.sample import CompressedData, Data, Sample
 
 # Rows of a large sample that the start and the pilot are found from.
 START_SIZE = 50_000
@@ -53,7 +53,7 @@ def candidates(
 
 
 def shared_start(
-    data: Data,
+    data: Sample,
     model: MixtureModel,
     rng: np.random.Generator,
     n_random: int = 6,
@@ -70,7 +70,7 @@ def shared_start(
 
 
 def several_starts(
-    data: Data,
+    data: Sample,
     model: MixtureModel,
     rng: np.random.Generator,
     count: int,
@@ -84,21 +84,21 @@ def several_starts(
     """
     if isinstance(data, CompressedData) and data.streamed_for(model.k):
         return [Start(model.admit(data.compressed.cells.pilot), 0)]
-    data = data.thinned(START_SIZE, rng)
+    part = data.thinned(START_SIZE, rng)
     if model.n_free == 0 or model.k == 1:
-        return [Start(candidates(data, model, rng, 0)[0], 0)]
+        return [Start(candidates(part, model, rng, 0)[0], 0)]
     ends: list[tuple[float, Mixture]] = []
     passes = 0
-    everything = candidates(data, model, rng, max(6, 3 * count) if n_random is None else n_random)
+    everything = candidates(part, model, rng, max(6, 3 * count) if n_random is None else n_random)
     for mixture in everything:
         for _ in range(short):
-            expected = e_step(mixture, data)
+            expected = e_step(mixture, part)
             passes += 1
             mixture = m_step(mixture, expected, model)
-            if data.collapsed(mixture, model):
+            if part.collapsed(mixture, model):
                 break
         else:
-            expected = e_step(mixture, data)
+            expected = e_step(mixture, part)
             passes += 1
             regular = model.sds is not None or expected.t[:, 0].min() >= 2.0
             if regular and all(expected.loglik != loglik for loglik, _ in ends):
@@ -108,7 +108,7 @@ def several_starts(
     return [Start(mixture, passes if i == 0 else 0) for i, mixture in enumerate(chosen)]
 
 
-def pilot(data: Data, model: MixtureModel, start: Mixture, size: int = PILOT_SIZE) -> Mixture:
+def pilot(data: Sample, model: MixtureModel, start: Mixture, size: int = PILOT_SIZE) -> Mixture:
     """A fit near the optimum from `start`, by EM on a random `size` of the data."""
     part = data.thinned(size, np.random.default_rng(0))
     mixture = start

@@ -13,7 +13,7 @@ from models.inference.certificate import standard_errors
 from models.likelihood import complete_information, score_and_information
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
-from models.sample import Data
+from models.sample import Data, Sample
 from models.truth import DEGREE, StudentT, Truth, legendre
 
 
@@ -72,7 +72,7 @@ def labelled_bound(truth: Mixture, model: MixtureModel, n: float) -> Floats:
     return standard_errors(truth, model, n * selected)
 
 
-def missing_information(mixture: Mixture, model: MixtureModel, data: Data) -> Floats:
+def missing_information(mixture: Mixture, model: MixtureModel, data: Sample) -> Floats:
     """(p,), descending: the fractions of information that the labels held, by direction.
 
     Eigenvalues of I - Ic^-1 Io (Dempster, Laird and Rubin 1977, section 3): near a maximum each

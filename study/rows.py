@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 
 from models import METHODS
+from models.inference.chains import MAX_RHAT, MIN_ESS
 from models.losses import Losses
 from models.mixture import Floats
-from models.posterior.methods import MAX_RHAT, MIN_ESS
 from study.design import Design
 
 type Rows = dict[str, list[dict[str, Any]]]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from models.likelihood import score_and_information
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
-from models.sample import Data, Uncertified
+from models.sample import Sample, Uncertified
 
 # Newton decrement, in standard errors, at which a point is a maximum.
 DECREMENT = 1e-6
@@ -35,7 +35,7 @@ class Point(NamedTuple):
     information: Floats
 
 
-def derivatives(data: Data, model: MixtureModel, eta: Floats) -> Point | None:
+def derivatives(data: Sample, model: MixtureModel, eta: Floats) -> Point | None:
     """The point at eta (n_free,); None where the likelihood is not to be had."""
     mixture = model.unpack(eta)
     if not mixture.finite or data.collapsed(mixture, model):
@@ -58,7 +58,7 @@ def newton_step(score: Floats, information: Floats) -> tuple[Floats, float] | No
 
 
 def ascend(
-    data: Data, model: MixtureModel, start: Mixture, max_steps: int = 200
+    data: Sample, model: MixtureModel, start: Mixture, max_steps: int = 200
 ) -> tuple[Point | None, bool]:
     """The last point of an ascent, and whether it is a regular maximum; None without a first one.
 

@@ -26,7 +26,7 @@ from models.inference.newton import (
 )
 from models.mixture import Floats, Mixture, ParameterArray
 from models.model import MixtureModel
-from models.sample import Data
+from models.sample import Sample
 from models.verdicts import believable
 
 Name = Literal["weights", "means", "sds"]
@@ -80,7 +80,7 @@ class ProfileIntervals:
 
 
 def profile_intervals(
-    data: Data, model: MixtureModel, estimate: Mixture, level: float = 0.95
+    data: Sample, model: MixtureModel, estimate: Mixture, level: float = 0.95
 ) -> ProfileIntervals:
     """`profile_interval` of every parameter. Errors as there."""
     pairs = [
@@ -95,7 +95,7 @@ def profile_intervals(
 
 
 def profile_interval(
-    data: Data,
+    data: Sample,
     model: MixtureModel,
     estimate: Mixture,
     name: Name,
@@ -163,7 +163,7 @@ def profile_interval(
     return ends[0], ends[1]
 
 
-def _evaluate(data: Data, model: MixtureModel, at: Floats) -> Point | None:
+def _evaluate(data: Sample, model: MixtureModel, at: Floats) -> Point | None:
     """At eta, but with logit w_1 in the place of log w_1/w_K.
 
     With a_j = log w_j/w_K for 1 < j < K, log w_1/w_K = logit w_1 + log(1 + sum_j exp(a_j)).

@@ -8,6 +8,7 @@ Of any sampler's draws, as an ArviZ DataTree, by the names of its variables:
     labels.judge(draws, x).word
 """
 
+from models.inference.chains import Convergence, convergence, nested_rhat
 from models.labels.algorithms import (
     ALGORITHMS,
     Relabelling,
@@ -28,7 +29,6 @@ from models.labels.algorithms import (
 from models.labels.assignment import assign, invert
 from models.labels.barrier import barrier, ridge
 from models.labels.fits import NOT_EXCHANGEABLE, Diagnosis, condensed, diagnose
-from models.labels.mixing import Convergence, convergence, nested_rhat
 from models.labels.switching import (
     Sampler,
     Verdict,

@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 from models import Mixture, MixtureModel
 from models.direct import Objective
 from models.mixture import Floats
-from models.sample import Data
+from models.sample import Sample
 
 # Ends with an sd below this share of the other, or with fewer observations than these in a
 # component, sit on the unbounded part of the likelihood and are no ridge.
@@ -20,7 +20,7 @@ LEAST_COUNT = 5.0
 type Parameter = Literal["means", "sds"]
 
 
-def barrier(data: Data, model: MixtureModel, best: Mixture) -> float:
+def barrier(data: Sample, model: MixtureModel, best: Mixture) -> float:
     """The log-likelihood at `best` less that of the lower of the two ridges, in nats.
 
     Every path from one labelling to the other crosses mean_1 = mean_2 and, where they are free,
@@ -32,7 +32,7 @@ def barrier(data: Data, model: MixtureModel, best: Mixture) -> float:
     return data.moments(best).loglik - min(ridges)
 
 
-def ridge(data: Data, model: MixtureModel, best: Mixture, parameter: Parameter) -> float:
+def ridge(data: Sample, model: MixtureModel, best: Mixture, parameter: Parameter) -> float:
     """The supremum of the log-likelihood where both components have the same mean or sd, in nats.
 
     Over regular mixtures (see LEAST_RATIO), one component among them, by L-BFGS-B with the
@@ -82,13 +82,13 @@ def _free(model: MixtureModel) -> dict[Parameter, int]:
     return found
 
 
-def _one_component(data: Data, model: MixtureModel) -> Mixture:
+def _one_component(data: Sample, model: MixtureModel) -> Mixture:
     """A single normal, written as two that are the same."""
     mean, sd = np.full(2, data.mean), np.full(2, data.sd)
     return model.admit(Mixture.trusted(np.array([0.5, 0.5]), mean, sd))
 
 
-def _starts(data: Data, best: Mixture, parameter: Parameter) -> list[Mixture]:
+def _starts(data: Sample, best: Mixture, parameter: Parameter) -> list[Mixture]:
     """Equal means, with the sds of `best` and several ratios; or equal sds, and means likewise."""
     mean, sd = data.mean, data.sd
     if parameter == "means":
@@ -114,7 +114,7 @@ def _starts(data: Data, best: Mixture, parameter: Parameter) -> list[Mixture]:
     ]
 
 
-def _regular(mixture: Mixture, data: Data) -> bool:
+def _regular(mixture: Mixture, data: Sample) -> bool:
     """Whether both components are regular, or both are the same one."""
     counts = data.n * mixture.weights
     ratio = mixture.sds.min() / mixture.sds.max()

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from models import Fit
+from models.inference.chains import Convergence, convergence
 from models.labels.algorithms import ordering
-from models.labels.mixing import Convergence, convergence
 from models.labels.switching import judge, parameters, sampler_numbers
 from models.labels.tree import component_draws
 from models.mixture import Floats

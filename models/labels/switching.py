@@ -16,6 +16,7 @@ from arviz_stats.base import array_stats
 from numpy.typing import ArrayLike, NDArray
 
 from models import Mixture, MixtureModel
+from models.inference.chains import Convergence, convergence
 from models.kernels import LOG_2PI, Floats
 from models.labels import passes
 from models.labels.algorithms import (
@@ -31,7 +32,6 @@ from models.labels.algorithms import (
     stephens,
 )
 from models.labels.assignment import Permutations, numbered
-from models.labels.mixing import Convergence, convergence
 from models.sample import as_data
 
 type Word = Literal["mixes", "labels only", "does not mix", "modes overlap"]

@@ -17,7 +17,7 @@ from models.mixture import Floats, Mixture
 from models.model import MixtureModel
 from models.posterior.op import DATA, ENTRY, loglik_and_gradient
 from models.priors import Dirichlet, Flat, InverseGamma, LogInverseGamma, Normal, Prior
-from models.sample import UNGUARDED, CompressedData, Data, StreamedData
+from models.sample import UNGUARDED, CompressedData, Data
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -184,7 +184,7 @@ class Posterior:
     Flat weights run as Dirichlet(1), which is the same but for a constant.
     """
 
-    data: Data
+    data: Data | CompressedData
     model: MixtureModel
     prior: Prior
     ordered: bool = False
@@ -209,10 +209,12 @@ class Posterior:
         standard = self.prior.standardised(data.mean, data.sd)
         nothing = np.zeros(0)
         shared = dict.fromkeys(DATA, nothing)
-        shared |= {"x": (data.x - data.mean) / data.sd, "counts": data.counts, "entry": ENTRY}
-        if isinstance(data, CompressedData):
+        if isinstance(data, Data):
+            x, counts = data.x, data.counts
+        else:
+            x, counts = data.compressed.nodes
             cells = data.compressed.geometry - [data.mean, 0.0, 0.0]
-            if not isinstance(data.exact, StreamedData):
+            if isinstance(data.exact, Data):
                 shared["exact_x"] = (data.exact.x - data.mean) / data.sd
                 shared["exact_counts"] = data.exact.counts
             shared |= {
@@ -220,6 +222,7 @@ class Posterior:
                 "tolerance": np.array([data.tolerance]),
                 "tally": data.exact_passes,
             }
+        shared |= {"x": (x - data.mean) / data.sd, "counts": counts, "entry": ENTRY}
         names = data_names(self.structure)
         shared = {name: value for name, value in shared.items() if name in names}
         if model.k > 1:

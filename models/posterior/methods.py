@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from models.inference.certificate import certify
+from models.inference.chains import MAX_RHAT, MIN_ESS, convergence
 from models.mixture import Floats, Mixture, draws_by_mean
 from models.model import MixtureModel
 from models.priors import Penalty, Prior
-from models.sample import CompressedData, Data, StreamedData
+from models.sample import CompressedData, Data, Sample
 from models.solution import Solution, Trace
 
 if TYPE_CHECKING:
@@ -32,10 +33,6 @@ Likelihood = Literal["kernel", "pymc"]
 # decrement of DECREMENT, in standard errors.
 GRADIENT = 1e-6
 DECREMENT = 1e-7
-
-# Of Vehtari, Gelman, Simpson, Carpenter and Buerkner (2021), section 4.
-MAX_RHAT = 1.01
-MIN_ESS = 400
 
 # Spread of the chains' starting points, in standardised unconstrained coordinates.
 JITTER = 0.1
@@ -55,7 +52,7 @@ _STATISTICS = {
 
 
 def map_estimate(
-    data: Data,
+    data: Sample,
     model: MixtureModel,
     start: Mixture,
     rng: np.random.Generator,
@@ -161,7 +158,7 @@ def _decrement(gradient: Floats, curvature: Floats) -> float:
 
 
 def nuts(
-    data: Data,
+    data: Sample,
     model: MixtureModel,
     start: Mixture,
     rng: np.random.Generator,
@@ -192,7 +189,7 @@ def nuts(
 
 
 def nuts_ordered(
-    data: Data,
+    data: Sample,
     model: MixtureModel,
     start: Mixture,
     rng: np.random.Generator,
@@ -315,14 +312,12 @@ def diagnose(parameters: Floats, diverging: NDArray[np.bool_]) -> dict[str, floa
     parameters: (chains, draws, 3, K), relabelled; those that do not vary are left out, and so is
     the last weight, one minus the others. diverging: (chains, draws).
     """
-    from arviz_stats.base import array_stats
-
     k = parameters.shape[-1]
     flat = np.delete(parameters.reshape(*parameters.shape[:2], -1), k - 1, axis=2)
-    varying = flat[:, :, np.ptp(flat, axis=(0, 1)) > 0]
+    found = convergence(flat)
     return {
-        "rhat": float(np.max(array_stats.rhat(varying, chain_axis=0, draw_axis=1))),
-        "ess": float(np.min(array_stats.ess(varying, chain_axis=0, draw_axis=1))),
+        "rhat": found.rhat,
+        "ess": found.ess_bulk,
         "divergences": float(diverging.sum()),
     }
 
@@ -344,7 +339,7 @@ def _draws(sampled: Floats, stats: dict[str, NDArray[Any]]) -> xr.DataTree:
 
 
 def _posterior(
-    data: Data,
+    data: Sample,
     model: MixtureModel,
     prior: Prior | None,
     likelihood: Likelihood,
@@ -356,13 +351,14 @@ def _posterior(
         raise ValueError(f"likelihood: {likelihood!r} is neither 'kernel' nor 'pymc'")
     if prior is not None and not isinstance(prior, Prior):
         raise ValueError(f"prior: {prior!r} is not a Prior; give one, or None for the default")
+    used = data
     if likelihood == "pymc" and isinstance(data, CompressedData):
-        if isinstance(data.exact, StreamedData):
-            raise ValueError("likelihood: 'pymc' needs the sample in memory; 'kernel' does not")
-        data = data.exact  # pm.NormalMixture has no guard for where the nodes do not hold
-    chosen = Prior.default(data, model.k) if prior is None else prior
+        used = data.exact  # pm.NormalMixture has no guard for where the nodes do not hold
+    if not isinstance(used, Data | CompressedData):
+        raise ValueError("likelihood: 'pymc' needs the sample in memory; 'kernel' does not")
+    chosen = Prior.default(used, model.k) if prior is None else prior
     chosen.check(model)
-    return Posterior(data, model, chosen, ordered, likelihood)
+    return Posterior(used, model, chosen, ordered, likelihood)
 
 
 def _check_count(name: str, value: int, least: int) -> None:
@@ -370,5 +366,5 @@ def _check_count(name: str, value: int, least: int) -> None:
         raise ValueError(f"{name}: {value!r} is not a whole number of at least {least}")
 
 
-def _trace(path: list[Mixture], passes: list[int], data: Data) -> Trace:
+def _trace(path: list[Mixture], passes: list[int], data: Sample) -> Trace:
     return Trace.of([data.moments(mixture).loglik for mixture in path], path, passes)

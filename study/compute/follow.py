@@ -18,7 +18,7 @@ from models.em import e_step, m_step, step_length
 from models.inference.certificate import certify
 from models.likelihood import score, score_and_information
 from models.mixture import Floats
-from models.sample import CompressedData, Data, as_data, unit_free
+from models.sample import CompressedData, Data, Sample, as_data, unit_free
 from models.starts import candidates, pilot
 from models.theory import missing_information
 from models.verdicts import believable
@@ -116,13 +116,13 @@ def reaches(method: str, result: Fit, best: float) -> Iterator[dict[str, Any]]:
 class EMPath(NamedTuple):
     """EM to rounding, with all that stopping rules see, and the maximum that it goes to."""
 
-    data: Data
+    data: Sample
     model: MixtureModel
     path: list[Mixture]
     steps: list[Step]
 
     @classmethod
-    def of(cls, data: Data, model: MixtureModel, start: Mixture) -> EMPath:
+    def of(cls, data: Sample, model: MixtureModel, start: Mixture) -> EMPath:
         """From the start, until the steps are at rounding, a component collapses, or LIMIT."""
         scale = unit_free(data, model)[1]
         path, steps = [start], []
@@ -216,7 +216,7 @@ class EMPath(NamedTuple):
         }
 
 
-def _decrement(data: Data, model: MixtureModel, mixture: Mixture) -> Callable[[], float]:
+def _decrement(data: Sample, model: MixtureModel, mixture: Mixture) -> Callable[[], float]:
     def decrement() -> float:
         second = data.second_moments(mixture)
         certificate = certify(*score_and_information(mixture, model, second))

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from models import fit
+from models.inference.chains import rhat_and_ess
 from models.mixture import Floats, draws_by_mean
 from models.sample import as_data
 from models.starts import several_starts
@@ -53,21 +54,17 @@ def summaries(draws: Floats) -> list[dict[str, Any]]:
 
     By parameter and component, relabelled by mean; those that do not vary are left out.
     """
-    from arviz_stats.base import array_stats
-
-    axes = {"chain_axis": 0, "draw_axis": 1}
     ordered = draws_by_mean(draws)
     rows = []
     for i, parameter in enumerate(PARAMETERS):
         values = ordered[:, :, i]
         if not np.ptp(values, axis=(0, 1)).any():
             continue
-        ess = [array_stats.ess(values, method="bulk", **axes)]
-        ess += [array_stats.ess(values, method="tail", prob=0.05, **axes)]
-        worst, rhat = np.minimum(*ess), array_stats.rhat(values, **axes)
+        found = rhat_and_ess(values)
+        worst = np.minimum(found.ess_bulk, found.ess_tail)
         for j in range(draws.shape[-1]):
             own = {"parameter": parameter, "component": j + 1}
-            rows.append(own | _summary(values[..., j]) | {"ess": worst[j], "rhat": rhat[j]})
+            rows.append(own | _summary(values[..., j]) | {"ess": worst[j], "rhat": found.rhat[j]})
     return rows
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from models.inference.chains import rhat_and_ess
 from models.mixture import Floats
 from models.priors import Prior
 from models.sample import as_data
@@ -86,18 +87,16 @@ def distances(rows: Floats) -> Floats:
 
 def summaries(values: Floats, level: float) -> list[dict[str, float]]:
     """Of each quantity (chains, draws, q): mean, sd, interval's ends, bulk and tail ESS, R-hat."""
-    from arviz_stats.base import array_stats
-
-    axes = {"chain_axis": 0, "draw_axis": 1}
+    found = rhat_and_ess(values)
     lower, upper = np.quantile(values, [0.5 - 0.5 * level, 0.5 + 0.5 * level], axis=(0, 1))
     columns = {
         "mean": values.mean(axis=(0, 1)),
         "sd": values.std(axis=(0, 1), ddof=1),
         "lower": lower,
         "upper": upper,
-        "ess": array_stats.ess(values, method="bulk", **axes),
-        "ess_tail": array_stats.ess(values, method="tail", prob=0.05, **axes),
-        "rhat": array_stats.rhat(values, **axes),
+        "ess": found.ess_bulk,
+        "ess_tail": found.ess_tail,
+        "rhat": found.rhat,
     }
     return [
         {name: float(column[i]) for name, column in columns.items()}

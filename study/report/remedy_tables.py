@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from models import METHODS, Mixture
+from models.inference.chains import MAX_RHAT, MIN_ESS
 from models.mixture import Floats, aligned, draws_by_mean
-from models.posterior.methods import MAX_RHAT, MIN_ESS
 from study.report import measures
 from study.report.measures import Measure
 from study.report.table import sorted_rows

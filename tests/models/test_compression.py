@@ -145,7 +145,7 @@ sample = compress(chunks(100_000_000, 500_000))
 result = fit("em", sample)
 more = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
 error = (result.mixture.as_rows() - [[0.3, 0.7], [1, 9], [2, 3]]) / result.se
-print(sample.n, sample.x.size, result.status, result.certificate.certified, more)
+print(sample.n, sample.compressed.nodes[0].size, result.status, result.certificate.certified, more)
 print(np.abs(error).max())
 """
 

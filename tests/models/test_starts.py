@@ -64,12 +64,12 @@ def test_scaling_the_data_scales_the_start():
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 7, 100])
-def test_quartiles_are_the_same_with_and_without_sorting(n):
+def testquartiles_are_the_same_with_and_without_sorting(n):
     x = np.random.default_rng(n).normal(0, 1, n)
     equal = as_data(x)
     low, high = equal.quantiles([0.25, 0.75])
-    assert equal._quartiles == (low, high)
-    assert Data(x, 2.0 * np.ones(n))._quartiles == (low, high)
+    assert equal.quartiles == (low, high)
+    assert Data(x, 2.0 * np.ones(n)).quartiles == (low, high)
 
 
 def test_several_starts_begin_with_the_shared_one_and_are_all_different():

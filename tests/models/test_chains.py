@@ -1,10 +1,12 @@
+"""R-hat and ESS against ArviZ's own."""
+
 import numpy as np
 import pytest
 from arviz_stats.base import array_stats
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from models import labels
+from models.inference.chains import convergence, nested_rhat, rhat_and_ess
 
 AXES = {"chain_axis": 0, "draw_axis": 1}
 
@@ -34,7 +36,7 @@ def test_r_hat_and_ess_are_arviz_own(seed, chains, draws, correlation, apart, ro
     if rounded:
         values = np.round(values)
     assume(np.ptp(values) > 0)
-    found = labels.convergence(np.stack([values, -(values**3)], axis=-1))
+    found = convergence(np.stack([values, -(values**3)], axis=-1))
     both = [values, -(values**3)]
     expected = (
         max(array_stats.rhat(v, **AXES) for v in both),
@@ -44,14 +46,33 @@ def test_r_hat_and_ess_are_arviz_own(seed, chains, draws, correlation, apart, ro
     np.testing.assert_allclose(found[:3], expected, rtol=1e-9)
 
 
+def test_each_quantity_by_itself_is_arviz_own():
+    """To rounding at 1,000 draws a chain; also one that never varies, and a single chain."""
+    rng = np.random.default_rng(3)
+    values = np.stack([autoregressive(rng, (4, 1000), r) for r in (0.0, 0.5, 0.9, -0.5)], axis=-1)
+    expected = (
+        array_stats.rhat(values, **AXES),
+        array_stats.ess(values, **AXES),
+        array_stats.ess(values, method="tail", prob=0.05, **AXES),
+    )
+    for found, wanted in zip(rhat_and_ess(values), expected, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-12)
+    still = rhat_and_ess(np.ones((4, 100, 1)))
+    assert np.isnan(still.rhat).all()
+    assert still.ess_bulk == still.ess_tail == array_stats.ess(np.ones((4, 100))) == 400
+    alone = rhat_and_ess(values[:1])
+    assert np.isnan(alone.rhat).all()
+    np.testing.assert_allclose(alone.ess_bulk, array_stats.ess(values[:1], **AXES), rtol=1e-12)
+
+
 def test_convergence_of_independent_draws():
     """4,000 independent normal draws: R-hat near 1, ESS near 4,000 (five SDs of either)."""
     values = np.random.default_rng(1).standard_normal((4, 1000, 1))
-    found = labels.convergence(values)
+    found = convergence(values)
     assert found.rhat == pytest.approx(1.0, abs=0.005)
     assert found.ess_bulk == pytest.approx(4000, rel=0.2)
     assert found.good
-    assert np.isnan(labels.convergence(np.ones((4, 100, 2))).rhat)
+    assert np.isnan(convergence(np.ones((4, 100, 2))).rhat)
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0, 2))
@@ -61,13 +82,13 @@ def test_nested_rhat_is_arviz_own_for_groups_of_equal_size(seed, apart):
     groups = np.array([0, 1, 1, 0, 2, 2])
     values = rng.standard_normal((6, 41)) + apart * groups[:, None]
     expected = float(array_stats.rhat_nested(values, superchain_ids=groups))
-    assert labels.nested_rhat(values, groups) == pytest.approx(expected, rel=1e-12)
+    assert nested_rhat(values, groups) == pytest.approx(expected, rel=1e-12)
 
 
 def test_nested_rhat_takes_groups_of_any_size():
     values = np.random.default_rng(0).standard_normal((4, 500))
     groups = np.array([0, 0, 0, 1])
-    assert labels.nested_rhat(values, groups) < 1.02
+    assert nested_rhat(values, groups) < 1.02
     values[3] += 5.0
-    assert labels.nested_rhat(values, groups) > 2.0
-    assert np.isnan(labels.nested_rhat(values, np.zeros(4, dtype=int)))
+    assert nested_rhat(values, groups) > 2.0
+    assert np.isnan(nested_rhat(values, np.zeros(4, dtype=int)))
