@@ -5,8 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from study.rows import Results
 
 CAPTIONS = Path(__file__).parent / "captions"
+
+type Table = Exhibit[Results, pd.DataFrame]
+type Drawing = Exhibit[Results, Figure]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from models import METHODS
 from study.design import Design
 from study.report import measures
 from study.report.measures import Measure
-from study.report.tables import for_readers
+from study.report.write import for_readers
 
 COLUMNS = {
     "n": "n",

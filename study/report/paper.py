@@ -21,11 +21,11 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from study.report.ademp import ademp
+from study.report.contents import FIGURES, TABLES
 from study.report.exhibit import Exhibit
-from study.report.figures import FIGURES
-from study.report.figures.style import DOUBLE, SINGLE, STYLE, legend_above
 from study.report.findings import certified_shares
-from study.report.tables import TABLES, TEXT_WIDTH, escaped, for_readers, latex, latex_width
+from study.report.style import DOUBLE, SINGLE, STYLE, legend_above
+from study.report.write import TEXT_WIDTH, escaped, for_readers, latex, latex_width
 from study.rows import Results
 
 COLUMNS = {"one-column": SINGLE, "two-column": DOUBLE}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from models import METHODS
+from study.report.measures import Measure
 from study.rows import Results
 
 
@@ -25,3 +28,25 @@ def sorted_rows(results: Results, table: pd.DataFrame) -> pd.DataFrame:
         ),
     )
     return ordered.reset_index(drop=True)
+
+
+def with_errors(found: dict[str, Measure]) -> dict[str, float]:
+    """R of the first measure, then each by its name, its Monte Carlo error in NAME_mcse."""
+    row: dict[str, float] = {"R": next(iter(found.values())).r}
+    for name, measure in found.items():
+        row |= {name: measure.value, f"{name}_mcse": measure.mcse}
+    return row
+
+
+def columns(of: dict[str, Measure]) -> dict[str, float]:
+    """value and MCSE of each, as columns."""
+    return {
+        name: number
+        for measure, (value, mcse, _) in of.items()
+        for name, number in ((measure, value), (f"{measure}_mcse", mcse))
+    }
+
+
+def table_of(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
+    """The rows, with these columns where there are none."""
+    return pd.DataFrame(rows, columns=None if rows else columns)

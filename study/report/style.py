@@ -23,7 +23,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from models import METHODS
 from models.mixture import Floats
 
-STYLE = Path(__file__).parents[1] / "paper.mplstyle"
+STYLE = Path(__file__).parent / "paper.mplstyle"
 SINGLE, DOUBLE = 3.5, 7.2  # inches, the columns of a journal
 GREY = "0.55"
 COMPONENTS = ("#0072B2", "#E69F00", "#000000", "#56B4E9", "#009E73", "#D55E00")

@@ -1,7 +1,6 @@
-"""Which method to use where, and what its intervals cover: a row a cell of the grid.
+"""The study at a glance: which method to use where, and what its intervals cover.
 
-A kind of interval is a table of coverages in the columns of COVERAGE; one more kind is one more
-entry in the mapping that `guide` takes.
+A kind of interval is a table of coverages in the columns of COVERAGE.
 """
 
 from __future__ import annotations
@@ -11,16 +10,49 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from models import METHODS
 from study.report import measures
+from study.report.exhibit import Drawing, Exhibit, Table
+from study.report.grid import NO_GRID, cells, middle
 from study.report.measures import wilson
+from study.report.optimisation import passes
+from study.report.performance import (
+    intervals,
+    performance_of,
+    wide,
+)
+from study.report.series import (
+    Z,
+    draw_lines,
+    measured,
+    nominal_level,
+    only,
+    present,
+    quartiles_against,
+    series,
+    wilson_lengths,
+)
+from study.report.style import (
+    DOUBLE,
+    dodge_width,
+    legend_above,
+    log_ticks,
+    nothing,
+    separation_axis,
+    styled,
+)
 from study.report.verdicts import with_verdict
-from study.rows import Results
+from study.rows import (
+    Results,
+)
 
 COVERAGE = ("scenario", "parameter", "component", "coverage", "coverage_mcse", "R_coverage")
-# Sides of an error: 5 in 100 for a comparison, and for the worst of five parameters 1 in 100 each.
-Z, SURE = 1.959964, 0.99
+# Sides of an error for the worst of five parameters: 1 in 100 each.
+SURE = 0.99
+# Sides of an error for the worst of five parameters: 1 in 100 each.
+SURE = 0.99
 # Intervals of which we know no better than this much below their level are not said to hold.
 SLACK = 0.10
 
@@ -33,14 +65,14 @@ def recommended(results: Results) -> pd.DataFrame:
     end certified at the best maximum known is not below the best optimiser's by more than 1.96
     standard errors of the difference, which is paired by data set.
     """
-    cells = [s.name for grid in results.design.grids for s in grid.scenarios()]
+    names = list(cells(results.design)["scenario"])
     fits = with_verdict(results)
     optimisers = [m for m in METHODS if METHODS[m].kind == "likelihood"]
-    fits = fits[fits["method"].isin(optimisers) & fits["scenario"].isin(cells)]
+    fits = fits[fits["method"].isin(optimisers) & fits["scenario"].isin(names)]
     fits["good"] = (fits["verdict"] == "certified").astype(float)
     fits["passes"] = (fits["moments"] + fits["second_moments"] + fits["gradients"]).astype(float)
     found = {name: _best(group) for name, group in fits.groupby("scenario", sort=False)}
-    rows = [{"scenario": name} | found[name] for name in cells if name in found]
+    rows = [{"scenario": name} | found[name] for name in names if name in found]
     columns = ["scenario", "method", "R", "at_best", "at_best_mcse", "passes", "passes_mcse"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -97,31 +129,72 @@ def verdict(coverage: float, replicates: float, level: float) -> str:
     return "unsure" if low < level - SLACK else "holds"
 
 
-def guide(results: Results, performance: pd.DataFrame, profile: pd.DataFrame) -> pd.DataFrame:
-    """A row a cell of the grid: sizes, the optimiser to use, and what each kind of interval covers.
-
-    performance: of the grid's cells, with coverage by parameter and method; profile: coverage of
-    profile likelihood intervals by parameter.
-    """
+def guide(results: Results) -> pd.DataFrame:
+    """A row a cell of the grid: the optimiser to use and what each kind of interval covers."""
+    names = list(cells(results.design)["scenario"])
+    wald = wide(performance_of(results, tuple(names)), ["coverage"])
+    kinds = wide(intervals(results), ["coverage"])
+    profile = kinds[(kinds["kind"] == "profile") & kinds["scenario"].isin(names)]
+    profile = profile[profile["quantity"].str.match(r"(weight|mean|sd) \d")]
+    parts = profile["quantity"].str.split(" ", expand=True).reindex(columns=[0, 1])
+    profile = profile.assign(parameter=parts[0], component=parts[1].astype(int))
     chosen = recommended(results)
-    of_chosen = performance.merge(chosen[["scenario", "method"]], on=["scenario", "method"])
-    kinds: Mapping[str, pd.DataFrame] = {
-        "wald": of_chosen,
+    coverages_of: Mapping[str, pd.DataFrame] = {
+        "wald": wald.merge(chosen[["scenario", "method"]], on=["scenario", "method"]),
         "profile": profile,
-        "nuts": performance[performance["method"] == "nuts"],
+        "nuts": wald[wald["method"] == "nuts"],
     }
-    cells = pd.DataFrame(
-        [
-            (s.name, s.n, s.separation, s.weight, s.sd_ratio)
-            for grid in results.design.grids
-            for s in grid.scenarios()
-        ],
-        columns=["scenario", "n", "separation", "weight", "sd_ratio"],
-    )
-    table = cells.merge(chosen, on="scenario")
-    for kind, coverages in kinds.items():
+    sizes = cells(results.design)[["scenario", "n", "separation", "weight", "sd_ratio"]]
+    table = sizes.merge(chosen, on="scenario")
+    for kind, coverages in coverages_of.items():
         found = covered(kind, coverages.reindex(columns=list(COVERAGE)), results.design.level)
         table = table.merge(found, on="scenario", how="left")
     order = ["n", "separation", "weight", "sd_ratio"]
     ascending = [True, True, False, True]
     return table.sort_values(order, ascending=ascending, kind="stable").reset_index(drop=True)
+
+
+def overview(results: Results) -> Figure:
+    """Passes, coverage of the first mean and seconds against separation, at the grid's first
+    (w, r) and its middle n."""
+    grid = cells(results.design)
+    if grid.empty:
+        return nothing(NO_GRID)
+    shape, n = grid["shape"].iloc[0], middle(grid["n"])
+    here = grid[(grid["shape"] == shape) & (grid["n"] == n)]
+    effort = passes(results).merge(here.drop(columns="n"), on="scenario")
+    timings = results.timings.merge(here.drop(columns="n"), on="scenario")
+    table = measured(results, here)
+    if effort.empty or timings.empty or table.empty:
+        return nothing("No fit of the grid is usable.")
+    separations = sorted(here["separation"].unique())
+    figure = Figure(figsize=(DOUBLE, 2.7))
+    left, centre, right = figure.subplots(1, 3)
+    quartiles_against(left, effort, "separation", "passes", present(effort))
+    lines = [only(line, "mean", 1) for line in series(table, "coverage")]
+    nominal_level(centre, results.design.level, table["R_coverage"].max())
+    draw_lines(centre, lines, "coverage", wilson_lengths, dodge_width(separations))
+    quartiles_against(right, timings, "separation", "seconds", present(timings))
+    for axes, title in (
+        (left, "Passes over the data"),
+        (centre, f"Coverage of {results.design.level:.0%} intervals, mean 1"),
+        (right, "Seconds a fit"),
+    ):
+        axes.set_title(title)
+        separation_axis(axes, separations)
+    for axes in (left, right):
+        axes.set_yscale("log")
+        log_ticks(axes.yaxis)
+    figure.supxlabel(
+        f"Separation of the means (root-mean-square sds); {shape}, $n$ = {n:,}", fontsize=7
+    )
+    legend_above(figure)
+    return figure
+
+
+TABLES: tuple[Table, ...] = (
+    Exhibit("guide", "Which method, and what its intervals cover", "At a glance", guide),
+)
+FIGURES: tuple[Drawing, ...] = (
+    Exhibit("overview", "At a glance", "At a glance", styled(overview)),
+)

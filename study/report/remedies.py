@@ -1,4 +1,4 @@
-"""What remedies for label switching answer, and how well warnings tell wrong answers from right."""
+"""What remedies for label switching answer and cost."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from models.mixture import Floats
+from models.posterior.methods import MAX_RHAT
 from study.design import Scenario
-from study.report import measures, remedy_tables
-from study.report.figures.estimates import Z
-from study.report.figures.style import (
+from study.report import measures
+from study.report.exhibit import Drawing, Exhibit, Table
+from study.report.measures import Measure
+from study.report.series import (
+    Z,
+)
+from study.report.style import (
     DOUBLE,
     GREY,
     LOOKS,
@@ -22,9 +27,71 @@ from study.report.figures.style import (
     legend_above,
     nothing,
     separation_axis,
+    styled,
 )
-from study.report.remedy_tables import RELABELLED, SAMPLED
-from study.rows import DISTANCE, REMEDIES, Results
+from study.report.table import columns, table_of
+from study.rows import (
+    DATA_SET,
+    DISTANCE,
+    REMEDIES,
+    Results,
+)
+
+
+def remedies(results: Results) -> pd.DataFrame:
+    """Bias, RMSE, coverage and width by scenario, remedy and parameter.
+
+    from_stephens: mean difference of the posterior mean from that after Stephens' relabelling, on
+    the same data. unconverged: share of fits whose R-hat of the parameter is not below MAX_RHAT.
+    """
+    rows = results.remedies
+    base = rows.loc[rows["remedy"] == "Stephens", [*DATA_SET, "parameter", "mean"]]
+    rows = rows.merge(base.rename(columns={"mean": "stephens"}), on=[*DATA_SET, "parameter"])
+    found = []
+    for key, part in rows.groupby(["scenario", "remedy", "parameter"], sort=False):
+        mean, truth, stephens, lower, upper, rhat = (
+            part[c].to_numpy(float) for c in ("mean", "truth", "stephens", "lower", "upper", "rhat")
+        )
+        of: dict[str, Measure] = {
+            "bias": measures.bias(mean, truth),
+            "rmse": measures.rmse(mean, truth),
+            "coverage": measures.coverage(lower, upper, truth),
+            "width": measures.interval_width(lower, upper),
+            "from_stephens": measures.mean(mean - stephens),
+            "unconverged": measures.proportion((rhat >= MAX_RHAT).astype(float)),
+        }
+        row = dict(zip(("scenario", "remedy", "parameter"), key, strict=True))
+        found.append(row | {"R": len(part), "truth": truth[0]} | columns(of))
+    return table_of(found, ["scenario", "remedy", "parameter", "R"])
+
+
+def folding(results: Results) -> pd.DataFrame:
+    """Ordered means against relabelling by mean, which is the same posterior, by parameter.
+
+    difference: of the posterior means, in posterior sds, mean over data sets. squared_z: mean of
+    its square over the Monte Carlo variance of both, 1 where only chance parts them.
+    """
+    wide = {
+        name: results.remedies[results.remedies["remedy"] == name].set_index(
+            ["scenario", "replicate", "parameter"]
+        )
+        for name in ("ordered", "by mean")
+    }
+    one, other = wide["ordered"], wide["by mean"].reindex(wide["ordered"].index)
+    gap = one["mean"] - other["mean"]
+    both = pd.DataFrame(
+        {
+            "difference": gap / other["sd"],
+            "squared_z": gap**2 / (one["sd"] ** 2 / one["ess"] + other["sd"] ** 2 / other["ess"]),
+        }
+    )
+    found = []
+    for key, part in both.groupby(["scenario", "parameter"], sort=False):
+        of = {str(name): measures.mean(part[name].to_numpy(float)) for name in part}
+        row = dict(zip(("scenario", "parameter"), key, strict=True))
+        found.append(row | {"R": len(part)} | columns(of))
+    return table_of(found, ["scenario", "parameter", "R"])
+
 
 MEASURES = {
     "bias": "Bias",
@@ -34,9 +101,9 @@ MEASURES = {
 LABELS = {"by mean": "relabelled by mean", "Stephens": "Stephens", "ordered": "ordered means"}
 
 
-def remedies(results: Results) -> Figure:
+def remedies_bias(results: Results) -> Figure:
     """The distance between the means by remedy: bias, against Stephens, and coverage."""
-    table = remedy_tables.remedies(results)
+    table = remedies(results)
     if table.empty:
         return nothing("This design compares no remedies.")
     place, ticks = _places(results, list(table["scenario"].unique()))
@@ -96,48 +163,10 @@ def _lollipops(axes: Axes, x: Any, y: Any, ends: Any, base: float, style: dict[s
     axes.errorbar(x, y, ends, ls="none", elinewidth=0.9, capsize=1.5, **style)
 
 
-def warnings(results: Results) -> Figure:
-    """Sensitivity and specificity of each diagnostic with Wilson's intervals, by answer."""
-    table = remedy_tables.warnings(results)
-    table = table[table["R"] > 0] if not table.empty else table
-    if table.empty:
-        return nothing("No fit of this design is held against a reference.")
-    panels = [a for a in (RELABELLED, SAMPLED) if (table["answer"] == a).any()]
-    names = list(dict.fromkeys(table["diagnostic"]))
-    figure = Figure(figsize=(DOUBLE, 0.9 + 0.19 * len(names)))
-    axes_of = figure.subplots(1, len(panels), squeeze=False, sharex=True, sharey=True)[0]
-    for axes, answer in zip(axes_of, panels, strict=True):
-        _rates(axes, table[table["answer"] == answer], names)
-        counts = table.loc[table["answer"] == answer, ["wrong", "R"]].max()
-        axes.set_title(f"Answers {answer}: {counts['wrong']:.0f} of {counts['R']:.0f} wrong")
-    axes_of[0].set_yticks(range(len(names)), names)
-    axes_of[0].set_ylim(len(names) - 0.5, -0.5)
-    figure.supxlabel("Share of fits", fontsize=7)
-    legend_above(figure)
-    return figure
-
-
-def _rates(axes: Axes, table: pd.DataFrame, names: list[str]) -> None:
-    place = np.array([names.index(name) for name in table["diagnostic"]], dtype=float)
-    for measure, label, fill, shift in (
-        ("sensitivity", "fires where the answer is wrong", "black", -0.14),
-        ("specificity", "is silent where the answer is right", "white", 0.14),
-    ):
-        value = table[measure].to_numpy(float)
-        ends = [value - table[f"{measure}_low"], table[f"{measure}_high"] - value]
-        axes.errorbar(
-            value,
-            place + shift,
-            xerr=np.maximum(np.nan_to_num(np.stack(ends)), 0.0),
-            ls="none",
-            marker="o" if fill == "black" else "s",
-            color="black" if fill == "black" else "0.45",
-            mfc=fill,
-            ms=3.5,
-            elinewidth=0.8,
-            label=label,
-        )
-    for edge in range(1, len(names)):
-        axes.axhline(edge - 0.5, color="0.92", lw=0.5, zorder=0)
-    axes.tick_params(axis="y", length=0)
-    axes.set_xlim(-0.02, 1.02)
+TABLES: tuple[Table, ...] = (
+    Exhibit("remedies", "What remedies answer", "Label switching", remedies),
+    Exhibit("folding", "Ordering and relabelling", "Label switching", folding),
+)
+FIGURES: tuple[Drawing, ...] = (
+    Exhibit("remedies-bias", "Bias by remedy", "Label switching", styled(remedies_bias)),
+)

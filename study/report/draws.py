@@ -12,12 +12,24 @@ from matplotlib.figure import Figure
 from models.labels import condensed, passes, stephens
 from models.labels.assignment import Permutations
 from models.mixture import Floats
-from study.report.figures.style import COMPONENTS, DOUBLE, GREY, SINGLE, legend_above, nothing
-from study.report.label_tables import switchable
-from study.rows import PARAMETERS, Results
+from study.report.exhibit import Drawing, Exhibit, Table
+from study.report.style import (
+    COMPONENTS,
+    DOUBLE,
+    GREY,
+    SINGLE,
+    legend_above,
+    nothing,
+    styled,
+)
+from study.report.switching import switchable
+from study.rows import (
+    FIT,
+    PARAMETERS,
+    Results,
+)
 from study.simulate import data_set
 
-KEYS = ["scenario", "replicate", "method"]
 NO_DRAWS = "This design keeps no draws of NUTS."
 MARKERS = ("o", "s", "^", "D", "v", "P")
 POINTS = 800  # draws in a panel, more than which hide one another
@@ -141,8 +153,8 @@ def examples(results: Results) -> list[Kept]:
     """NUTS fits whose draws are kept, one of each sort that there is: the one with most switches;
     of two components and of more, one whose chains sit in different labellings without a switch;
     one whose chains all sit in the same. The design's first, of verdict "labels only" if any."""
-    kept = results.draws.loc[results.draws["method"] == "nuts", KEYS].drop_duplicates()
-    fits = switchable(results).merge(kept, on=KEYS)
+    kept = results.draws.loc[results.draws["method"] == "nuts", FIT].drop_duplicates()
+    fits = switchable(results).merge(kept, on=FIT)
     if fits.empty:
         return []
     sizes = results.fits.drop_duplicates("scenario").set_index("scenario")["k"]
@@ -162,7 +174,7 @@ def examples(results: Results) -> list[Kept]:
 
 def _kept(results: Results, row: pd.Series) -> Kept:
     draws = results.draws
-    for key in KEYS:
+    for key in FIT:
         draws = draws[draws[key] == row[key]]
     draws = draws.sort_values(["chain", "draw", "component"])
     shape = [draws[column].nunique() for column in ("chain", "draw", "component")]
@@ -196,3 +208,11 @@ def _trace(axes: Axes, values: Floats) -> None:
 
 def _count(number: int, one: str, more: str) -> str:
     return f"{number:,} {one if number == 1 else more}"
+
+
+TABLES: tuple[Table, ...] = ()
+FIGURES: tuple[Drawing, ...] = (
+    Exhibit("traces", "Means as sampled and relabelled", "Label switching", styled(traces)),
+    Exhibit("joint-means", "Joint draws of two means", "Label switching", styled(joint_means)),
+    Exhibit("allocation", "Allocation probabilities", "Label switching", styled(allocation)),
+)

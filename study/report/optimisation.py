@@ -1,9 +1,8 @@
-"""The optimisation: how near the best log-likelihood, how many passes, how many seconds."""
+"""The optimisation: how fits ended, how near the best log-likelihood, in how many passes."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,25 +11,72 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from models import METHODS
-from models.mixture import Floats
-from study.report.figures.estimates import NO_GRID, cells, middle
-from study.report.figures.style import (
-    DOUBLE,
+from study.report import measures
+from study.report.exhibit import Drawing, Exhibit, Table
+from study.report.grid import NO_GRID, cells, middle
+from study.report.series import (
+    present,
+    quartiles_against,
+)
+from study.report.style import (
     LOOKS,
-    dodge_width,
-    dodged,
     legend_above,
     log_ticks,
     nested_widths,
     nothing,
     separation_axis,
+    styled,
     width_for,
 )
+from study.report.table import sorted_rows, with_errors
 from study.report.verdicts import with_verdict
-from study.rows import Results
+from study.rows import (
+    STATUSES,
+    Results,
+)
+
+
+def failures(results: Results) -> pd.DataFrame:
+    """How many fits ended in each status, by scenario and method, zeros included."""
+    rows = []
+    for (scenario, method), group in results.fits.groupby(["scenario", "method"], sort=False):
+        status = group["status"].to_numpy()
+        found = {name: measures.count((status == name).astype(float)) for name in STATUSES}
+        found["not_ok"] = measures.proportion((status != "ok").astype(float))
+        rows.append({"scenario": scenario, "method": method} | with_errors(found))
+    columns = None if rows else ["scenario", "method", *STATUSES, "not_ok", "R"]
+    return sorted_rows(results, pd.DataFrame(rows, columns=columns))
+
+
+def optimisation(results: Results) -> pd.DataFrame:
+    """Gap to the best log-likelihood, certificates, iterations and passes, optimisers only."""
+    fits = with_verdict(results)
+    optimisers = [name for name, method in METHODS.items() if method.kind != "posterior"]
+    fits = fits[fits["method"].isin(optimisers)]
+    rows = []
+    for (scenario, method), group in fits.groupby(["scenario", "method"], sort=False):
+        regular = group[group["status"].isin(["ok", "not-converged"])]
+        behind = regular["behind"].to_numpy(dtype=float)
+        found = {
+            "at_best": measures.proportion((behind < 1e-6).astype(float)),
+            "mean_gap": measures.mean(behind),
+            "gap_90": measures.quantile(behind, 0.9),
+            "says_converged": measures.proportion(group["converged"].to_numpy(dtype=float)),
+            "certified": measures.proportion(regular["certified"].to_numpy(dtype=float)),
+            "iterations": measures.mean(regular["n_iter"].to_numpy(dtype=float)),
+            "passes": measures.mean(
+                (regular["moments"] + regular["second_moments"] + regular["gradients"]).to_numpy(
+                    dtype=float
+                )
+            ),
+        }
+        rows.append({"scenario": scenario, "method": method} | with_errors(found))
+    return sorted_rows(
+        results, pd.DataFrame(rows, columns=None if rows else ["scenario", "method"])
+    )
+
 
 GAPS = (1e-8, 1e2)  # nats
-QUARTILES = np.array([0.25, 0.5, 0.75])
 
 
 def gap(results: Results) -> Figure:
@@ -132,102 +178,11 @@ def passes(results: Results) -> pd.DataFrame:
     return fits
 
 
-def seconds(results: Results) -> Figure:
-    """Seconds a fit: against n over the grid, and by scenario for all that is not in it."""
-    grid, timings = cells(results.design), results.timings
-    gridded = timings.drop(columns="n").merge(grid, on="scenario")
-    others = [name for name in results.scenario_order if not (grid["scenario"] == name).any()]
-    others = [name for name in others if (timings["scenario"] == name).any()]
-    wide = [not gridded.empty, bool(others)]
-    if not any(wide):
-        return nothing("No fit was timed.")
-    figure = Figure(figsize=(DOUBLE, max(3.2, 0.8 + 0.36 * len(others))))
-    areas = list(figure.subplots(1, sum(wide), squeeze=False)[0])
-    methods = present(timings)
-    if wide[0]:
-        axes = areas.pop(0)
-        logged = gridded.assign(log_n=np.log10(gridded["n"]))
-        quartiles_against(axes, logged, "log_n", "seconds", methods)
-        sizes = sorted(grid["n"].unique())
-        axes.set_xticks(list(np.log10(sizes)), [f"{n:,}" for n in sizes])
-        axes.set_yscale("log")
-        log_ticks(axes.yaxis)
-        axes.set_xlabel("Observations in a data set, grid")
-        axes.set_ylabel("Seconds a fit")
-    if wide[1]:
-        _by_scenario(areas[0], timings, others, methods)
-    legend_above(figure)
-    return figure
-
-
-def present(rows: pd.DataFrame) -> list[str]:
-    """The methods that the rows have, in the registry's order."""
-    return [m for m in METHODS if (rows["method"] == m).any()]
-
-
-def quartiles_against(
-    axes: Axes, rows: pd.DataFrame, x: str, y: str, methods: Sequence[str]
-) -> None:
-    """Median and quartiles of y at each x, a line a method."""
-    width = dodge_width(rows[x])
-    for place, method in enumerate(methods):
-        found = rows[rows["method"] == method].groupby(x)[y].quantile(QUARTILES).unstack()
-        if found.empty:
-            continue
-        look, centre = LOOKS[method], found[0.5].to_numpy(float)
-        axes.errorbar(
-            dodged(found.index.to_numpy(float), place, len(methods), width),
-            centre,
-            _lengths(found),
-            color=look.color,
-            marker=look.marker,
-            ls=look.line,
-            lw=0.7,
-            elinewidth=0.7,
-            label=METHODS[method].label,
-        )
-
-
-def _lengths(quartiles: pd.DataFrame) -> Floats:
-    return np.stack(
-        [
-            (quartiles[0.5] - quartiles[0.25]).to_numpy(float),
-            (quartiles[0.75] - quartiles[0.5]).to_numpy(float),
-        ]
-    )
-
-
-def _by_scenario(
-    axes: Axes, timings: pd.DataFrame, names: Sequence[str], methods: Sequence[str]
-) -> None:
-    sizes = timings.groupby("scenario")["n"].first()
-    rows = timings[timings["scenario"].isin(names)]
-    for place, method in enumerate(methods):
-        own = rows[rows["method"] == method].groupby("scenario")["seconds"]
-        found = own.quantile(QUARTILES).unstack()
-        if found.empty:
-            continue
-        look = LOOKS[method]
-        axes.errorbar(
-            found[0.5].to_numpy(float),
-            dodged(
-                np.array([float(names.index(str(s))) for s in found.index]),
-                place,
-                len(methods),
-                0.7,
-            ),
-            xerr=_lengths(found),
-            color=look.color,
-            marker=look.marker,
-            ls="none",
-            elinewidth=0.7,
-            label=METHODS[method].label,
-        )
-    for edge in range(1, len(names)):
-        axes.axhline(edge - 0.5, color="0.85", lw=0.5, zorder=0)
-    axes.set_yticks(range(len(names)), [f"{s}\n$n$ = {sizes[s]:,.0f}" for s in names])
-    axes.tick_params(axis="y", length=0)
-    axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.set_xscale("log")
-    log_ticks(axes.xaxis)
-    axes.set_xlabel("Seconds a fit")
+TABLES: tuple[Table, ...] = (
+    Exhibit("failures", "Fits by status", "Optimisation", failures),
+    Exhibit("optimisation", "Gap, certificates, iterations", "Optimisation", optimisation),
+)
+FIGURES: tuple[Drawing, ...] = (
+    Exhibit("gap", "Gap to the best log-likelihood", "Optimisation", styled(gap)),
+    Exhibit("effort", "Passes over the data", "Optimisation", styled(effort)),
+)

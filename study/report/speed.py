@@ -1,0 +1,230 @@
+"""Passes and seconds to a gap: performance profiles, descents, and where EM catches up."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from models import METHODS
+from models.mixture import Floats
+from study.report import measures
+from study.report.exhibit import Drawing, Exhibit, Table
+from study.report.grid import NOT_FOLLOWED, cells
+from study.report.style import (
+    DOUBLE,
+    LOOKS,
+    legend_above,
+    nested_widths,
+    nothing,
+    styled,
+)
+from study.rows import (
+    Results,
+)
+
+RESAMPLES = 200  # of the bootstrap behind a Monte Carlo error
+
+
+def costs(results: Results, target: float) -> pd.DataFrame:
+    """By data set and method: passes and seconds to within `target` nats of the best; inf if never.
+
+    seconds: the passes times the seconds a pass of the same method's untraced fit took.
+    """
+    keys = ["scenario", "replicate", "method"]
+    rows = results.reaches[np.isclose(results.reaches["target"], target, rtol=1e-6)]
+    fits = results.fits.merge(results.timings[[*keys, "seconds"]], on=keys)
+    spent = fits["moments"] + fits["second_moments"] + fits["gradients"]
+    fits["a_pass"] = fits["seconds"] / spent.clip(lower=1)
+    costs = rows.merge(fits[[*keys, "a_pass"]], on=keys, how="left")
+    costs["seconds"] = costs["passes"] * costs["a_pass"].fillna(np.inf)
+    return costs[[*keys, "passes", "seconds"]]
+
+
+def profile(costs: pd.DataFrame, cost: str) -> pd.DataFrame:
+    """Performance ratios (problems, methods): a method's cost over the least of the problem.
+
+    Dolan and More (2002). Failures are inf; problems that no method solves are left out.
+    """
+    wide = costs.pivot_table(index=["scenario", "replicate"], columns="method", values=cost)
+    wide = wide.reindex(columns=[m for m in METHODS if m in wide]).fillna(np.inf)
+    best = wide.min(axis=1)
+    solved = np.isfinite(best)
+    return wide[solved].div(best[solved], axis=0)
+
+
+def profiles(results: Results) -> pd.DataFrame:
+    """`_profiles` by passes over the data."""
+    return _profiles(results, "passes")
+
+
+def profiles_in_seconds(results: Results) -> pd.DataFrame:
+    """`_profiles` by seconds."""
+    return _profiles(results, "seconds")
+
+
+def _profiles(results: Results, cost: str) -> pd.DataFrame:
+    """By target and method: the share of problems solved, solved at the least cost, and within
+    2, 5 and 10 times of it."""
+    found = []
+    for target in (1e-2, 1e-6):
+        ratios = profile(costs(results, target), cost)
+        for method in ratios:
+            own = ratios[method].to_numpy(float)
+            row = {"target": target, "method": method, "R": own.size}
+            for name, factor in (("best", 1.0), ("in_2", 2.0), ("in_5", 5.0), ("in_10", 10.0)):
+                share = measures.proportion((own <= factor).astype(float))
+                row |= {name: share.value, f"{name}_mcse": share.mcse}
+            share = measures.proportion(np.isfinite(own).astype(float))
+            found.append(row | {"solved": share.value, "solved_mcse": share.mcse})
+    return pd.DataFrame(found, columns=None if found else ["target", "method", "R"])
+
+
+def overtaking(results: Results) -> pd.DataFrame:
+    """By shape of the mixture and n: the separation from which EM needs no more passes.
+
+    From the medians of whole fits, the logarithm of their ratio interpolated between separations.
+    -inf: EM needs no more at any separation of the grid; inf: at none.
+    """
+    cells = [s for grid in results.design.grids for s in grid.scenarios()]
+    if not cells:
+        return pd.DataFrame(columns=["weight", "sd_ratio", "n", "method", "separation"])
+    place = pd.DataFrame(
+        [(s.name, s.separation, s.weight, s.sd_ratio, s.n) for s in cells],
+        columns=["scenario", "separation", "weight", "sd_ratio", "size"],
+    )
+    fits = results.fits[results.fits["status"].isin(["ok", "not-converged"])].merge(place)
+    fits["passes"] = fits["moments"] + fits["second_moments"] + fits["gradients"]
+    keys = ["weight", "sd_ratio", "size"]
+    found = []
+    for key, part in fits.groupby(keys):
+        wide = part.pivot(
+            index=["separation", "replicate"], columns="method", values="passes"
+        ).sort_index()
+        separations = wide.index.get_level_values("separation").unique().to_numpy(float)
+        counts = wide.groupby(level="separation").size().to_numpy()
+        # As they are first, then resampled by data set, whose passes by all methods stay together.
+        rng = np.random.default_rng(0)
+        samples = [np.vstack([np.arange(r), rng.integers(r, size=(RESAMPLES, r))]) for r in counts]
+        ends = np.concatenate([[0], np.cumsum(counts)])
+        for method in METHODS:
+            if METHODS[method].kind != "likelihood" or method == "em" or method not in wide:
+                continue
+            medians = [
+                [
+                    np.nanmedian(wide[name].to_numpy(float)[first:last][rows], axis=1)
+                    for first, last, rows in zip(ends[:-1], ends[1:], samples, strict=True)
+                ]
+                for name in ("em", method)
+            ]
+            excess = np.log(np.array(medians[0]) / np.array(medians[1])).T
+            at = np.array([crossing(separations, y) for y in excess])
+            row = dict(zip(("weight", "sd_ratio", "n"), key, strict=True))
+            error = at[1:].std(ddof=1) if np.isfinite(at).all() else np.nan
+            found.append(
+                row
+                | {"method": method, "R": int(counts.min())}
+                | {"separation": at[0], "separation_mcse": error}
+            )
+    return pd.DataFrame(found)
+
+
+def crossing(x: Floats, y: Floats) -> float:
+    """The last x where y falls through zero; inf if y ends above it, -inf if it is never above."""
+    above = np.flatnonzero(y > 0)
+    if not above.size:
+        return -np.inf
+    i = int(above[-1])
+    if i == x.size - 1:
+        return np.inf
+    return float(x[i] + (x[i + 1] - x[i]) * y[i] / (y[i] - y[i + 1]))
+
+
+def descent(results: Results) -> Figure:
+    """Median passes, and seconds, to each gap to the best log-likelihood, by separation."""
+    grid = cells(results.design)
+    if grid.empty or results.reaches.empty:
+        return nothing(NOT_FOLLOWED)
+    targets = np.sort(results.reaches["target"].unique())[::-1]
+    reached = pd.concat([costs(results, t).assign(target=t) for t in targets])
+    rows = reached.merge(grid, on="scenario")
+    separations = sorted(grid["separation"].unique())
+    figure = Figure(figsize=(DOUBLE, 3.6))
+    panels = figure.subplots(2, len(separations), squeeze=False, sharey=True, sharex="row")
+    methods = [m for m in METHODS if (rows["method"] == m).any()]
+    for row, cost in zip(panels, ("passes", "seconds"), strict=True):
+        for axes, d in zip(row, separations, strict=True):
+            part = rows[rows["separation"] == d]
+            for method, width in zip(methods, nested_widths(len(methods)), strict=True):
+                own = part[part["method"] == method].groupby("target")[cost].median()
+                own = own[np.isfinite(own)].sort_index(ascending=False)
+                look = LOOKS[method]
+                axes.plot(
+                    own, own.index, color=look.color, ls=look.line, lw=width,
+                    label=METHODS[method].label,
+                )  # fmt: skip
+            axes.set_xscale("log")
+            axes.set_yscale("log")
+            axes.set_xlabel("Passes" if cost == "passes" else "Seconds")
+            if cost == "passes":
+                axes.set_title(f"separation {d:g}")
+        row[0].set_ylabel("Gap (nats)")
+    legend_above(figure)
+    return figure
+
+
+def profile_curves(results: Results) -> Figure:
+    """Performance profiles on passes and seconds at two gaps, and data profiles on passes."""
+    if results.reaches.empty:
+        return nothing(NOT_FOLLOWED)
+    figure = Figure(figsize=(DOUBLE, 3.8))
+    panels = figure.subplots(2, 3, sharey=True)
+    for row, target in zip(panels, (1e-2, 1e-6), strict=True):
+        reached = costs(results, target)
+        for axes, cost in zip(row[:2], ("passes", "seconds"), strict=True):
+            _profile(axes, profile(reached, cost), (1.0, 100.0))
+            axes.set_xlabel(f"{cost.capitalize()}, times the least")
+            axes.set_title(f"to {target:g} nats, {cost}")
+        wide = reached.pivot_table(
+            index=["scenario", "replicate"], columns="method", values="passes"
+        ).fillna(np.inf)
+        _profile(row[2], wide[[m for m in METHODS if m in wide]], (1.0, 10_000.0))
+        row[2].set_xlabel("Passes")
+        row[2].set_title(f"to {target:g} nats, within a budget")
+        row[0].set_ylabel("Share of data sets")
+    panels[0, 0].set_ylim(-0.02, 1.02)
+    legend_above(figure)
+    return figure
+
+
+def _profile(axes: Axes, ratios: pd.DataFrame, ends: tuple[float, float]) -> None:
+    for method, width in zip(ratios, nested_widths(ratios.shape[1]), strict=True):
+        own = np.sort(ratios[method].to_numpy(float))
+        own = own[np.isfinite(own)]
+        x = np.concatenate([[ends[0]], own, [max(ends[1], own.max(initial=1.0))]])
+        y = np.concatenate([[0.0], np.arange(1, own.size + 1), [own.size]]) / len(ratios)
+        look = LOOKS[str(method)]
+        axes.step(
+            x, y, where="post", color=look.color, ls=look.line, lw=width,
+            label=METHODS[str(method)].label,
+        )  # fmt: skip
+    axes.set_xscale("log")
+    axes.set_xlim(*ends)
+
+
+TABLES: tuple[Table, ...] = (
+    Exhibit("overtaking", "Where EM catches up", "Optimisation", overtaking),
+    Exhibit("profiles", "Performance profiles", "Optimisation", profiles),
+    Exhibit(
+        "profiles-seconds",
+        "Performance profiles in seconds",
+        "Cost",
+        profiles_in_seconds,
+        timed=True,
+    ),
+)
+FIGURES: tuple[Drawing, ...] = (
+    Exhibit("descent", "Gap by passes and seconds", "Optimisation", styled(descent)),
+    Exhibit("profile", "Performance profiles", "Optimisation", styled(profile_curves)),
+)
