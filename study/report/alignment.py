@@ -12,13 +12,8 @@ from models.mixture import Floats, aligned
 from study.report import measures
 from study.report.exhibit import Drawing, Exhibit, Table
 from study.report.measures import Measure
-from study.report.table import columns, sorted_rows, table_of
-from study.rows import (
-    FIT,
-    PARAMETERS,
-    Results,
-    usable,
-)
+from study.report.table import MAXIMISERS, sorted_rows, table_of, with_errors
+from study.rows import FIT, PARAMETERS, Results, usable
 
 
 def alignment(results: Results) -> pd.DataFrame:
@@ -29,9 +24,8 @@ def alignment(results: Results) -> pd.DataFrame:
     """
     found = []
     rows = usable(results).dropna(subset=["truth"])
-    optimisers = [m for m in METHODS if METHODS[m].kind == "likelihood"]
-    rows = rows[rows["method"].isin(optimisers)]
-    present = [m for m in optimisers if m in rows["method"].unique()]
+    rows = rows[rows["method"].isin(MAXIMISERS)]
+    present = [m for m in MAXIMISERS if m in rows["method"].unique()]
     one = "lbfgs" if "lbfgs" in present else (present or [""])[0]
     for scenario, part in rows.groupby("scenario", sort=False):
         model = results.design.scenario(str(scenario)).model.build()
@@ -90,7 +84,7 @@ def _alignments(
                 "change": over_data_sets(best[:, i, j] - sort[:, i, j]),
             }
             row = {"scenario": scenario, "optimiser": label, "parameter": parameter}
-            found.append(row | {"component": j + 1, "R": differ.r} | columns(of))
+            found.append(row | {"component": j + 1} | with_errors(of, differ.r))
     return found
 
 

@@ -15,17 +15,9 @@ from models.mixture import Floats
 from study.report import measures, uniformity
 from study.report.exhibit import Drawing, Exhibit, Table
 from study.report.measures import Measure
-from study.report.style import (
-    DOUBLE,
-    LOOKS,
-    legend_above,
-    nothing,
-    styled,
-)
-from study.report.table import sorted_rows
-from study.rows import (
-    Results,
-)
+from study.report.style import DOUBLE, LOOKS, legend_above, nothing, styled
+from study.report.table import sorted_rows, table_of, with_errors
+from study.rows import Results
 
 
 def calibration(results: Results) -> pd.DataFrame:
@@ -40,8 +32,8 @@ def calibration(results: Results) -> pd.DataFrame:
     for key, group in results.ranks.groupby(keys, sort=False):
         ranked = group.dropna(subset=["rank"])
         row: dict[str, object] = dict(zip(keys, key, strict=True))
-        lost = measures.count(np.asarray(group["rank"].isna(), dtype=float))
-        rows.append({**row, "R": len(ranked), "failed": lost.value, "failed_mcse": lost.mcse})
+        lost = {"failed": measures.count(np.asarray(group["rank"].isna(), dtype=float))}
+        rows.append(row | with_errors(lost, len(ranked)))
         if ranked.empty:
             continue
         ranks, of = ranked["rank"].to_numpy(int), int(ranked["of"].iloc[0])
@@ -57,10 +49,8 @@ def calibration(results: Results) -> pd.DataFrame:
             ),
             "autocorrelation": measures.mean(ranked["autocorrelation"].to_numpy()),
         }
-        for name, measure in found.items():
-            rows[-1] |= {name: measure.value, f"{name}_mcse": measure.mcse}
-        rows[-1]["p"] = uniformity.p_value(ranks, of)
-    table = pd.DataFrame(rows, columns=None if rows else [*keys, "R"])
+        rows[-1] |= with_errors(found) | {"p": uniformity.p_value(ranks, of)}
+    table = table_of(rows, [*keys, "R"])
     if "p" in table:
         table["p_all"] = uniformity.holm(table["p"].fillna(1.0).to_numpy())
         table["uniform"] = np.where(table["p_all"] > 0.05, "yes", "no")
@@ -69,7 +59,7 @@ def calibration(results: Results) -> pd.DataFrame:
 
 def calibration_chains(results: Results) -> pd.DataFrame:
     """Did the calibration's chains converge? Shares of replicates, none left out, by sampler."""
-    rows: list[dict[str, object]] = []
+    rows = []
     fits = results.ranks.drop_duplicates(["replicate", "method"])
     for method, group in fits.groupby("method", sort=False):
         found = {
@@ -84,10 +74,8 @@ def calibration_chains(results: Results) -> pd.DataFrame:
                 _known(group["divergences"], group["divergences"].fillna(0) > 0)
             ),
         }
-        rows.append({"method": method, "R": len(group)})
-        for name, measure in found.items():
-            rows[-1] |= {name: measure.value, f"{name}_mcse": measure.mcse}
-    return sorted_rows(results, pd.DataFrame(rows, columns=None if rows else ["method", "R"]))
+        rows.append({"method": method} | with_errors(found, len(group)))
+    return sorted_rows(results, table_of(rows, ["method", "R"]))
 
 
 def _known(values: pd.Series, events: pd.Series) -> Floats:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -20,11 +22,8 @@ from study.report.style import (
     separation_axis,
     styled,
 )
-from study.report.table import sorted_rows
-from study.rows import (
-    STOPPING_RULES,
-    Results,
-)
+from study.report.table import sorted_rows, table_of, with_errors
+from study.rows import STOPPING_RULES, Results
 
 EARLY = 0.1  # standard errors from the maximum
 TRUSTED_RATE = 0.995
@@ -38,13 +37,6 @@ def stops(results: Results) -> pd.DataFrame:
     rows = results.stops.assign(group=results.stops["scenario"].map(groups(results.design)))
     found = []
     for (group, rule), part in rows.groupby(["group", "rule"], sort=False):
-        found.append(
-            {
-                "group": group,
-                "rule": rule,
-                "R": len(part),
-            }
-        )
         distance = part["distance"].to_numpy(float)
         measured = {
             "stopped": measures.proportion(part["stopped"].to_numpy(float)),
@@ -54,9 +46,8 @@ def stops(results: Results) -> pd.DataFrame:
             "distance_90": measures.quantile(distance, 0.9),
             "early": measures.proportion((distance > EARLY).astype(float)),
         }
-        for name, measure in measured.items():
-            found[-1] |= {name: measure.value, f"{name}_mcse": measure.mcse}
-    return pd.DataFrame(found, columns=None if found else ["group", "rule", "R"])
+        found.append({"group": group, "rule": rule} | with_errors(measured, len(part)))
+    return table_of(found, ["group", "rule", "R"])
 
 
 def rates(results: Results) -> pd.DataFrame:
@@ -65,28 +56,18 @@ def rates(results: Results) -> pd.DataFrame:
     largest_error: of the observed rate over the predicted one, minus 1, where the latter is below
     TRUSTED_RATE; R_trusted, how many that are.
     """
-    found = []
+    found, at_truth = [], rate_at_truth(results)
     for scenario, part in results.rates.groupby("scenario", sort=False):
         compared = part[(part["predicted"] < TRUSTED_RATE) & part["observed"].notna()]
         error = (compared["observed"] / compared["predicted"] - 1.0).abs()
-        found.append(
-            {
-                "scenario": scenario,
-                "R": len(part),
-                "rate_at_truth": rate_at_truth(results).get(str(scenario), np.nan),
-                **_median("predicted", part),
-                **_median("observed", part),
-                "R_trusted": len(compared),
-                "largest_error": error.max() if len(compared) else np.nan,
-            }
-        )
+        of = {
+            name: measures.median(part[name].to_numpy(float)) for name in ("predicted", "observed")
+        }
+        row: dict[str, Any] = {"scenario": scenario, "R": len(part)}
+        row |= {"rate_at_truth": at_truth.get(str(scenario), np.nan)} | with_errors(of)
+        found.append(row | {"R_trusted": len(compared), "largest_error": error.max()})
     columns = ["scenario", "R", "rate_at_truth", "predicted", "observed"]
-    return sorted_rows(results, pd.DataFrame(found, columns=None if found else columns))
-
-
-def _median(name: str, rows: pd.DataFrame) -> dict[str, float]:
-    found = measures.median(rows[name].to_numpy(float))
-    return {name: found.value, f"{name}_mcse": found.mcse}
+    return sorted_rows(results, table_of(found, columns))
 
 
 def rate_at_truth(results: Results) -> dict[str, float]:

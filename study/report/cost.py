@@ -13,27 +13,10 @@ from models import METHODS
 from study.report import measures
 from study.report.exhibit import Drawing, Exhibit, Table
 from study.report.grid import cells
-from study.report.series import (
-    QUARTILES,
-    present,
-    quartile_lengths,
-    quartiles_against,
-)
-from study.report.style import (
-    DOUBLE,
-    LOOKS,
-    dodged,
-    legend_above,
-    log_ticks,
-    nothing,
-    styled,
-)
-from study.report.table import columns, sorted_rows, table_of, with_errors
-from study.rows import (
-    DATA_SET,
-    FIT,
-    Results,
-)
+from study.report.series import QUARTILES, present, quartile_lengths, quartiles_against
+from study.report.style import DOUBLE, LOOKS, dodged, legend_above, log_ticks, nothing, styled
+from study.report.table import sorted_rows, table_of, with_errors
+from study.rows import DATA_SET, FIT, Results
 
 
 def remedy_costs(results: Results) -> pd.DataFrame:
@@ -51,7 +34,7 @@ def remedy_costs(results: Results) -> pd.DataFrame:
             name: measures.median(part[column].to_numpy(float))
             for name, column in (("seconds", "seconds"), ("ess", "ess"), ("ess_per_second", "rate"))
         }
-        found.append({"scenario": scenario, "remedy": remedy, "R": len(part)} | columns(of))
+        found.append({"scenario": scenario, "remedy": remedy} | with_errors(of, len(part)))
     return table_of(found, ["scenario", "remedy", "R"])
 
 
@@ -77,10 +60,9 @@ def timings(results: Results) -> pd.DataFrame:
             "start": measures.median(group["start_seconds"].to_numpy(float)),
             "ess_per_second": measures.median(group["ess_per_second"].to_numpy(float)),
         }
-        row = {"scenario": scenario, "method": method} | with_errors(found)
+        row = {"scenario": scenario, "method": method} | with_errors(found, found["q25"].r)
         rows.append(row | {"compile": group["compile_seconds"].max()})
-    columns = None if rows else ["scenario", "method", "q25", "median", "q75", "ratio", "R"]
-    return sorted_rows(results, pd.DataFrame(rows, columns=columns))
+    return sorted_rows(results, table_of(rows, ["scenario", "method", "R", "median", "ratio"]))
 
 
 def seconds(results: Results) -> Figure:

@@ -14,21 +14,9 @@ from models.mixture import Floats, draws_by_mean
 from models.posterior.methods import MAX_RHAT, MIN_ESS
 from study.report import measures
 from study.report.exhibit import Drawing, Exhibit, Table
-from study.report.style import (
-    DOUBLE,
-    legend_above,
-    nothing,
-    styled,
-)
-from study.report.table import table_of
-from study.rows import (
-    DATA_SET,
-    FIT,
-    PARAMETERS,
-    Results,
-    probability,
-    trusted,
-)
+from study.report.style import DOUBLE, legend_above, nothing, styled
+from study.report.table import table_of, with_errors
+from study.rows import DATA_SET, FIT, PARAMETERS, Results, probability, trusted
 
 # An answer is wrong if a posterior mean is off by more than SHIFT reference posterior sds, or if
 # an interval's reference probability is off the nominal one by more than MASS. With an ESS of
@@ -116,13 +104,15 @@ def warnings(results: Results) -> pd.DataFrame:
             }
             row: dict[str, Any] = {"diagnostic": name, "answer": answer}
             known = ~np.isnan(fired)
-            row["R"] = of["sensitivity"].r + of["specificity"].r
-            for count, events in (("wrong", wrong.astype(float)), ("fired", fired)):
-                number = measures.count(np.where(known, events, np.nan))
-                row |= {count: int(np.nan_to_num(number.value)), f"{count}_mcse": number.mcse}
-            for measure, (value, mcse, r) in of.items():
-                low, high = measures.wilson(value, r)
-                row |= {measure: value, f"{measure}_mcse": mcse}
+            counts = {
+                count: measures.count(np.where(known, events, np.nan))
+                for count, events in (("wrong", wrong.astype(float)), ("fired", fired))
+            }
+            row |= with_errors(counts, of["sensitivity"].r + of["specificity"].r)
+            row |= {count: int(np.nan_to_num(number.value)) for count, number in counts.items()}
+            for measure, share in of.items():
+                low, high = measures.wilson(share.value, share.r)
+                row |= with_errors({measure: share})
                 row |= {f"{measure}_low": float(low), f"{measure}_high": float(high)}
             found.append(row)
     return table_of(found, ["diagnostic", "answer", "R", "wrong"])

@@ -13,21 +13,9 @@ from models.labels import condensed, passes, stephens
 from models.labels.assignment import Permutations
 from models.mixture import Floats
 from study.report.exhibit import Drawing, Exhibit, Table
-from study.report.style import (
-    COMPONENTS,
-    DOUBLE,
-    GREY,
-    SINGLE,
-    legend_above,
-    nothing,
-    styled,
-)
+from study.report.style import COMPONENTS, DOUBLE, GREY, SINGLE, legend_above, nothing, styled
 from study.report.switching import switchable
-from study.rows import (
-    FIT,
-    PARAMETERS,
-    Results,
-)
+from study.rows import FIT, PARAMETERS, Results
 from study.simulate import data_set
 
 NO_DRAWS = "This design keeps no draws of NUTS."

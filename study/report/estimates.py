@@ -23,16 +23,7 @@ from study.report.performance import (
     wide,
     with_one_r,
 )
-from study.report.series import (
-    Series,
-    Z,
-    draw_lines,
-    edges,
-    measured,
-    only,
-    series,
-    wilson_lengths,
-)
+from study.report.series import Series, Z, draw_lines, edges, measured, only, series, wilson_lengths
 from study.report.style import (
     DOUBLE,
     GREY,
@@ -45,9 +36,8 @@ from study.report.style import (
     styled,
     width_for,
 )
-from study.rows import (
-    Results,
-)
+from study.report.table import MAXIMISERS
+from study.rows import Results
 
 ESTIMATES = [
     "bias",
@@ -187,7 +177,7 @@ def lollipops(results: Results) -> Figure:
     most["kinds"] = kinds.reindex(most.index).fillna(0)
     chosen = set(most.sort_values(["kinds", "r", "size"], ascending=False, kind="stable").index[:3])
     names = [s.name for s in results.design.scenarios if s.name in chosen]
-    shown = [m for m in METHODS if m == reference(results) or METHODS[m].kind != "likelihood"]
+    shown = [m for m in METHODS if m == reference(results) or m not in MAXIMISERS]
     lines = {name: _by_method(table[table["scenario"] == name], shown) for name in names}
     heights = [
         len(table.loc[table["scenario"] == n, ["parameter", "component"]].drop_duplicates())
@@ -224,8 +214,7 @@ def _by_method(table: pd.DataFrame, methods: list[str]) -> list[Series]:
     found = []
     for method in methods:
         own = table[table["method"] == method]
-        likelihood = METHODS[method].kind == "likelihood"
-        label = f"ML ({METHODS[method].label})" if likelihood else METHODS[method].label
+        label = f"ML ({METHODS[method].label})" if method in MAXIMISERS else METHODS[method].label
         if not own.empty:
             found.append(Series(label, LOOKS[method], own))
     return found

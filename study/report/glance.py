@@ -12,17 +12,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from models import METHODS
 from study.report import measures
 from study.report.exhibit import Drawing, Exhibit, Table
 from study.report.grid import NO_GRID, cells, middle
 from study.report.measures import wilson
-from study.report.optimisation import passes
-from study.report.performance import (
-    intervals,
-    performance_of,
-    wide,
-)
+from study.report.optimisation import efforts
+from study.report.performance import intervals, performance_of, wide
 from study.report.series import (
     Z,
     draw_lines,
@@ -43,10 +38,9 @@ from study.report.style import (
     separation_axis,
     styled,
 )
+from study.report.table import MAXIMISERS, with_errors
 from study.report.verdicts import with_verdict
-from study.rows import (
-    Results,
-)
+from study.rows import Results, passes
 
 COVERAGE = ("scenario", "parameter", "component", "coverage", "coverage_mcse", "R_coverage")
 # Sides of an error for the worst of five parameters: 1 in 100 each.
@@ -67,10 +61,9 @@ def recommended(results: Results) -> pd.DataFrame:
     """
     names = list(cells(results.design)["scenario"])
     fits = with_verdict(results)
-    optimisers = [m for m in METHODS if METHODS[m].kind == "likelihood"]
-    fits = fits[fits["method"].isin(optimisers) & fits["scenario"].isin(names)]
+    fits = fits[fits["method"].isin(MAXIMISERS) & fits["scenario"].isin(names)]
     fits["good"] = (fits["verdict"] == "certified").astype(float)
-    fits["passes"] = (fits["moments"] + fits["second_moments"] + fits["gradients"]).astype(float)
+    fits["passes"] = passes(fits).astype(float)
     found = {name: _best(group) for name, group in fits.groupby("scenario", sort=False)}
     rows = [{"scenario": name} | found[name] for name in names if name in found]
     columns = ["scenario", "method", "R", "at_best", "at_best_mcse", "passes", "passes_mcse"]
@@ -88,14 +81,7 @@ def _best(fits: pd.DataFrame) -> dict[str, object]:
     chosen = fits[fits["method"] == method]
     at_best = measures.proportion(chosen["good"].to_numpy())
     cost = measures.mean(chosen["passes"].to_numpy())
-    return {
-        "method": method,
-        "R": at_best.r,
-        "at_best": at_best.value,
-        "at_best_mcse": at_best.mcse,
-        "passes": cost.value,
-        "passes_mcse": cost.mcse,
-    }
+    return {"method": method} | with_errors({"at_best": at_best, "passes": cost}, at_best.r)
 
 
 def covered(kind: str, coverages: pd.DataFrame, level: float) -> pd.DataFrame:
@@ -162,7 +148,7 @@ def overview(results: Results) -> Figure:
         return nothing(NO_GRID)
     shape, n = grid["shape"].iloc[0], middle(grid["n"])
     here = grid[(grid["shape"] == shape) & (grid["n"] == n)]
-    effort = passes(results).merge(here.drop(columns="n"), on="scenario")
+    effort = efforts(results).merge(here.drop(columns="n"), on="scenario")
     timings = results.timings.merge(here.drop(columns="n"), on="scenario")
     table = measured(results, here)
     if effort.empty or timings.empty or table.empty:

@@ -7,9 +7,7 @@ from typing import Any
 import pandas as pd
 
 from study.design import Design
-from study.rows import (
-    Results,
-)
+from study.rows import Results
 
 NO_GRID = "This design has no grid."
 NOT_FOLLOWED = "No data set of this design is followed closely."

@@ -11,16 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from models import METHODS
 from models.mixture import Floats
 from study.report.exhibit import Drawing, Exhibit, Table
 from study.report.grid import NO_GRID, cells, gridded, named
-from study.report.performance import (
-    all_cases,
-    intervals,
-    wide,
-    with_one_r,
-)
+from study.report.performance import all_cases, intervals, wide, with_one_r
 from study.report.series import (
     Series,
     draw_lines,
@@ -43,10 +37,8 @@ from study.report.style import (
     styled,
     width_for,
 )
-from study.rows import (
-    INTERVAL_KINDS,
-    Results,
-)
+from study.report.table import SAMPLERS
+from study.rows import INTERVAL_KINDS, Results
 
 
 def interval_kinds(results: Results) -> pd.DataFrame:
@@ -123,7 +115,7 @@ def coverages(results: Results) -> pd.DataFrame:
     Of the samplers, the first that has intervals stands for both: they have one posterior.
     """
     table = wide(intervals(results), ["coverage"])
-    samplers = [m for m in METHODS if METHODS[m].kind == "posterior" and m in set(table["method"])]
+    samplers = [m for m in SAMPLERS if m in set(table["method"])]
     return table[~table["method"].isin(samplers[1:])]
 
 

@@ -14,10 +14,7 @@ from models import METHODS
 from study.report import measures
 from study.report.exhibit import Drawing, Exhibit, Table
 from study.report.grid import NO_GRID, cells, middle
-from study.report.series import (
-    present,
-    quartiles_against,
-)
+from study.report.series import present, quartiles_against
 from study.report.style import (
     LOOKS,
     legend_above,
@@ -28,12 +25,9 @@ from study.report.style import (
     styled,
     width_for,
 )
-from study.report.table import sorted_rows, with_errors
+from study.report.table import MAXIMISERS, OPTIMISERS, sorted_rows, table_of, with_errors
 from study.report.verdicts import with_verdict
-from study.rows import (
-    STATUSES,
-    Results,
-)
+from study.rows import STATUSES, USABLE, Results, passes
 
 
 def failures(results: Results) -> pd.DataFrame:
@@ -43,19 +37,17 @@ def failures(results: Results) -> pd.DataFrame:
         status = group["status"].to_numpy()
         found = {name: measures.count((status == name).astype(float)) for name in STATUSES}
         found["not_ok"] = measures.proportion((status != "ok").astype(float))
-        rows.append({"scenario": scenario, "method": method} | with_errors(found))
-    columns = None if rows else ["scenario", "method", *STATUSES, "not_ok", "R"]
-    return sorted_rows(results, pd.DataFrame(rows, columns=columns))
+        rows.append({"scenario": scenario, "method": method} | with_errors(found, len(group)))
+    return sorted_rows(results, table_of(rows, ["scenario", "method", "R", *STATUSES, "not_ok"]))
 
 
 def optimisation(results: Results) -> pd.DataFrame:
     """Gap to the best log-likelihood, certificates, iterations and passes, optimisers only."""
     fits = with_verdict(results)
-    optimisers = [name for name, method in METHODS.items() if method.kind != "posterior"]
-    fits = fits[fits["method"].isin(optimisers)]
+    fits = fits[fits["method"].isin(OPTIMISERS)]
     rows = []
     for (scenario, method), group in fits.groupby(["scenario", "method"], sort=False):
-        regular = group[group["status"].isin(["ok", "not-converged"])]
+        regular = group[group["status"].isin(USABLE)]
         behind = regular["behind"].to_numpy(dtype=float)
         found = {
             "at_best": measures.proportion((behind < 1e-6).astype(float)),
@@ -64,16 +56,11 @@ def optimisation(results: Results) -> pd.DataFrame:
             "says_converged": measures.proportion(group["converged"].to_numpy(dtype=float)),
             "certified": measures.proportion(regular["certified"].to_numpy(dtype=float)),
             "iterations": measures.mean(regular["n_iter"].to_numpy(dtype=float)),
-            "passes": measures.mean(
-                (regular["moments"] + regular["second_moments"] + regular["gradients"]).to_numpy(
-                    dtype=float
-                )
-            ),
+            "passes": measures.mean(passes(regular).to_numpy(float)),
         }
-        rows.append({"scenario": scenario, "method": method} | with_errors(found))
-    return sorted_rows(
-        results, pd.DataFrame(rows, columns=None if rows else ["scenario", "method"])
-    )
+        row = {"scenario": scenario, "method": method}
+        rows.append(row | with_errors(found, found["at_best"].r))
+    return sorted_rows(results, table_of(rows, ["scenario", "method", "R"]))
 
 
 GAPS = (1e-8, 1e2)  # nats
@@ -82,7 +69,7 @@ GAPS = (1e-8, 1e2)  # nats
 def gap(results: Results) -> Figure:
     """Share of data sets on which a method ends more than g nats behind the best, against g."""
     grid, fits = cells(results.design), with_verdict(results)
-    fits = fits[fits["method"].map(lambda m: METHODS[m].kind == "likelihood")]
+    fits = fits[fits["method"].isin(MAXIMISERS)]
     panels = [
         (f"separation {d:g}", fits[fits["scenario"].isin(part["scenario"])])
         for d, part in grid.groupby("separation")
@@ -146,7 +133,7 @@ def effort(results: Results) -> Figure:
     if grid.empty:
         return nothing(NO_GRID)
     n = middle(grid["n"])
-    fits = passes(results).merge(grid[grid["n"] == n].drop(columns="n"), on="scenario")
+    fits = efforts(results).merge(grid[grid["n"] == n].drop(columns="n"), on="scenario")
     if fits.empty:
         return nothing("No optimiser fitted the grid.")
     shapes = list(grid["shape"].unique())
@@ -169,13 +156,11 @@ def effort(results: Results) -> Figure:
     return figure
 
 
-def passes(results: Results) -> pd.DataFrame:
+def efforts(results: Results) -> pd.DataFrame:
     """Usable fits by optimisers, with the passes over the data that each took."""
-    fits = results.fits[results.fits["status"].isin(["ok", "not-converged"])]
-    optimisers = [name for name, method in METHODS.items() if method.kind != "posterior"]
-    fits = fits[fits["method"].isin(optimisers)].copy()
-    fits["passes"] = fits["moments"] + fits["second_moments"] + fits["gradients"]
-    return fits
+    fits = results.fits
+    kept = fits["status"].isin(USABLE) & fits["method"].isin(OPTIMISERS)
+    return fits[kept].assign(passes=passes(fits[kept]))
 
 
 TABLES: tuple[Table, ...] = (

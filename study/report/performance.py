@@ -21,7 +21,7 @@ from models.mixture import Floats
 from study.report import measures
 from study.report.measures import Measure
 from study.report.table import sorted_rows
-from study.rows import FIT, INTERVAL_KINDS, Results, usable
+from study.rows import FIT, INTERVAL_KINDS, USABLE, Results, usable
 
 PARAMETER = ["scenario", "parameter", "component"]
 INTERVAL = ["scenario", "quantity", "kind", "method"]
@@ -113,7 +113,7 @@ def reference(results: Results) -> str:
 
 def _complete(results: Results) -> pd.DataFrame:
     """scenario and replicate of the data sets of which every fit is usable."""
-    good = results.fits["status"].isin(["ok", "not-converged"])
+    good = results.fits["status"].isin(USABLE)
     every = good.groupby([results.fits["scenario"], results.fits["replicate"]]).all()
     return every[every].index.to_frame(index=False)
 
@@ -169,9 +169,7 @@ def intervals(results: Results) -> pd.DataFrame:
 def losses(results: Results) -> pd.DataFrame:
     """By scenario and method: the mean of each of LOSSES; long."""
     found: list[dict[str, Any]] = []
-    kept = results.losses.merge(
-        results.fits.loc[results.fits["status"].isin(["ok", "not-converged"]), FIT], on=FIT
-    )
+    kept = results.losses.merge(results.fits.loc[results.fits["status"].isin(USABLE), FIT], on=FIT)
     totals: dict[Any, int] = results.losses.groupby("scenario").size().to_dict()
     complete = _complete(results)
     for scenario, here in kept.groupby("scenario", sort=False):

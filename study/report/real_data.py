@@ -11,21 +11,9 @@ from models import METHODS, Mixture
 from models.mixture import Floats
 from study.design import DataSet
 from study.report.exhibit import Drawing, Exhibit, Table
-from study.report.style import (
-    LOOKS,
-    legend_above,
-    nested_widths,
-    nothing,
-    styled,
-    width_for,
-)
+from study.report.style import LOOKS, legend_above, nested_widths, nothing, styled, width_for
 from study.report.table import sorted_rows
-from study.rows import (
-    FIT,
-    PARAMETERS,
-    Results,
-    usable,
-)
+from study.rows import FIT, PARAMETERS, Results, usable
 from study.simulate import data_set
 
 

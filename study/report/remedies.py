@@ -15,9 +15,7 @@ from study.design import Scenario
 from study.report import measures
 from study.report.exhibit import Drawing, Exhibit, Table
 from study.report.measures import Measure
-from study.report.series import (
-    Z,
-)
+from study.report.series import Z
 from study.report.style import (
     DOUBLE,
     GREY,
@@ -29,13 +27,8 @@ from study.report.style import (
     separation_axis,
     styled,
 )
-from study.report.table import columns, table_of
-from study.rows import (
-    DATA_SET,
-    DISTANCE,
-    REMEDIES,
-    Results,
-)
+from study.report.table import table_of, with_errors
+from study.rows import DATA_SET, DISTANCE, REMEDIES, Results
 
 
 def remedies(results: Results) -> pd.DataFrame:
@@ -61,7 +54,7 @@ def remedies(results: Results) -> pd.DataFrame:
             "unconverged": measures.proportion((rhat >= MAX_RHAT).astype(float)),
         }
         row = dict(zip(("scenario", "remedy", "parameter"), key, strict=True))
-        found.append(row | {"R": len(part), "truth": truth[0]} | columns(of))
+        found.append(row | {"R": len(part), "truth": truth[0]} | with_errors(of))
     return table_of(found, ["scenario", "remedy", "parameter", "R"])
 
 
@@ -89,7 +82,7 @@ def folding(results: Results) -> pd.DataFrame:
     for key, part in both.groupby(["scenario", "parameter"], sort=False):
         of = {str(name): measures.mean(part[name].to_numpy(float)) for name in part}
         row = dict(zip(("scenario", "parameter"), key, strict=True))
-        found.append(row | {"R": len(part)} | columns(of))
+        found.append(row | with_errors(of, len(part)))
     return table_of(found, ["scenario", "parameter", "R"])
 
 

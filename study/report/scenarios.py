@@ -12,15 +12,8 @@ from models.mixture import Floats
 from study.design import Scenario
 from study.report.exhibit import Drawing, Exhibit, Table
 from study.report.grid import cells
-from study.report.style import (
-    COMPONENTS,
-    DOUBLE,
-    nothing,
-    styled,
-)
-from study.rows import (
-    Results,
-)
+from study.report.style import COMPONENTS, DOUBLE, nothing, styled
+from study.rows import Results
 
 
 def densities(results: Results) -> Figure:

@@ -14,10 +14,7 @@ from matplotlib.figure import Figure
 from models import METHODS
 from models.mixture import Floats
 from study.report import measures
-from study.report.performance import (
-    performance_of,
-    wide,
-)
+from study.report.performance import performance_of, wide
 from study.report.style import (
     GREY,
     LOOKS,
@@ -28,9 +25,8 @@ from study.report.style import (
     names_of,
     separation_axis,
 )
-from study.rows import (
-    Results,
-)
+from study.report.table import MAXIMISERS
+from study.rows import Results
 
 MEASURES = ["bias", "rmse", "coverage", "bound"]
 Z = NormalDist().inv_cdf(0.975)
@@ -53,7 +49,7 @@ def series(table: pd.DataFrame, measure: str) -> list[Series]:
     agree with, and stands for those.
     """
     present = [m for m in METHODS if (table["method"] == m).any()]
-    optimisers = [m for m in present if METHODS[m].kind == "likelihood"]
+    optimisers = [m for m in present if m in MAXIMISERS]
     alike = {o: [m for m in optimisers if _agree(table, measure, o, m)] for o in optimisers}
     drawn = max(optimisers, key=lambda o: len(alike[o]), default="")
     found = []

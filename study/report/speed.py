@@ -12,17 +12,9 @@ from models.mixture import Floats
 from study.report import measures
 from study.report.exhibit import Drawing, Exhibit, Table
 from study.report.grid import NOT_FOLLOWED, cells
-from study.report.style import (
-    DOUBLE,
-    LOOKS,
-    legend_above,
-    nested_widths,
-    nothing,
-    styled,
-)
-from study.rows import (
-    Results,
-)
+from study.report.style import DOUBLE, LOOKS, legend_above, nested_widths, nothing, styled
+from study.report.table import MAXIMISERS, table_of, with_errors
+from study.rows import DATA_SET, FIT, USABLE, Results, passes
 
 RESAMPLES = 200  # of the bootstrap behind a Monte Carlo error
 
@@ -32,14 +24,12 @@ def costs(results: Results, target: float) -> pd.DataFrame:
 
     seconds: the passes times the seconds a pass of the same method's untraced fit took.
     """
-    keys = ["scenario", "replicate", "method"]
     rows = results.reaches[np.isclose(results.reaches["target"], target, rtol=1e-6)]
-    fits = results.fits.merge(results.timings[[*keys, "seconds"]], on=keys)
-    spent = fits["moments"] + fits["second_moments"] + fits["gradients"]
-    fits["a_pass"] = fits["seconds"] / spent.clip(lower=1)
-    costs = rows.merge(fits[[*keys, "a_pass"]], on=keys, how="left")
+    fits = results.fits.merge(results.timings[[*FIT, "seconds"]], on=FIT)
+    fits["a_pass"] = fits["seconds"] / passes(fits).clip(lower=1)
+    costs = rows.merge(fits[[*FIT, "a_pass"]], on=FIT, how="left")
     costs["seconds"] = costs["passes"] * costs["a_pass"].fillna(np.inf)
-    return costs[[*keys, "passes", "seconds"]]
+    return costs[[*FIT, "passes", "seconds"]]
 
 
 def profile(costs: pd.DataFrame, cost: str) -> pd.DataFrame:
@@ -47,7 +37,7 @@ def profile(costs: pd.DataFrame, cost: str) -> pd.DataFrame:
 
     Dolan and More (2002). Failures are inf; problems that no method solves are left out.
     """
-    wide = costs.pivot_table(index=["scenario", "replicate"], columns="method", values=cost)
+    wide = costs.pivot_table(index=DATA_SET, columns="method", values=cost)
     wide = wide.reindex(columns=[m for m in METHODS if m in wide]).fillna(np.inf)
     best = wide.min(axis=1)
     solved = np.isfinite(best)
@@ -72,13 +62,11 @@ def _profiles(results: Results, cost: str) -> pd.DataFrame:
         ratios = profile(costs(results, target), cost)
         for method in ratios:
             own = ratios[method].to_numpy(float)
-            row = {"target": target, "method": method, "R": own.size}
-            for name, factor in (("best", 1.0), ("in_2", 2.0), ("in_5", 5.0), ("in_10", 10.0)):
-                share = measures.proportion((own <= factor).astype(float))
-                row |= {name: share.value, f"{name}_mcse": share.mcse}
-            share = measures.proportion(np.isfinite(own).astype(float))
-            found.append(row | {"solved": share.value, "solved_mcse": share.mcse})
-    return pd.DataFrame(found, columns=None if found else ["target", "method", "R"])
+            within = {"best": own <= 1.0, "in_2": own <= 2.0, "in_5": own <= 5.0}
+            within |= {"in_10": own <= 10.0, "solved": np.isfinite(own)}
+            of = {name: measures.proportion(w.astype(float)) for name, w in within.items()}
+            found.append({"target": target, "method": method} | with_errors(of, own.size))
+    return table_of(found, ["target", "method", "R"])
 
 
 def overtaking(results: Results) -> pd.DataFrame:
@@ -94,7 +82,7 @@ def overtaking(results: Results) -> pd.DataFrame:
         [(s.name, s.separation, s.weight, s.sd_ratio, s.n) for s in cells],
         columns=["scenario", "separation", "weight", "sd_ratio", "size"],
     )
-    fits = results.fits[results.fits["status"].isin(["ok", "not-converged"])].merge(place)
+    fits = results.fits[results.fits["status"].isin(USABLE)].merge(place)
     fits["passes"] = fits["moments"] + fits["second_moments"] + fits["gradients"]
     keys = ["weight", "sd_ratio", "size"]
     found = []
@@ -108,8 +96,8 @@ def overtaking(results: Results) -> pd.DataFrame:
         rng = np.random.default_rng(0)
         samples = [np.vstack([np.arange(r), rng.integers(r, size=(RESAMPLES, r))]) for r in counts]
         ends = np.concatenate([[0], np.cumsum(counts)])
-        for method in METHODS:
-            if METHODS[method].kind != "likelihood" or method == "em" or method not in wide:
+        for method in MAXIMISERS:
+            if method == "em" or method not in wide:
                 continue
             medians = [
                 [

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -14,18 +12,11 @@ from models.verdicts import SAME
 from study.report import measures
 from study.report.exhibit import Drawing, Exhibit, Table
 from study.report.grid import NOT_FOLLOWED, groups
-from study.report.style import (
-    COMPONENTS,
-    DOUBLE,
-    GREY,
-    legend_above,
-    log_ticks,
-    nothing,
-    styled,
-)
-from study.rows import (
-    Results,
-)
+from study.report.measures import Measure
+from study.report.style import COMPONENTS, DOUBLE, GREY, legend_above, log_ticks, nothing, styled
+from study.report.table import table_of, with_errors
+from study.report.verdicts import best
+from study.rows import DATA_SET, Results
 
 RESAMPLES = 200  # of the bootstrap behind a Monte Carlo error
 COUNTS = (1, 2, 5, 10, 20)  # starts
@@ -34,17 +25,7 @@ COUNTS = (1, 2, 5, 10, 20)  # starts
 def hits(results: Results) -> pd.DataFrame:
     """optima with `hit`: whether a start ended at the best believable maximum of its data set."""
     rows = results.optima.copy()
-    fits = results.fits
-    likelihood = [name for name, method in METHODS.items() if method.kind == "likelihood"]
-    maxima = fits[
-        fits["method"].isin(likelihood)
-        & fits["believable"]
-        & fits["distance"].notna()
-        & fits["status"].isin(["ok", "not-converged"])
-    ]
-    keys = ["scenario", "replicate"]
-    best = pd.concat([rows[[*keys, "loglik"]], maxima[[*keys, "loglik"]]])
-    rows = rows.merge(best.groupby(keys)["loglik"].max().rename("best"), on=keys)
+    rows = rows.merge(best(results), on=DATA_SET)
     slack = SAME + 1e-13 * rows["best"].abs()
     rows["hit"] = (rows["best"] - rows["loglik"]) <= slack
     return rows
@@ -71,14 +52,11 @@ def starts(results: Results) -> pd.DataFrame:
             s: np.array([chance(hit, of, s) for hit, of in sets.to_numpy()])
             for s in range(1, int(sets["size"].max()) + 1)
         }
-        row: dict[str, Any] = {"group": group, "method": method, "R": len(sets)}
-        for s in COUNTS:
-            if s in by_count:
-                share = measures.mean(by_count[s])
-                row |= {f"p_{s}": share.value, f"p_{s}_mcse": share.mcse}
+        of = {f"p_{s}": measures.mean(by_count[s]) for s in COUNTS if s in by_count}
+        row = {"group": group, "method": method} | with_errors(of, len(sets))
         spent = part.groupby(["scenario", "replicate"])["passes"].mean().to_numpy(float)
         found.append(row | _enough(np.stack(list(by_count.values()), axis=1), spent))
-    return pd.DataFrame(found, columns=None if found else ["group", "method", "R"])
+    return table_of(found, ["group", "method", "R"])
 
 
 def _enough(chances: Floats, passes: Floats) -> dict[str, float]:
@@ -92,11 +70,13 @@ def _enough(chances: Floats, passes: Floats) -> dict[str, float]:
     good = chances[rows].mean(axis=1) >= 0.95
     starts = np.where(good.any(axis=1), 1.0 + good.argmax(axis=1), np.inf)
     found = {"starts_95": starts, "passes_95": starts * passes[rows].mean(axis=1)}
-    row: dict[str, float] = {}
-    for name, values in found.items():
-        error = values[1:].std(ddof=1) if np.isfinite(values).all() else np.nan
-        row |= {name: float(values[0]), f"{name}_mcse": float(error)}
-    return row
+    errors = {
+        name: values[1:].std(ddof=1) if np.isfinite(values).all() else np.nan
+        for name, values in found.items()
+    }
+    return with_errors(
+        {name: Measure(float(found[name][0]), float(error), r) for name, error in errors.items()}
+    )
 
 
 def many_starts(results: Results) -> Figure:

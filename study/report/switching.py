@@ -16,21 +16,9 @@ from study.report import measures
 from study.report.exhibit import Drawing, Exhibit, Table
 from study.report.grid import cells, groups, middle
 from study.report.measures import Measure
-from study.report.style import (
-    COMPONENTS,
-    DOUBLE,
-    GREY,
-    SINGLE,
-    legend_above,
-    nothing,
-    styled,
-)
-from study.report.table import sorted_rows
-from study.rows import (
-    AGREEMENTS,
-    CHAIN_WORDS,
-    Results,
-)
+from study.report.style import COMPONENTS, DOUBLE, GREY, SINGLE, legend_above, nothing, styled
+from study.report.table import sorted_rows, table_of, with_errors
+from study.rows import AGREEMENTS, CHAIN_WORDS, Results
 
 # Columns of `labels` of which the table has the median over fits.
 MEDIANS = (
@@ -94,11 +82,11 @@ def _by_scenario(
         row: dict[str, object] = {"scenario": scenario, "method": method, "R": len(fits)}
         for name, measure in found(fits).items():
             column = name.replace(" ", "_")
-            row[column], row[f"{column}_mcse"] = measure.value, measure.mcse
+            row |= with_errors({column: measure})
             if measure.r < len(fits):  # such as nested R-hat, which needs chains in two labellings
                 row[f"R_{column}"] = measure.r
         rows.append(row)
-    table = pd.DataFrame(rows, columns=None if rows else ["scenario", "method", "R"])
+    table = table_of(rows, ["scenario", "method", "R"])
     for own in [name for name in table if str(name).startswith("R_")]:
         table[own] = table[own].fillna(table["R"]).astype(int)
     return sorted_rows(results, table)

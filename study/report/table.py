@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -9,6 +10,10 @@ import pandas as pd
 from models import METHODS
 from study.report.measures import Measure
 from study.rows import Results
+
+MAXIMISERS = tuple(m for m, method in METHODS.items() if method.kind == "likelihood")
+OPTIMISERS = tuple(m for m, method in METHODS.items() if method.kind != "posterior")
+SAMPLERS = tuple(m for m, method in METHODS.items() if method.kind == "posterior")
 
 
 def sorted_rows(results: Results, table: pd.DataFrame) -> pd.DataFrame:
@@ -30,23 +35,14 @@ def sorted_rows(results: Results, table: pd.DataFrame) -> pd.DataFrame:
     return ordered.reset_index(drop=True)
 
 
-def with_errors(found: dict[str, Measure]) -> dict[str, float]:
-    """R of the first measure, then each by its name, its Monte Carlo error in NAME_mcse."""
-    row: dict[str, float] = {"R": next(iter(found.values())).r}
+def with_errors(found: Mapping[str, Measure], r: float | None = None) -> dict[str, float]:
+    """Each measure by its name, its Monte Carlo standard error in NAME_mcse; before them R."""
+    row = {} if r is None else {"R": r}
     for name, measure in found.items():
         row |= {name: measure.value, f"{name}_mcse": measure.mcse}
     return row
 
 
-def columns(of: dict[str, Measure]) -> dict[str, float]:
-    """value and MCSE of each, as columns."""
-    return {
-        name: number
-        for measure, (value, mcse, _) in of.items()
-        for name, number in ((measure, value), (f"{measure}_mcse", mcse))
-    }
-
-
-def table_of(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
-    """The rows, with these columns where there are none."""
-    return pd.DataFrame(rows, columns=None if rows else columns)
+def table_of(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
+    """The rows; with these columns where there are none."""
+    return pd.DataFrame(rows, columns=None if rows else list(columns))

@@ -17,9 +17,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from study.report.style import (
-    STYLE,
-)
+from study.report.style import STYLE
 
 # Below these, in seconds, what is left is the clock's own noise.
 SMALLEST = {"compile": 1e-3}
