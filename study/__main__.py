@@ -363,7 +363,8 @@ def _tables(options: argparse.Namespace) -> None:
     source, made = results.design.stamp(), {}
     for table in _chosen(TABLES, options.only):
         made[table.name] = table.make(results)
-        write(made[table.name], table.caption, options.out / table.name, source)
+        none = table.nothing(results.design)
+        write(made[table.name], table.caption, options.out / table.name, source, none)
     if options.only is None:
         for name, make in LONG.items():
             make(results).to_csv(options.out / f"{name}.csv", index=False, lineterminator="\n")

@@ -12,6 +12,7 @@ from models.mixture import Floats, aligned
 from study.report import measures
 from study.report.exhibit import Drawing, Exhibit, Table
 from study.report.measures import Measure
+from study.report.reasons import no_alignment
 from study.report.table import MAXIMISERS, sorted_rows, table_of, with_errors
 from study.rows import FIT, PARAMETERS, Results, usable
 
@@ -89,6 +90,8 @@ def _alignments(
 
 
 TABLES: tuple[Table, ...] = (
-    Exhibit("alignment", "Alignment of estimates", "Label switching", alignment),
+    Exhibit(
+        "alignment", "Alignment of estimates", "Label switching", alignment, lacks=(no_alignment,)
+    ),
 )
 FIGURES: tuple[Drawing, ...] = ()

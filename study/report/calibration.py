@@ -15,7 +15,8 @@ from models.mixture import Floats
 from study.report import measures, uniformity
 from study.report.exhibit import Drawing, Exhibit, Table
 from study.report.measures import Measure
-from study.report.style import DOUBLE, LOOKS, legend_above, nothing, styled
+from study.report.reasons import no_calibration
+from study.report.style import DOUBLE, LOOKS, drawing, nothing
 from study.report.table import sorted_rows, table_of, with_errors
 from study.rows import Results
 
@@ -94,7 +95,7 @@ def calibration_bands(results: Results) -> Figure:
     """A panel a quantity, a line a sampler; bands of one line, and of all lines together."""
     ranks = results.ranks.dropna(subset=["rank"])
     if ranks.empty:
-        return nothing("This design has no calibration of the samplers.")
+        return nothing("Every fit of the calibration failed.")
     names = list(dict.fromkeys(ranks["quantity"]))
     methods = [method for method in METHODS if (ranks["method"] == method).any()]
     lines = ranks.groupby(["quantity", "method"]).ngroups
@@ -112,7 +113,6 @@ def calibration_bands(results: Results) -> Figure:
         axes.remove()
     figure.supxlabel("Rank among the posterior draws, 0 to 1", fontsize=7)
     figure.supylabel("ECDF minus uniform", fontsize=7)
-    legend_above(figure)
     return figure
 
 
@@ -138,9 +138,27 @@ def _line(axes: Axes, ranks: pd.DataFrame, method: str, line: Line) -> None:
 
 
 TABLES: tuple[Table, ...] = (
-    Exhibit("calibration", "Ranks of the calibration", "Calibration", calibration),
-    Exhibit("calibration-chains", "Chains of the calibration", "Calibration", calibration_chains),
+    Exhibit(
+        "calibration",
+        "Ranks of the calibration",
+        "Calibration",
+        calibration,
+        lacks=(no_calibration,),
+    ),
+    Exhibit(
+        "calibration-chains",
+        "Chains of the calibration",
+        "Calibration",
+        calibration_chains,
+        lacks=(no_calibration,),
+    ),
 )
 FIGURES: tuple[Drawing, ...] = (
-    Exhibit("calibration-bands", "Ranks against uniform", "Calibration", styled(calibration_bands)),
+    drawing(
+        "calibration-bands",
+        "Ranks against uniform",
+        "Calibration",
+        calibration_bands,
+        no_calibration,
+    ),
 )

@@ -10,18 +10,9 @@ from matplotlib.figure import Figure
 
 from study.report import measures
 from study.report.exhibit import Drawing, Exhibit, Table
-from study.report.grid import NOT_FOLLOWED, cells, groups
-from study.report.style import (
-    DOUBLE,
-    GREY,
-    LOOKS,
-    SINGLE,
-    legend_above,
-    log_ticks,
-    nothing,
-    separation_axis,
-    styled,
-)
+from study.report.grid import cells, groups
+from study.report.reasons import no_grid, not_followed
+from study.report.style import DOUBLE, GREY, LOOKS, SINGLE, drawing, log_ticks, separation_axis
 from study.report.table import sorted_rows, table_of, with_errors
 from study.rows import STOPPING_RULES, Results
 
@@ -79,8 +70,6 @@ def rate_at_truth(results: Results) -> dict[str, float]:
 def stopping(results: Results) -> Figure:
     """What each stopping rule leaves, in standard errors and in nats, by separation."""
     rows = results.stops.assign(group=results.stops["scenario"].map(groups(results.design)))
-    if rows.empty:
-        return nothing(NOT_FOLLOWED)
     names = [g for g in dict.fromkeys(rows["group"]) if str(g).startswith("separation")]
     names = sorted(names) or list(dict.fromkeys(rows["group"]))[:4]
     figure = Figure(figsize=(DOUBLE, 3.0))
@@ -111,15 +100,12 @@ def stopping(results: Results) -> Figure:
     left.axvline(0.1, color=GREY, lw=0.8, ls="--")
     left.set_xlabel("Distance left (standard errors)")
     right.set_xlabel("Log-likelihood left (nats)")
-    legend_above(figure)
     return figure
 
 
 def rate(results: Results) -> Figure:
     """EM's iterations a decade against separation: theory's lines, observed medians."""
     grid = cells(results.design)
-    if grid.empty or results.rates.empty:
-        return nothing(NOT_FOLLOWED if grid.empty else "No EM run of the grid was followed.")
     rows = results.rates.merge(grid, on="scenario")
     figure = Figure(figsize=(SINGLE, 2.9))
     axes = figure.subplots()
@@ -153,7 +139,6 @@ def rate(results: Results) -> Figure:
     separation_axis(axes, separations)
     axes.set_xlabel("Separation of the means (root-mean-square sds)")
     axes.set_ylabel("EM iterations a decimal digit")
-    legend_above(figure)
     return figure
 
 
@@ -162,10 +147,10 @@ def _decade(rates: np.ndarray) -> np.ndarray:
 
 
 TABLES: tuple[Table, ...] = (
-    Exhibit("stops", "Stopping rules", "Optimisation", stops),
-    Exhibit("rates", "EM's rate", "Optimisation", rates),
+    Exhibit("stops", "Stopping rules", "Optimisation", stops, lacks=(not_followed,)),
+    Exhibit("rates", "EM's rate", "Optimisation", rates, lacks=(not_followed,)),
 )
 FIGURES: tuple[Drawing, ...] = (
-    Exhibit("stopping", "Stopping rules", "Optimisation", styled(stopping)),
-    Exhibit("rate", "EM's rate and theory", "Optimisation", styled(rate)),
+    drawing("stopping", "Stopping rules", "Optimisation", stopping, not_followed),
+    drawing("rate", "EM's rate and theory", "Optimisation", rate, no_grid, not_followed),
 )

@@ -13,8 +13,9 @@ from models import METHODS
 from study.report import measures
 from study.report.exhibit import Drawing, Exhibit, Table
 from study.report.grid import cells
+from study.report.reasons import no_remedies
 from study.report.series import QUARTILES, present, quartile_lengths, quartiles_against
-from study.report.style import DOUBLE, LOOKS, dodged, legend_above, log_ticks, nothing, styled
+from study.report.style import DOUBLE, LOOKS, dodged, drawing, log_ticks, nothing
 from study.report.table import sorted_rows, table_of, with_errors
 from study.rows import DATA_SET, FIT, Results
 
@@ -89,7 +90,6 @@ def seconds(results: Results) -> Figure:
         axes.set_ylabel("Seconds a fit")
     if wide[1]:
         _by_scenario(areas[0], timings, others, methods)
-    legend_above(figure)
     return figure
 
 
@@ -130,7 +130,9 @@ def _by_scenario(
 
 
 TABLES: tuple[Table, ...] = (
-    Exhibit("remedy-costs", "What remedies cost", "Cost", remedy_costs, timed=True),
+    Exhibit(
+        "remedy-costs", "What remedies cost", "Cost", remedy_costs, timed=True, lacks=(no_remedies,)
+    ),
     Exhibit("timings", "Seconds by method", "Cost", timings, timed=True),
 )
-FIGURES: tuple[Drawing, ...] = (Exhibit("time", "Seconds by method", "Cost", styled(seconds)),)
+FIGURES: tuple[Drawing, ...] = (drawing("time", "Seconds by method", "Cost", seconds),)

@@ -14,7 +14,8 @@ from models.mixture import Floats, draws_by_mean
 from models.posterior.methods import MAX_RHAT, MIN_ESS
 from study.report import measures
 from study.report.exhibit import Drawing, Exhibit, Table
-from study.report.style import DOUBLE, legend_above, nothing, styled
+from study.report.reasons import no_references
+from study.report.style import DOUBLE, drawing, nothing
 from study.report.table import table_of, with_errors
 from study.rows import DATA_SET, FIT, PARAMETERS, Results, probability, trusted
 
@@ -174,7 +175,7 @@ def warning_rates(results: Results) -> Figure:
     table = warnings(results)
     table = table[table["R"] > 0] if not table.empty else table
     if table.empty:
-        return nothing("No fit of this design is held against a reference.")
+        return nothing("No reference can be trusted.")
     panels = [a for a in (RELABELLED, SAMPLED) if (table["answer"] == a).any()]
     names = list(dict.fromkeys(table["diagnostic"]))
     figure = Figure(figsize=(DOUBLE, 0.9 + 0.19 * len(names)))
@@ -186,7 +187,6 @@ def warning_rates(results: Results) -> Figure:
     axes_of[0].set_yticks(range(len(names)), names)
     axes_of[0].set_ylim(len(names) - 0.5, -0.5)
     figure.supxlabel("Share of fits", fontsize=7)
-    legend_above(figure)
     return figure
 
 
@@ -217,8 +217,12 @@ def _rates(axes: Axes, table: pd.DataFrame, names: list[str]) -> None:
 
 
 TABLES: tuple[Table, ...] = (
-    Exhibit("warnings", "Do the warnings warn?", "Label switching", warnings),
+    Exhibit(
+        "warnings", "Do the warnings warn?", "Label switching", warnings, lacks=(no_references,)
+    ),
 )
 FIGURES: tuple[Drawing, ...] = (
-    Exhibit("warning-rates", "Warnings and answers", "Label switching", styled(warning_rates)),
+    drawing(
+        "warning-rates", "Warnings and answers", "Label switching", warning_rates, no_references
+    ),
 )

@@ -12,13 +12,14 @@ from matplotlib.figure import Figure
 from models.labels import condensed, passes, stephens
 from models.labels.assignment import Permutations
 from models.mixture import Floats
-from study.report.exhibit import Drawing, Exhibit, Table
-from study.report.style import COMPONENTS, DOUBLE, GREY, SINGLE, legend_above, nothing, styled
+from study.report.exhibit import Drawing, Table
+from study.report.reasons import no_draws
+from study.report.style import COMPONENTS, DOUBLE, GREY, SINGLE, drawing, nothing
 from study.report.switching import switchable
 from study.rows import FIT, PARAMETERS, Results
 from study.simulate import data_set
 
-NO_DRAWS = "This design keeps no draws of NUTS."
+NO_DRAWS = "No fit of NUTS whose draws are kept is usable."
 MARKERS = ("o", "s", "^", "D", "v", "P")
 POINTS = 800  # draws in a panel, more than which hide one another
 ALONG = 400  # points along an axis, and observations at most
@@ -57,7 +58,6 @@ def traces(results: Results) -> Figure:
     for axes, title in zip(panels[0], ("As sampled", "Relabelled by mean"), strict=True):
         axes.annotate(title, (0.5, 1), (0, 16), "axes fraction", "offset points", ha="center")
     figure.align_ylabels(panels[:, 0])
-    legend_above(figure)
     return figure
 
 
@@ -93,7 +93,6 @@ def joint_means(results: Results) -> Figure:
         axes.set_title(f"{fit.name}: {fit.row['verdict']}")
         axes.set_xlabel("Mean with label 1")
     figure.axes[0].set_ylabel("Mean with label 2")
-    legend_above(figure)
     return figure
 
 
@@ -121,7 +120,6 @@ def allocation(results: Results) -> Figure:
     panels[-1].plot([], [], color=GREY, ls=(0, (1, 1)), label="as sampled")
     panels[-1].plot([], [], color=GREY, ls="solid", label="relabelled")
     panels[0].set_ylabel("Mean responsibility")
-    legend_above(figure)
     return figure
 
 
@@ -200,7 +198,7 @@ def _count(number: int, one: str, more: str) -> str:
 
 TABLES: tuple[Table, ...] = ()
 FIGURES: tuple[Drawing, ...] = (
-    Exhibit("traces", "Means as sampled and relabelled", "Label switching", styled(traces)),
-    Exhibit("joint-means", "Joint draws of two means", "Label switching", styled(joint_means)),
-    Exhibit("allocation", "Allocation probabilities", "Label switching", styled(allocation)),
+    drawing("traces", "Means as sampled and relabelled", "Label switching", traces, no_draws),
+    drawing("joint-means", "Joint draws of two means", "Label switching", joint_means, no_draws),
+    drawing("allocation", "Allocation probabilities", "Label switching", allocation, no_draws),
 )

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from models import METHODS
 from models.mixture import Floats
 from study.report.exhibit import Drawing, Exhibit, Table
-from study.report.grid import NO_GRID, cells, gridded, middle, named
+from study.report.grid import cells, gridded, middle, named
 from study.report.performance import (
     LOSSES,
     all_cases,
@@ -23,6 +23,7 @@ from study.report.performance import (
     wide,
     with_one_r,
 )
+from study.report.reasons import no_grid, no_intervals, no_named
 from study.report.series import Series, Z, draw_lines, edges, measured, only, series, wilson_lengths
 from study.report.style import (
     DOUBLE,
@@ -30,10 +31,9 @@ from study.report.style import (
     LOOKS,
     dodge_width,
     dodged,
-    legend_above,
+    drawing,
     log_ticks,
     nothing,
-    styled,
     width_for,
 )
 from study.report.table import MAXIMISERS
@@ -105,8 +105,6 @@ def _by_parameter(
     errors: Callable[[pd.DataFrame], Floats],
 ) -> Figure:
     grid = cells(results.design)
-    if grid.empty:
-        return nothing(NO_GRID)
     n = middle(grid["n"])
     table = measured(results, grid[grid["n"] == n])
     if table.empty:
@@ -205,7 +203,6 @@ def lollipops(results: Results) -> Figure:
         row[0].set_yticks(range(len(places)), [f"{p} {int(c)}" for p, c in places])
         row[0].tick_params(axis="y", length=0)
         row[0].set_title(name, loc="left")
-    legend_above(figure)
     return figure
 
 
@@ -259,8 +256,6 @@ FACTORS = (("n", "$n$"), ("weight", "$w$"), ("sd_ratio", "$r$"), ("separation", 
 def nested_loop(results: Results) -> Figure:
     """RMSE over its bound and coverage of the first mean in every cell of the grid, nested."""
     grid = cells(results.design)
-    if grid.empty:
-        return nothing(NO_GRID)
     table = of_scenarios(results, list(grid["scenario"]))
     table = table[(table["parameter"] == "mean") & (table["component"] == 1)]
     if table.empty:
@@ -290,7 +285,6 @@ def nested_loop(results: Results) -> Figure:
     bottom.set_xticks([])
     figure.supxlabel("Cells of the grid, one after another; intervals for mean 1", fontsize=7)
     figure.align_ylabels([top, centre])
-    legend_above(figure)
     return figure
 
 
@@ -313,8 +307,6 @@ def _factor_steps(axes: Axes, order: pd.DataFrame) -> None:
 def bias_rmse(results: Results) -> Figure:
     """RMSE against the size of the bias, both over the bound, a panel a separation."""
     grid = cells(results.design)
-    if grid.empty:
-        return nothing(NO_GRID)
     n = middle(grid["n"])
     grid = grid[grid["n"] == n]
     table = of_scenarios(results, list(grid["scenario"]))
@@ -349,20 +341,31 @@ def bias_rmse(results: Results) -> Figure:
         panels[0].set_xlim(1e-2, 1.5 * y.max())
     figure.supxlabel(f"Size of the bias (efficiency bounds); $n$ = {n:,}", fontsize=7)
     panels[0].set_ylabel("RMSE (efficiency bounds)")
-    legend_above(figure)
     return figure
 
 
 TABLES: tuple[Table, ...] = (
-    Exhibit("estimates", "Estimates against truth, named scenarios", "Estimates", estimates),
-    Exhibit("grid", "Estimates against truth, grid", "Estimates", grid),
-    Exhibit("losses", "Distance from the truth as a whole", "Estimates", label_free_losses),
-    Exhibit("complete", "Where fits failed", "Estimates", complete),
+    Exhibit(
+        "estimates",
+        "Estimates against truth, named scenarios",
+        "Estimates",
+        estimates,
+        lacks=(no_named,),
+    ),
+    Exhibit("grid", "Estimates against truth, grid", "Estimates", grid, lacks=(no_grid,)),
+    Exhibit(
+        "losses",
+        "Distance from the truth as a whole",
+        "Estimates",
+        label_free_losses,
+        lacks=(no_intervals,),
+    ),
+    Exhibit("complete", "Where fits failed", "Estimates", complete, none="No fit failed."),
 )
 FIGURES: tuple[Drawing, ...] = (
-    Exhibit("bias", "Bias, grid", "Estimates", styled(bias)),
-    Exhibit("rmse", "Root mean squared error, grid", "Estimates", styled(rmse)),
-    Exhibit("lollipops", "Bias, efficiency, coverage", "Estimates", styled(lollipops)),
-    Exhibit("nested-loop", "The grid at once", "Estimates", styled(nested_loop)),
-    Exhibit("bias-rmse", "Bias against RMSE", "Estimates", styled(bias_rmse)),
+    drawing("bias", "Bias, grid", "Estimates", bias, no_grid),
+    drawing("rmse", "Root mean squared error, grid", "Estimates", rmse, no_grid),
+    drawing("lollipops", "Bias, efficiency, coverage", "Estimates", lollipops, no_named),
+    drawing("nested-loop", "The grid at once", "Estimates", nested_loop, no_grid),
+    drawing("bias-rmse", "Bias against RMSE", "Estimates", bias_rmse, no_grid),
 )

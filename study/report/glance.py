@@ -14,10 +14,11 @@ from matplotlib.figure import Figure
 
 from study.report import measures
 from study.report.exhibit import Drawing, Exhibit, Table
-from study.report.grid import NO_GRID, cells, middle
+from study.report.grid import cells, middle
 from study.report.measures import wilson
 from study.report.optimisation import efforts
 from study.report.performance import intervals, performance_of, wide
+from study.report.reasons import no_grid, no_optimisers
 from study.report.series import (
     Z,
     draw_lines,
@@ -29,15 +30,7 @@ from study.report.series import (
     series,
     wilson_lengths,
 )
-from study.report.style import (
-    DOUBLE,
-    dodge_width,
-    legend_above,
-    log_ticks,
-    nothing,
-    separation_axis,
-    styled,
-)
+from study.report.style import DOUBLE, dodge_width, drawing, log_ticks, nothing, separation_axis
 from study.report.table import MAXIMISERS, with_errors
 from study.report.verdicts import with_verdict
 from study.rows import Results, passes
@@ -144,8 +137,6 @@ def overview(results: Results) -> Figure:
     """Passes, coverage of the first mean and seconds against separation, at the grid's first
     (w, r) and its middle n."""
     grid = cells(results.design)
-    if grid.empty:
-        return nothing(NO_GRID)
     shape, n = grid["shape"].iloc[0], middle(grid["n"])
     here = grid[(grid["shape"] == shape) & (grid["n"] == n)]
     effort = efforts(results).merge(here.drop(columns="n"), on="scenario")
@@ -174,13 +165,18 @@ def overview(results: Results) -> Figure:
     figure.supxlabel(
         f"Separation of the means (root-mean-square sds); {shape}, $n$ = {n:,}", fontsize=7
     )
-    legend_above(figure)
     return figure
 
 
 TABLES: tuple[Table, ...] = (
-    Exhibit("guide", "Which method, and what its intervals cover", "At a glance", guide),
+    Exhibit(
+        "guide",
+        "Which method, and what its intervals cover",
+        "At a glance",
+        guide,
+        lacks=(no_grid, no_optimisers),
+    ),
 )
 FIGURES: tuple[Drawing, ...] = (
-    Exhibit("overview", "At a glance", "At a glance", styled(overview)),
+    drawing("overview", "At a glance", "At a glance", overview, no_grid, no_optimisers),
 )

@@ -9,9 +9,6 @@ import pandas as pd
 from study.design import Design
 from study.rows import Results
 
-NO_GRID = "This design has no grid."
-NOT_FOLLOWED = "No data set of this design is followed closely."
-
 
 def cells(design: Design) -> pd.DataFrame:
     """The grid's cells: scenario, separation, weight, sd_ratio, n, and shape, the (w, r) text."""

@@ -13,8 +13,9 @@ from matplotlib.ticker import PercentFormatter
 
 from models.mixture import Floats
 from study.report.exhibit import Drawing, Exhibit, Table
-from study.report.grid import NO_GRID, cells, gridded, named
+from study.report.grid import cells, gridded, named
 from study.report.performance import all_cases, intervals, wide, with_one_r
+from study.report.reasons import no_grid, no_grid_intervals, no_named, no_named_intervals
 from study.report.series import (
     Series,
     draw_lines,
@@ -31,10 +32,9 @@ from study.report.style import (
     LOOKS,
     dodge_width,
     dodged,
-    legend_above,
+    drawing,
     nothing,
     separation_axis,
-    styled,
     width_for,
 )
 from study.report.table import SAMPLERS
@@ -70,8 +70,6 @@ def coverage_weight(results: Results) -> Figure:
 
 def _coverage(results: Results, parameter: str) -> Figure:
     grid = cells(results.design)
-    if grid.empty:
-        return nothing(NO_GRID)
     table = measured(results, grid)
     if not table.empty:
         table = table[(table["parameter"] == parameter) & (table["component"] == 1)]
@@ -93,7 +91,7 @@ def _coverage(results: Results, parameter: str) -> Figure:
     return figure
 
 
-NONE = "No data set of this design has intervals of every kind."
+NONE = "No fit that was to have intervals is usable."
 SHOWN = (
     "weight 1",
     "mean 1",
@@ -162,7 +160,6 @@ def kinds(results: Results) -> Figure:
         axes.tick_params(axis="y", length=0)
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     figure.supxlabel("Coverage", fontsize=7)
-    legend_above(figure)
     return figure
 
 
@@ -180,8 +177,6 @@ def most_kinds(results: Results, table: pd.DataFrame) -> list[str]:
 def kinds_grid(results: Results) -> Figure:
     """Coverage against separation by kind of interval, at the n with most replicates."""
     grid, table = cells(results.design), coverages(results)
-    if grid.empty:
-        return nothing(NO_GRID)
     table = table[table["kind"].isin(GRID_KINDS)].merge(
         grid.drop(columns=["weight"]), on="scenario"
     )
@@ -212,7 +207,6 @@ def kinds_grid(results: Results) -> Figure:
     separation_axis(panels[0, 0], separations)
     figure.align_ylabels(panels[:, 0])
     figure.supxlabel(f"Separation of the means (root-mean-square sds); $n$ = {n:,}", fontsize=7)
-    legend_above(figure)
     return figure
 
 
@@ -238,7 +232,6 @@ def zipped(results: Results) -> Figure:
         panels[0].set_xlim(*np.quantile(finite, [0.005, 0.995]))
     panels[0].set_ylabel("Centile of the distance from the truth")
     figure.supxlabel(f"Interval for mean 1, {name}", fontsize=7)
-    legend_above(figure)
     return figure
 
 
@@ -280,13 +273,34 @@ def centiles(truth: Floats, estimate: Floats, lower: Floats, upper: Floats) -> F
 
 
 TABLES: tuple[Table, ...] = (
-    Exhibit("intervals", "Intervals by kind, named scenarios", "Uncertainty", interval_kinds),
-    Exhibit("intervals-grid", "Intervals by kind, grid", "Uncertainty", interval_kinds_grid),
+    Exhibit(
+        "intervals",
+        "Intervals by kind, named scenarios",
+        "Uncertainty",
+        interval_kinds,
+        lacks=(no_named, no_named_intervals),
+    ),
+    Exhibit(
+        "intervals-grid",
+        "Intervals by kind, grid",
+        "Uncertainty",
+        interval_kinds_grid,
+        lacks=(no_grid, no_grid_intervals),
+    ),
 )
 FIGURES: tuple[Drawing, ...] = (
-    Exhibit("coverage", "Coverage, first mean, grid", "Uncertainty", styled(coverage)),
-    Exhibit("coverage-weight", "Coverage, weight, grid", "Uncertainty", styled(coverage_weight)),
-    Exhibit("kinds", "Coverage by kind of interval", "Uncertainty", styled(kinds)),
-    Exhibit("kinds-grid", "The same over the grid", "Uncertainty", styled(kinds_grid)),
-    Exhibit("zip", "Interval by interval", "Uncertainty", styled(zipped)),
+    drawing("coverage", "Coverage, first mean, grid", "Uncertainty", coverage, no_grid),
+    drawing("coverage-weight", "Coverage, weight, grid", "Uncertainty", coverage_weight, no_grid),
+    drawing(
+        "kinds", "Coverage by kind of interval", "Uncertainty", kinds, no_named, no_named_intervals
+    ),
+    drawing(
+        "kinds-grid",
+        "The same over the grid",
+        "Uncertainty",
+        kinds_grid,
+        no_grid,
+        no_grid_intervals,
+    ),
+    drawing("zip", "Interval by interval", "Uncertainty", zipped, no_named, no_named_intervals),
 )

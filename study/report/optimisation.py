@@ -13,16 +13,16 @@ from matplotlib.ticker import NullLocator
 from models import METHODS
 from study.report import measures
 from study.report.exhibit import Drawing, Exhibit, Table
-from study.report.grid import NO_GRID, cells, middle
+from study.report.grid import cells, middle
+from study.report.reasons import no_grid, no_optimisers, no_simulation
 from study.report.series import present, quartiles_against
 from study.report.style import (
     LOOKS,
-    legend_above,
+    drawing,
     log_ticks,
     nested_widths,
     nothing,
     separation_axis,
-    styled,
     width_for,
 )
 from study.report.table import MAXIMISERS, OPTIMISERS, sorted_rows, table_of, with_errors
@@ -76,8 +76,6 @@ def gap(results: Results) -> Figure:
     ]
     panels += [(s.name, fits[fits["scenario"] == s.name]) for s in results.design.scenarios]
     panels = [(title, part) for title, part in panels if not part.empty]
-    if not panels:
-        return nothing("No data set of this design is simulated.")
     none = [title for title, part in panels if part["behind"].max(skipna=False) <= GAPS[0]]
     panels = [(title, part) for title, part in panels if title not in none]
     if not panels:
@@ -100,7 +98,6 @@ def gap(results: Results) -> Figure:
     all_best = "".join(f"\n{line}" for line in lines)
     figure.supxlabel(f"Gap to the best log-likelihood (nats){all_best}", fontsize=7)
     figure.supylabel("Share of data sets with a larger gap", fontsize=7)
-    legend_above(figure)
     return figure
 
 
@@ -130,12 +127,10 @@ def _shares(axes: Axes, fits: pd.DataFrame) -> None:
 def effort(results: Results) -> Figure:
     """Passes over the data against separation, a panel a (w, r), at the middle n."""
     grid = cells(results.design)
-    if grid.empty:
-        return nothing(NO_GRID)
     n = middle(grid["n"])
     fits = efforts(results).merge(grid[grid["n"] == n].drop(columns="n"), on="scenario")
     if fits.empty:
-        return nothing("No optimiser fitted the grid.")
+        return nothing("No fit of the grid is usable.")
     shapes = list(grid["shape"].unique())
     columns = min(len(shapes), 4)
     rows = -(-len(shapes) // columns)
@@ -152,7 +147,6 @@ def effort(results: Results) -> Figure:
     separation_axis(all_axes[0], separations)
     figure.supxlabel(f"Separation of the means (root-mean-square sds); $n$ = {n:,}", fontsize=7)
     figure.supylabel("Passes over the data", fontsize=7)
-    legend_above(figure)
     return figure
 
 
@@ -165,9 +159,17 @@ def efforts(results: Results) -> pd.DataFrame:
 
 TABLES: tuple[Table, ...] = (
     Exhibit("failures", "Fits by status", "Optimisation", failures),
-    Exhibit("optimisation", "Gap, certificates, iterations", "Optimisation", optimisation),
+    Exhibit(
+        "optimisation",
+        "Gap, certificates, iterations",
+        "Optimisation",
+        optimisation,
+        lacks=(no_optimisers,),
+    ),
 )
 FIGURES: tuple[Drawing, ...] = (
-    Exhibit("gap", "Gap to the best log-likelihood", "Optimisation", styled(gap)),
-    Exhibit("effort", "Passes over the data", "Optimisation", styled(effort)),
+    drawing(
+        "gap", "Gap to the best log-likelihood", "Optimisation", gap, no_simulation, no_optimisers
+    ),
+    drawing("effort", "Passes over the data", "Optimisation", effort, no_grid, no_optimisers),
 )

@@ -11,7 +11,8 @@ from models import METHODS, Mixture
 from models.mixture import Floats
 from study.design import DataSet
 from study.report.exhibit import Drawing, Exhibit, Table
-from study.report.style import LOOKS, legend_above, nested_widths, nothing, styled, width_for
+from study.report.reasons import no_real_data
+from study.report.style import LOOKS, drawing, nested_widths, nothing, width_for
 from study.report.table import sorted_rows
 from study.rows import FIT, PARAMETERS, Results, usable
 from study.simulate import data_set
@@ -40,7 +41,7 @@ def fitted_densities(results: Results) -> Figure:
     estimates = usable(results)
     units = [u for u in results.design.data if (estimates["scenario"] == u.name).any()]
     if not units:
-        return nothing("This design fits no real data.")
+        return nothing("No fit to real data is usable.")
     columns = min(len(units), 3)
     rows = -(-len(units) // columns)
     figure = Figure(figsize=(width_for(columns), 0.4 + 3.0 * rows))
@@ -65,7 +66,6 @@ def fitted_densities(results: Results) -> Figure:
             upper.set_ylabel("Density")
             lower.set_ylabel("Difference\n(% of peak)")
     figure.align_ylabels(panels[:, 0])
-    legend_above(figure)
     return figure
 
 
@@ -119,7 +119,9 @@ def _panel(upper: Axes, lower: Axes, x: Floats, fits: dict[str, Mixture]) -> Non
         axes.locator_params(axis="y", nbins=4)
 
 
-TABLES: tuple[Table, ...] = (Exhibit("real-data", "Real data", "Real data", real_data),)
+TABLES: tuple[Table, ...] = (
+    Exhibit("real-data", "Real data", "Real data", real_data, lacks=(no_real_data,)),
+)
 FIGURES: tuple[Drawing, ...] = (
-    Exhibit("fitted-densities", "Real data and fits", "Real data", styled(fitted_densities)),
+    drawing("fitted-densities", "Real data and fits", "Real data", fitted_densities, no_real_data),
 )

@@ -15,18 +15,9 @@ from study.design import Scenario
 from study.report import measures
 from study.report.exhibit import Drawing, Exhibit, Table
 from study.report.measures import Measure
+from study.report.reasons import no_remedies
 from study.report.series import Z
-from study.report.style import (
-    DOUBLE,
-    GREY,
-    LOOKS,
-    dodge_width,
-    dodged,
-    legend_above,
-    nothing,
-    separation_axis,
-    styled,
-)
+from study.report.style import DOUBLE, GREY, LOOKS, dodge_width, dodged, drawing, separation_axis
 from study.report.table import table_of, with_errors
 from study.rows import DATA_SET, DISTANCE, REMEDIES, Results
 
@@ -97,8 +88,6 @@ LABELS = {"by mean": "relabelled by mean", "Stephens": "Stephens", "ordered": "o
 def remedies_bias(results: Results) -> Figure:
     """The distance between the means by remedy: bias, against Stephens, and coverage."""
     table = remedies(results)
-    if table.empty:
-        return nothing("This design compares no remedies.")
     place, ticks = _places(results, list(table["scenario"].unique()))
     table = table[table["parameter"] == DISTANCE].assign(place=table["scenario"].map(place))
     shown = [r for r in REMEDIES if r != "none"]
@@ -124,7 +113,6 @@ def remedies_bias(results: Results) -> Figure:
     figure.supylabel(r"$\mu_2 - \mu_1$", fontsize=7)
     if ticks is None:
         figure.supxlabel("Separation of the means (root-mean-square sds)", fontsize=7)
-    legend_above(figure)
     return figure
 
 
@@ -157,9 +145,11 @@ def _lollipops(axes: Axes, x: Any, y: Any, ends: Any, base: float, style: dict[s
 
 
 TABLES: tuple[Table, ...] = (
-    Exhibit("remedies", "What remedies answer", "Label switching", remedies),
-    Exhibit("folding", "Ordering and relabelling", "Label switching", folding),
+    Exhibit("remedies", "What remedies answer", "Label switching", remedies, lacks=(no_remedies,)),
+    Exhibit(
+        "folding", "Ordering and relabelling", "Label switching", folding, lacks=(no_remedies,)
+    ),
 )
 FIGURES: tuple[Drawing, ...] = (
-    Exhibit("remedies-bias", "Bias by remedy", "Label switching", styled(remedies_bias)),
+    drawing("remedies-bias", "Bias by remedy", "Label switching", remedies_bias, no_remedies),
 )

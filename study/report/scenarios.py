@@ -10,9 +10,10 @@ from matplotlib.ticker import MaxNLocator
 from models import Mixture
 from models.mixture import Floats
 from study.design import Scenario
-from study.report.exhibit import Drawing, Exhibit, Table
+from study.report.exhibit import Drawing, Table
 from study.report.grid import cells
-from study.report.style import COMPONENTS, DOUBLE, nothing, styled
+from study.report.reasons import no_simulation
+from study.report.style import COMPONENTS, DOUBLE, drawing
 from study.rows import Results
 
 
@@ -20,8 +21,6 @@ def densities(results: Results) -> Figure:
     """The mixtures that were simulated, with their weighted components."""
     named = results.design.scenarios
     grid = cells(results.design).drop_duplicates(["separation", "shape"])
-    if not named and grid.empty:
-        return nothing("This design simulates nothing.")
     simulated = {s.name: s for s in results.design.all_scenarios()}
     rows = -(-len(named) // 4) * 1.35, grid["shape"].nunique() * 1.05 + 0.3
     figure = Figure(figsize=(DOUBLE, sum(h for h in rows if h > 0.3) + 0.35))
@@ -73,5 +72,5 @@ def span(mixture: Mixture) -> Floats:
 
 TABLES: tuple[Table, ...] = ()
 FIGURES: tuple[Drawing, ...] = (
-    Exhibit("densities", "True densities", "Estimates", styled(densities)),
+    drawing("densities", "True densities", "Estimates", densities, no_simulation),
 )

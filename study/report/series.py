@@ -21,7 +21,6 @@ from study.report.style import (
     Look,
     dodge_width,
     dodged,
-    legend_above,
     names_of,
     separation_axis,
 )
@@ -140,7 +139,6 @@ def edges(
     separation_axis(panels[0, 0], separations)
     figure.align_ylabels(panels[:, 0])
     figure.supxlabel(f"Separation of the means (root-mean-square sds){more}", fontsize=7)
-    legend_above(figure)
 
 
 def present(rows: pd.DataFrame) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,12 +13,14 @@ from models import METHODS
 from models.mixture import Floats
 from study.report import measures
 from study.report.exhibit import Drawing, Exhibit, Table
-from study.report.grid import NOT_FOLLOWED, cells
-from study.report.style import DOUBLE, LOOKS, legend_above, nested_widths, nothing, styled
+from study.report.grid import cells
+from study.report.measures import Measure
+from study.report.reasons import no_grid, no_race, not_traced
+from study.report.style import DOUBLE, LOOKS, drawing, nested_widths
 from study.report.table import MAXIMISERS, table_of, with_errors
 from study.rows import DATA_SET, FIT, USABLE, Results, passes
 
-RESAMPLES = 200  # of the bootstrap behind a Monte Carlo error
+SHAPE = ["weight", "sd_ratio", "n"]  # of a cell, its separation apart
 
 
 def costs(results: Results, target: float) -> pd.DataFrame:
@@ -72,68 +76,46 @@ def _profiles(results: Results, cost: str) -> pd.DataFrame:
 def overtaking(results: Results) -> pd.DataFrame:
     """By shape of the mixture and n: the separation from which EM needs no more passes.
 
-    From the medians of whole fits, the logarithm of their ratio interpolated between separations.
-    -inf: EM needs no more at any separation of the grid; inf: at none.
+    Where the median over data sets of the log ratio of EM's passes to the method's, paired, falls
+    through zero, linear between separations. -inf: EM needs no more at any; inf: at none.
     """
-    cells = [s for grid in results.design.grids for s in grid.scenarios()]
-    if not cells:
-        return pd.DataFrame(columns=["weight", "sd_ratio", "n", "method", "separation"])
-    place = pd.DataFrame(
-        [(s.name, s.separation, s.weight, s.sd_ratio, s.n) for s in cells],
-        columns=["scenario", "separation", "weight", "sd_ratio", "size"],
+    fits = results.fits[results.fits["status"].isin(USABLE)]
+    spent = fits.assign(passes=passes(fits)).pivot(
+        index=DATA_SET, columns="method", values="passes"
     )
-    fits = results.fits[results.fits["status"].isin(USABLE)].merge(place)
-    fits["passes"] = fits["moments"] + fits["second_moments"] + fits["gradients"]
-    keys = ["weight", "sd_ratio", "size"]
+    table = spent.reset_index().merge(cells(results.design), on="scenario")
+    others = [m for m in MAXIMISERS if m in table and m != "em" and "em" in table]
     found = []
-    for key, part in fits.groupby(keys):
-        wide = part.pivot(
-            index=["separation", "replicate"], columns="method", values="passes"
-        ).sort_index()
-        separations = wide.index.get_level_values("separation").unique().to_numpy(float)
-        counts = wide.groupby(level="separation").size().to_numpy()
-        # As they are first, then resampled by data set, whose passes by all methods stay together.
-        rng = np.random.default_rng(0)
-        samples = [np.vstack([np.arange(r), rng.integers(r, size=(RESAMPLES, r))]) for r in counts]
-        ends = np.concatenate([[0], np.cumsum(counts)])
-        for method in MAXIMISERS:
-            if method == "em" or method not in wide:
-                continue
-            medians = [
-                [
-                    np.nanmedian(wide[name].to_numpy(float)[first:last][rows], axis=1)
-                    for first, last, rows in zip(ends[:-1], ends[1:], samples, strict=True)
-                ]
-                for name in ("em", method)
-            ]
-            excess = np.log(np.array(medians[0]) / np.array(medians[1])).T
-            at = np.array([crossing(separations, y) for y in excess])
-            row = dict(zip(("weight", "sd_ratio", "n"), key, strict=True))
-            error = at[1:].std(ddof=1) if np.isfinite(at).all() else np.nan
-            found.append(
-                row
-                | {"method": method, "R": int(counts.min())}
-                | {"separation": at[0], "separation_mcse": error}
-            )
-    return pd.DataFrame(found)
+    for key, part in table.groupby(SHAPE):
+        separations = np.sort(part["separation"].unique())
+        for method in others:
+            excess = np.log(part["em"] / part[method])
+            medians = [measures.median(excess[part["separation"] == d]) for d in separations]
+            at = {"separation": crossing(separations, medians)}
+            row = dict(zip(SHAPE, key, strict=True)) | {"method": method}
+            found.append(row | with_errors(at, at["separation"].r))
+    return table_of(found, [*SHAPE, "method", "R", "separation"])
 
 
-def crossing(x: Floats, y: Floats) -> float:
-    """The last x where y falls through zero; inf if y ends above it, -inf if it is never above."""
-    above = np.flatnonzero(y > 0)
-    if not above.size:
-        return -np.inf
-    i = int(above[-1])
-    if i == x.size - 1:
-        return np.inf
-    return float(x[i] + (x[i + 1] - x[i]) * y[i] / (y[i] - y[i + 1]))
+def crossing(x: Floats, y: Sequence[Measure]) -> Measure:
+    """The last x where independent y fall through zero; MCSE by the delta method, R the least.
+
+    inf if the last y is above zero, -inf if none is; no error then.
+    """
+    value, r = np.array([measure.value for measure in y]), min(measure.r for measure in y)
+    above = np.flatnonzero(value > 0)
+    if not above.size or above[-1] == x.size - 1:
+        return Measure(np.inf if above.size else -np.inf, np.nan, r)
+    i = above[-1]
+    high, low, step = value[i], value[i + 1], x[i + 1] - x[i]
+    slopes = step * np.array([-low, high]) / (high - low) ** 2
+    error = np.hypot(*(slopes * [y[i].mcse, y[i + 1].mcse]))
+    return Measure(float(x[i] + step * high / (high - low)), float(error), r)
 
 
 def descent(results: Results) -> Figure:
     """Median passes, and seconds, to each gap to the best log-likelihood, by separation."""
     grid = cells(results.design)
-    if grid.empty or results.reaches.empty:
-        return nothing(NOT_FOLLOWED)
     targets = np.sort(results.reaches["target"].unique())[::-1]
     reached = pd.concat([costs(results, t).assign(target=t) for t in targets])
     rows = reached.merge(grid, on="scenario")
@@ -158,14 +140,11 @@ def descent(results: Results) -> Figure:
             if cost == "passes":
                 axes.set_title(f"separation {d:g}")
         row[0].set_ylabel("Gap (nats)")
-    legend_above(figure)
     return figure
 
 
 def profile_curves(results: Results) -> Figure:
     """Performance profiles on passes and seconds at two gaps, and data profiles on passes."""
-    if results.reaches.empty:
-        return nothing(NOT_FOLLOWED)
     figure = Figure(figsize=(DOUBLE, 3.8))
     panels = figure.subplots(2, 3, sharey=True)
     for row, target in zip(panels, (1e-2, 1e-6), strict=True):
@@ -182,7 +161,6 @@ def profile_curves(results: Results) -> Figure:
         row[2].set_title(f"to {target:g} nats, within a budget")
         row[0].set_ylabel("Share of data sets")
     panels[0, 0].set_ylim(-0.02, 1.02)
-    legend_above(figure)
     return figure
 
 
@@ -202,17 +180,20 @@ def _profile(axes: Axes, ratios: pd.DataFrame, ends: tuple[float, float]) -> Non
 
 
 TABLES: tuple[Table, ...] = (
-    Exhibit("overtaking", "Where EM catches up", "Optimisation", overtaking),
-    Exhibit("profiles", "Performance profiles", "Optimisation", profiles),
+    Exhibit(
+        "overtaking", "Where EM catches up", "Optimisation", overtaking, lacks=(no_grid, no_race)
+    ),
+    Exhibit("profiles", "Performance profiles", "Optimisation", profiles, lacks=(not_traced,)),
     Exhibit(
         "profiles-seconds",
         "Performance profiles in seconds",
         "Cost",
         profiles_in_seconds,
         timed=True,
+        lacks=(not_traced,),
     ),
 )
 FIGURES: tuple[Drawing, ...] = (
-    Exhibit("descent", "Gap by passes and seconds", "Optimisation", styled(descent)),
-    Exhibit("profile", "Performance profiles", "Optimisation", styled(profile_curves)),
+    drawing("descent", "Gap by passes and seconds", "Optimisation", descent, no_grid, not_traced),
+    drawing("profile", "Performance profiles", "Optimisation", profile_curves, not_traced),
 )

@@ -11,9 +11,10 @@ from models.mixture import Floats
 from models.verdicts import SAME
 from study.report import measures
 from study.report.exhibit import Drawing, Exhibit, Table
-from study.report.grid import NOT_FOLLOWED, groups
+from study.report.grid import groups
 from study.report.measures import Measure
-from study.report.style import COMPONENTS, DOUBLE, GREY, legend_above, log_ticks, nothing, styled
+from study.report.reasons import not_followed
+from study.report.style import COMPONENTS, DOUBLE, GREY, drawing, log_ticks, nothing
 from study.report.table import table_of, with_errors
 from study.report.verdicts import best
 from study.rows import DATA_SET, Results
@@ -81,8 +82,6 @@ def _enough(chances: Floats, passes: Floats) -> dict[str, float]:
 
 def many_starts(results: Results) -> Figure:
     """The probability of the best maximum against starts, and against passes, by group."""
-    if results.optima.empty:
-        return nothing(NOT_FOLLOWED)
     rows = hits(results)
     rows["group"] = rows["scenario"].map(groups(results.design))
     sets = rows.groupby(["group", "method", "scenario", "replicate"], sort=False)["hit"]
@@ -114,11 +113,12 @@ def many_starts(results: Results) -> Figure:
     right.set_xscale("log")
     left.set_ylabel("Probability of the best maximum")
     left.set_ylim(0.0, 1.02)
-    legend_above(figure)
     return figure
 
 
-TABLES: tuple[Table, ...] = (Exhibit("starts", "Starts needed", "Optimisation", starts),)
+TABLES: tuple[Table, ...] = (
+    Exhibit("starts", "Starts needed", "Optimisation", starts, lacks=(not_followed,)),
+)
 FIGURES: tuple[Drawing, ...] = (
-    Exhibit("many-starts", "Starts needed", "Optimisation", styled(many_starts)),
+    drawing("many-starts", "Starts needed", "Optimisation", many_starts, not_followed),
 )

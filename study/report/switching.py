@@ -16,7 +16,8 @@ from study.report import measures
 from study.report.exhibit import Drawing, Exhibit, Table
 from study.report.grid import cells, groups, middle
 from study.report.measures import Measure
-from study.report.style import COMPONENTS, DOUBLE, GREY, SINGLE, legend_above, nothing, styled
+from study.report.reasons import no_barrier, no_chains
+from study.report.style import COMPONENTS, DOUBLE, GREY, SINGLE, drawing, nothing
 from study.report.table import sorted_rows, table_of, with_errors
 from study.rows import AGREEMENTS, CHAIN_WORDS, Results
 
@@ -92,7 +93,7 @@ def _by_scenario(
     return sorted_rows(results, table)
 
 
-NO_FITS = "This design has no NUTS fits whose components can switch."
+NO_FITS = "No fit of NUTS is usable."
 KINDS = (
     ("rhat_raw", "parameters as sampled", "o", "white"),
     ("rhat_relabelled", "parameters relabelled by mean", "o", "black"),
@@ -130,7 +131,6 @@ def rhat(results: Results) -> Figure:
     panels[0].set_ylim(len(names) - 0.4, -0.6)
     panels[0].set_yticks(range(len(names)), names)
     figure.supxlabel("R-hat, the worst", fontsize=7)
-    legend_above(figure)
     return figure
 
 
@@ -213,7 +213,7 @@ def barrier(results: Results) -> Figure:
     """Switches in 1,000 draws of NUTS against the barrier, and what theory lets through."""
     fits = barriers(results)
     if fits.empty:
-        return nothing("This design has no NUTS fits of two components that can switch.")
+        return nothing(NO_FITS)
     figure = Figure(figsize=(SINGLE, 3.1))
     axes = figure.subplots()
     none = 0.4 * 1000.0 / float(fits["draws"].max())
@@ -253,7 +253,6 @@ def barrier(results: Results) -> Figure:
     axes.minorticks_off()
     axes.set_xlabel("Barrier between the labellings (nats)")
     axes.set_ylabel("Switches in 1,000 draws")
-    legend_above(figure)
     return figure
 
 
@@ -278,12 +277,24 @@ def crossing(heights: Floats, parameters: int = 5) -> Floats:
 
 
 TABLES: tuple[Table, ...] = (
-    Exhibit("labels", "Label switching", "Label switching", label_switching),
-    Exhibit("label-verdicts", "Verdicts on the chains", "Label switching", label_verdicts),
-    Exhibit("label-algorithms", "Agreement of relabellings", "Label switching", label_algorithms),
+    Exhibit("labels", "Label switching", "Label switching", label_switching, lacks=(no_chains,)),
+    Exhibit(
+        "label-verdicts",
+        "Verdicts on the chains",
+        "Label switching",
+        label_verdicts,
+        lacks=(no_chains,),
+    ),
+    Exhibit(
+        "label-algorithms",
+        "Agreement of relabellings",
+        "Label switching",
+        label_algorithms,
+        lacks=(no_chains,),
+    ),
 )
 FIGURES: tuple[Drawing, ...] = (
-    Exhibit("occupancy", "Labellings by chain", "Label switching", styled(occupancy)),
-    Exhibit("rhat", "R-hat and relabelling", "Label switching", styled(rhat)),
-    Exhibit("barrier", "Switching and the barrier", "Label switching", styled(barrier)),
+    drawing("occupancy", "Labellings by chain", "Label switching", occupancy, no_chains),
+    drawing("rhat", "R-hat and relabelling", "Label switching", rhat, no_chains),
+    drawing("barrier", "Switching and the barrier", "Label switching", barrier, no_barrier),
 )

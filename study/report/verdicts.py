@@ -20,7 +20,7 @@ from models.verdicts import VERDICTS, judge
 from study.report import measures
 from study.report.exhibit import Drawing, Exhibit, Table
 from study.report.grid import groups
-from study.report.style import DOUBLE, legend_above, styled
+from study.report.style import DOUBLE, drawing
 from study.report.table import MAXIMISERS, OPTIMISERS, sorted_rows, table_of, with_errors
 from study.rows import DATA_SET, USABLE, Results
 
@@ -130,7 +130,6 @@ def verdict_shares(results: Results) -> Figure:
     for axes in axes_of[len(panels) :]:
         axes.set_visible(False)
     figure.supxlabel("Share of fits", fontsize=7)
-    legend_above(figure)
     return figure
 
 
@@ -153,8 +152,14 @@ def _shares_of_verdicts(axes: Axes, fits: pd.DataFrame, methods: list[str]) -> N
 
 TABLES: tuple[Table, ...] = (
     Exhibit("verdicts", "Verdicts", "Optimisation", verdicts),
-    Exhibit("claims", "Convergence claimed and not certified", "Optimisation", claims),
+    Exhibit(
+        "claims",
+        "Convergence claimed and not certified",
+        "Optimisation",
+        claims,
+        none="Every claim of convergence was right.",
+    ),
 )
 FIGURES: tuple[Drawing, ...] = (
-    Exhibit("verdict-shares", "Verdicts", "Optimisation", styled(verdict_shares)),
+    drawing("verdict-shares", "Verdicts", "Optimisation", verdict_shares),
 )

@@ -38,24 +38,30 @@ tr:nth-child(even) td {{ background: #f4f4f4; }}
 """
 
 
-def write(table: pd.DataFrame, caption: str, stem: Path, source: str = "") -> None:
-    """stem.csv, stem.md, stem.tex and stem.html.
+def write(table: pd.DataFrame, caption: str, stem: Path, source: str = "", none: str = "") -> None:
+    """stem.csv, stem.md, stem.tex and stem.html; of a table without rows, that and why: `none`.
 
     source: of the numbers, such as a design and its digest; for readers' forms, for a comment in
     a CSV file is a row to most readers of it. `write_sums` ties those to it.
     """
     table.to_csv(stem.with_suffix(".csv"), index=False, lineterminator="\n")
     shown = for_readers(table)
-    text = shown.to_markdown(index=False, disable_numparse=True)
+    text = shown.to_markdown(index=False, disable_numparse=True) if len(table) else _no_rows(none)
     origin = f"<!-- {source} -->\n" if source else ""
     stem.with_suffix(".md").write_text(f"{origin}{caption}\n\n{text}\n", encoding="utf-8")
-    stem.with_suffix(".tex").write_text(latex(table, caption, stem.name, source), encoding="utf-8")
+    stem.with_suffix(".tex").write_text(
+        latex(table, caption, stem.name, source, none), encoding="utf-8"
+    )
     page = _PAGE.format(
         caption=html.escape(caption),
-        table=shown.to_html(index=False, border=0),
+        table=shown.to_html(index=False, border=0) if len(table) else f"<p>{_no_rows(none)}</p>",
         source=html.escape(source),
     )
     stem.with_suffix(".html").write_text(page, encoding="utf-8")
+
+
+def _no_rows(why: str) -> str:
+    return f"No rows. {why}".rstrip()
 
 
 def write_sums(files: Iterable[Path], out: Path, source: str) -> None:
@@ -91,7 +97,7 @@ def for_readers(table: pd.DataFrame) -> pd.DataFrame:
 def with_error(value: float, error: float) -> str:
     """Such as 0.1234 (0.0056): both to the second digit of the error."""
     if not np.isfinite(value):
-        return "–"
+        return "–" if np.isnan(value) else f"{value:g}"
     if not np.isfinite(error):
         return f"{value:.4g}"
     if error == 0:
@@ -108,7 +114,7 @@ def _number(name: str, value: float) -> str:
     return "0" if abs(value) < SMALLEST.get(name, 0.0) else f"{value:.4g}"
 
 
-def latex(table: pd.DataFrame, caption: str, label: str, source: str = "") -> str:
+def latex(table: pd.DataFrame, caption: str, label: str, source: str = "", none: str = "") -> str:
     """The table for readers as a booktabs table, or a longtable where it is longer than a page.
 
     In small type where it would be wider than a page otherwise.
@@ -116,6 +122,10 @@ def latex(table: pd.DataFrame, caption: str, label: str, source: str = "") -> st
     shown = for_readers(table).map(escaped)
     shown.columns = pd.Index([escaped(str(c)) for c in shown.columns])
     origin = f"% {source}\n" if source else ""
+    if table.empty:
+        named = f"\\caption{{{escaped(caption)}}}\n\\label{{tab:{label}}}"
+        words = escaped(_no_rows(none))
+        return f"{origin}\\begin{{table}}[t]\n\\centering\n{named}\n{words}\n\\end{{table}}\n"
     text = shown.to_latex(
         index=False,
         caption=escaped(caption),
