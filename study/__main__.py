@@ -352,8 +352,10 @@ def _gather(options: argparse.Namespace) -> None:
 
 def _tables(options: argparse.Namespace) -> None:
     from study.design import load
+    from study.report.contents import TABLES
     from study.report.findings import findings
-    from study.report.tables import LONG, TABLES, write, write_sums
+    from study.report.performance import LONG
+    from study.report.write import write, write_sums
     from study.rows import read
 
     options.out.mkdir(parents=True, exist_ok=True)
@@ -361,7 +363,8 @@ def _tables(options: argparse.Namespace) -> None:
     source, made = results.design.stamp(), {}
     for table in _chosen(TABLES, options.only):
         made[table.name] = table.make(results)
-        write(made[table.name], table.caption, options.out / table.name, source)
+        none = table.nothing(results.design)
+        write(made[table.name], table.caption, options.out / table.name, source, none)
     if options.only is None:
         for name, make in LONG.items():
             make(results).to_csv(options.out / f"{name}.csv", index=False, lineterminator="\n")
@@ -374,7 +377,8 @@ def _tables(options: argparse.Namespace) -> None:
 
 def _figures(options: argparse.Namespace) -> None:
     from study.design import load
-    from study.report.figures import FIGURES, save
+    from study.report.contents import FIGURES
+    from study.report.write import save
     from study.rows import read
 
     options.out.mkdir(parents=True, exist_ok=True)
@@ -407,7 +411,7 @@ def _walkthrough(options: argparse.Namespace) -> None:
 
 def _stages(options: argparse.Namespace) -> None:
     from study.design import load
-    from study.report.tables import write
+    from study.report.write import write
     from study.workflow.stages import STAGES, of_design
 
     design = load(options.design, **({"chunk": options.chunk} if options.chunk else {}))
@@ -448,9 +452,9 @@ def _benchmark(options: argparse.Namespace) -> None:
 
 
 def _benchmark_exhibits(options: argparse.Namespace) -> None:
+    from study.benchmarks.scaling import BENCHMARK_FIGURES
     from study.benchmarks.tables import BENCHMARK_TABLES, read_measured
-    from study.report.figures import BENCHMARK_FIGURES, save
-    from study.report.tables import write
+    from study.report.write import save, write
 
     measured = read_measured(options.rows)
     tables, figures = options.out / "tables", options.out / "figures"

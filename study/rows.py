@@ -313,6 +313,11 @@ def usable(results: Results) -> pd.DataFrame:
     return results.estimates.merge(fits.loc[fits["status"].isin(USABLE), FIT], on=FIT)
 
 
+def passes(fits: pd.DataFrame) -> pd.Series[Any]:
+    """What each of the rows of fits took, in passes over its data."""
+    return fits["moments"] + fits["second_moments"] + fits["gradients"]
+
+
 def trusted(reference: pd.DataFrame) -> bool:
     """Whether R-hat and ESS of all parameters of a `references` posterior are good enough."""
     return bool((reference["rhat"] < MAX_RHAT).all() and (reference["ess"] > MIN_ESS).all())

@@ -13,7 +13,8 @@ from study.benchmarks.measure import COMPRESSED
 from study.benchmarks.peers import OURS
 from study.benchmarks.tables import Measured
 from study.benchmarks.timing import slope
-from study.report.figures.style import DOUBLE, LOOKS, Look, nothing
+from study.report.exhibit import Exhibit
+from study.report.style import DOUBLE, LOOKS, Look, nothing, styled
 
 # The separation of the panel of fits, and the parameters of the panel of packages.
 SEPARATION, JOB = 3.0, "five parameters"
@@ -103,3 +104,8 @@ def _looks(names: list[str]) -> dict[str, Look]:
     order = [name for name in (OURS, COMPRESSED) if name in names]
     order += [name for name in names if name not in order]
     return dict(zip(order, LOOKS.values(), strict=False))
+
+
+BENCHMARK_FIGURES: tuple[Exhibit[Measured, Figure], ...] = (
+    Exhibit("scaling", "Seconds against n", "Benchmarks", styled(scaling)),
+)

@@ -5,8 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from study.design import Design
+    from study.rows import Results
 
 CAPTIONS = Path(__file__).parent / "captions"
+
+type Reason = Callable[[Design], str]
+type Table = Exhibit[Results, pd.DataFrame]
+type Drawing = Exhibit[Results, Figure]
 
 
 @dataclass(frozen=True)
@@ -14,7 +26,9 @@ class Exhibit[Rows, Made]:
     """How a table (a DataFrame) or a figure is made of rows.
 
     name: of its files and of its caption in study/report. category: where the report has it.
-    timed: whether it holds seconds, which no two runs share.
+    timed: whether it holds seconds, which no two runs share. lacks: what it needs of a design, each
+    a sentence that says so where the design lacks it. none: what it means if there are no rows of
+    what the design has.
     """
 
     name: str
@@ -22,6 +36,12 @@ class Exhibit[Rows, Made]:
     category: str
     make: Callable[[Rows], Made]
     timed: bool = False
+    lacks: tuple[Reason, ...] = ()
+    none: str = ""
+
+    def nothing(self, design: Design) -> str:
+        """Why it may have nothing to show; nothing itself if it must have something."""
+        return next(filter(None, (lack(design) for lack in self.lacks)), self.none)
 
     @property
     def caption(self) -> str:

@@ -20,12 +20,13 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
+from study.design import Design
 from study.report.ademp import ademp
-from study.report.exhibit import Exhibit
-from study.report.figures import FIGURES
-from study.report.figures.style import DOUBLE, SINGLE, STYLE, legend_above
+from study.report.contents import FIGURES, TABLES
+from study.report.exhibit import Drawing, Table
 from study.report.findings import certified_shares
-from study.report.tables import TABLES, TEXT_WIDTH, escaped, for_readers, latex, latex_width
+from study.report.style import DOUBLE, SINGLE, STYLE, legend_above
+from study.report.write import TEXT_WIDTH, escaped, for_readers, latex, latex_width
 from study.rows import Results
 
 COLUMNS = {"one-column": SINGLE, "two-column": DOUBLE}
@@ -42,7 +43,7 @@ def write_paper(results: Results, folder: Path) -> None:
     drawn = [write_figure(figure, results, folder / "figures") for figure in FIGURES]
     made = {table.name: table.make(results) for table in TABLES}
     for table in TABLES:
-        write_table(made[table.name], table, folder / "tables", source)
+        write_table(made[table.name], table, folder / "tables", results.design)
     texts = {
         "macros.tex": macros(results, made),
         "methods.tex": "\n\n".join(escaped(text) for text in ademp(results.design)) + "\n",
@@ -56,12 +57,12 @@ def write_paper(results: Results, folder: Path) -> None:
 class Drawn(NamedTuple):
     """A figure as it was written: its own size in inches, and by width why it is not drawn so."""
 
-    exhibit: Exhibit[Results, Figure]
+    exhibit: Drawing
     size: tuple[float, float]
     refused: dict[str, str]
 
 
-def write_figure(exhibit: Exhibit[Results, Figure], results: Results, folder: Path) -> Drawn:
+def write_figure(exhibit: Drawing, results: Results, folder: Path) -> Drawn:
     """NAME.pdf at its own width, and NAME-one-column.pdf and NAME-two-column.pdf where legible."""
     figure = exhibit.make(results)
     width, height = figure.get_size_inches()
@@ -146,11 +147,10 @@ def _seen(texts: Iterable[Text]) -> Iterator[Bbox]:
             yield text.get_window_extent()
 
 
-def write_table(
-    table: pd.DataFrame, exhibit: Exhibit[Results, pd.DataFrame], folder: Path, source: str
-) -> None:
+def write_table(table: pd.DataFrame, exhibit: Table, folder: Path, design: Design) -> None:
     """NAME.tex, to be \\input into a manuscript, and NAME-alone.tex, a document of it alone."""
-    body = latex(table, exhibit.caption, exhibit.name, source)
+    source, none = design.stamp(), exhibit.nothing(design)
+    body = latex(table, exhibit.caption, exhibit.name, source, none)
     (folder / f"{exhibit.name}.tex").write_text(body, encoding="utf-8")
     width = max(21.0, 4.0 + latex_width(table))
     alone = _ALONE.format(source=source, width=width, name=exhibit.name)

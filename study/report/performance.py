@@ -8,7 +8,7 @@ that is missing does not hold the truth (coverage alone). The last two are given
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
@@ -21,11 +21,11 @@ from models.mixture import Floats
 from study.report import measures
 from study.report.measures import Measure
 from study.report.table import sorted_rows
-from study.rows import FIT, INTERVAL_KINDS, Results, usable
+from study.rows import FIT, INTERVAL_KINDS, USABLE, Results, usable
 
 PARAMETER = ["scenario", "parameter", "component"]
 INTERVAL = ["scenario", "quantity", "kind", "method"]
-LONG = ["cases", "measure", "value", "mcse", "R"]
+MEASURED = ["cases", "measure", "value", "mcse", "R"]
 LOSSES = ("hellinger", "kullback_leibler", "wasserstein")
 
 
@@ -71,7 +71,7 @@ def performance_of(results: Results, scenarios: tuple[str, ...]) -> pd.DataFrame
                 found += _long(
                     key | {"method": method, "truth": truth, "cases": "all"}, {"coverage": every}
                 )
-    columns = [*PARAMETER, "method", "truth", *LONG]
+    columns = [*PARAMETER, "method", "truth", *MEASURED]
     return sorted_rows(results, pd.DataFrame(found, columns=columns))
 
 
@@ -113,7 +113,7 @@ def reference(results: Results) -> str:
 
 def _complete(results: Results) -> pd.DataFrame:
     """scenario and replicate of the data sets of which every fit is usable."""
-    good = results.fits["status"].isin(["ok", "not-converged"])
+    good = results.fits["status"].isin(USABLE)
     every = good.groupby([results.fits["scenario"], results.fits["replicate"]]).all()
     return every[every].index.to_frame(index=False)
 
@@ -151,7 +151,7 @@ def intervals(results: Results) -> pd.DataFrame:
         if by_name["coverage"].r < len(group):
             every = measures.proportion(_held(group).astype(float))
             found += _long(key | {"cases": "all"}, {"coverage": every})
-    table = pd.DataFrame(found, columns=[*INTERVAL, "truth", *LONG])
+    table = pd.DataFrame(found, columns=[*INTERVAL, "truth", *MEASURED])
     places = {
         "scenario": results.scenario_order,
         "quantity": list(dict.fromkeys(rows["quantity"])),
@@ -169,9 +169,7 @@ def intervals(results: Results) -> pd.DataFrame:
 def losses(results: Results) -> pd.DataFrame:
     """By scenario and method: the mean of each of LOSSES; long."""
     found: list[dict[str, Any]] = []
-    kept = results.losses.merge(
-        results.fits.loc[results.fits["status"].isin(["ok", "not-converged"]), FIT], on=FIT
-    )
+    kept = results.losses.merge(results.fits.loc[results.fits["status"].isin(USABLE), FIT], on=FIT)
     totals: dict[Any, int] = results.losses.groupby("scenario").size().to_dict()
     complete = _complete(results)
     for scenario, here in kept.groupby("scenario", sort=False):
@@ -182,7 +180,7 @@ def losses(results: Results) -> pd.DataFrame:
                 key = {"scenario": scenario, "method": method, "cases": cases}
                 by_name = {name: measures.mean(group[name].to_numpy()) for name in LOSSES}
                 found += _long(key, by_name)
-    return sorted_rows(results, pd.DataFrame(found, columns=["scenario", "method", *LONG]))
+    return sorted_rows(results, pd.DataFrame(found, columns=["scenario", "method", *MEASURED]))
 
 
 def wide(long: pd.DataFrame, names: list[str], cases: str = "own") -> pd.DataFrame:
@@ -207,3 +205,17 @@ def with_one_r(table: pd.DataFrame) -> pd.DataFrame:
     found = table.drop(columns=[*same, counts[0]], errors="ignore")
     found.insert(list(found.columns).index(counts[0].removeprefix("R_")), "R", first)
     return found
+
+
+def all_cases(long: pd.DataFrame) -> pd.DataFrame:
+    """Coverage over all replicates, in columns all_coverage, all_coverage_mcse and all_R."""
+    every = with_one_r(wide(long, ["coverage"], "all")).drop(columns="truth")
+    return every.rename(columns=lambda c: f"all_{c}" if "coverage" in c or c == "R" else c)
+
+
+# Everything of a kind in one long table, a number a row: CSV alone, for machines.
+LONG: dict[str, Callable[[Results], pd.DataFrame]] = {
+    "measures-estimates": performance,
+    "measures-intervals": intervals,
+    "measures-losses": losses,
+}

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import pandas as pd
 
 from models import METHODS
+from study.report.measures import Measure
 from study.rows import Results
+
+MAXIMISERS = tuple(m for m, method in METHODS.items() if method.kind == "likelihood")
+OPTIMISERS = tuple(m for m, method in METHODS.items() if method.kind != "posterior")
+SAMPLERS = tuple(m for m, method in METHODS.items() if method.kind == "posterior")
 
 
 def sorted_rows(results: Results, table: pd.DataFrame) -> pd.DataFrame:
@@ -25,3 +33,16 @@ def sorted_rows(results: Results, table: pd.DataFrame) -> pd.DataFrame:
         ),
     )
     return ordered.reset_index(drop=True)
+
+
+def with_errors(found: Mapping[str, Measure], r: float | None = None) -> dict[str, float]:
+    """Each measure by its name, its Monte Carlo standard error in NAME_mcse; before them R."""
+    row = {} if r is None else {"R": r}
+    for name, measure in found.items():
+        row |= {name: measure.value, f"{name}_mcse": measure.mcse}
+    return row
+
+
+def table_of(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
+    """The rows; with these columns where there are none."""
+    return pd.DataFrame(rows, columns=None if rows else list(columns))

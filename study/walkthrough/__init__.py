@@ -17,9 +17,8 @@ from markdown_it import MarkdownIt
 from matplotlib.figure import Figure
 
 from study.report.exhibit import Exhibit
-from study.report.figures import save
-from study.report.figures.style import Draw, styled
-from study.report.tables import write
+from study.report.style import Draw, styled
+from study.report.write import save, write
 from study.walkthrough import five_parameters as five
 from study.walkthrough import known_components
 

@@ -22,7 +22,7 @@ from models.solution import Collapse
 from models.theory import missing_information
 from models.verdicts import believable
 from study.report import measures
-from study.report.figures.style import COMPONENTS, DOUBLE, GREY, SINGLE, legend_above
+from study.report.style import COMPONENTS, DOUBLE, GREY, SINGLE, legend_above
 
 TRUTH = Mixture([0.3, 0.7], [1.0, 9.0], [2.0, 3.0])
 N, SEED = 5000, 1

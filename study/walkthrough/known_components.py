@@ -20,7 +20,7 @@ from models.likelihood import moments
 from models.mixture import Floats
 from models.theory import efficiency_bound, labelled_bound, missing_information, quadrature
 from study.report import measures
-from study.report.figures.style import COMPONENTS, DOUBLE, GREY, SINGLE, legend_above
+from study.report.style import COMPONENTS, DOUBLE, GREY, SINGLE, legend_above
 from study.walkthrough.r_stream import RStream
 
 TRUTH = Mixture([0.8, 0.2], [0.0, 2.0], [1.0, 1.0])

@@ -35,7 +35,7 @@ from study.design import (
     followed,
     referred,
 )
-from study.report.figures import FIGURES
+from study.report.contents import FIGURES
 from study.simulate import data_set, generator
 from study.workflow import costs
 

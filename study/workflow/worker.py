@@ -81,7 +81,7 @@ def serve(address: str) -> None:
 def _load() -> None:
     """Import and load all that jobs need. A thread left running here would not be in the forks."""
     with costs.part("import", costs.SERVER):
-        for module in ("compute.fits", "report.tables", "report.figures"):
+        for module in ("compute.fits", "report.contents", "report.findings", "report.write"):
             importlib.import_module(f"study.{module}")
         from models.methods import load_engine, warm_up
 

@@ -2,7 +2,7 @@
 # so that nothing else runs beside it while the clock does.
 from study.benchmarks.tables import BENCHMARK_TABLES
 from study.benchmarks.measure import SUITES
-from study.report.figures import BENCHMARK_FIGURES
+from study.benchmarks.scaling import BENCHMARK_FIGURES
 
 BENCHMARKS = "results/benchmarks"
 
@@ -37,7 +37,7 @@ rule benchmark_exhibits:
             suite=list(SUITES),
             kind=["timings", "estimates"],
         ),
-        loaded("study.benchmarks.tables", "study.report.figures"),
+        loaded("study.benchmarks.tables", "study.benchmarks.scaling", "study.report.write"),
         code("study/report/paper.mplstyle"),
         code(*(f"study/report/captions/{table.name}.rst" for table in BENCHMARK_TABLES)),
     output:

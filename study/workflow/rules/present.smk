@@ -1,11 +1,11 @@
 # Tables, figures and provenance: what a reader opens.
-from study.report.figures import FIGURES
-from study.report.tables import LONG, TABLES
+from study.report.contents import FIGURES, TABLES
+from study.report.performance import LONG
 
 ROWS = rules.gather.output
 FORMATS = ("svg", "pdf", "png")
-PRESENTED = loaded("study.report.tables", "study.report.findings")
-DRAWN = loaded("study.report.figures") + code("study/report/paper.mplstyle")
+PRESENTED = loaded("study.report.contents", "study.report.findings", "study.report.write")
+DRAWN = loaded("study.report.contents", "study.report.write") + code("study/report/paper.mplstyle")
 
 
 rule tables:

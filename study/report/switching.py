@@ -1,8 +1,8 @@
-"""Label switching over all NUTS fits: R-hat, labellings by chain, and the barrier between them."""
+"""Label switching over all NUTS fits: R-hat, verdicts, labellings by chain, and barriers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,24 +12,100 @@ from scipy.special import gammaincc
 
 from models import METHODS
 from models.mixture import Floats
-from study.report.convergence_tables import groups
-from study.report.figures.estimates import cells, middle
-from study.report.figures.style import COMPONENTS, DOUBLE, GREY, SINGLE, legend_above, nothing
-from study.report.label_tables import switchable
-from study.rows import CHAIN_WORDS, Results
+from study.report import measures
+from study.report.exhibit import Drawing, Exhibit, Table
+from study.report.grid import cells, groups, middle
+from study.report.measures import Measure
+from study.report.reasons import no_barrier, no_chains
+from study.report.style import COMPONENTS, DOUBLE, GREY, SINGLE, drawing, nothing
+from study.report.table import sorted_rows, table_of, with_errors
+from study.rows import AGREEMENTS, CHAIN_WORDS, Results
 
-NO_FITS = "This design has no NUTS fits whose components can switch."
+# Columns of `labels` of which the table has the median over fits.
+MEDIANS = (
+    *("rhat_raw", "rhat_relabelled", "rhat_invariant", "nested_rhat"),
+    *("ess_raw", "ess_relabelled", "ess_invariant"),
+    *("ess_tail_raw", "ess_tail_relabelled", "ess_tail_invariant"),
+    *("largest_share", "chain_distance", "imbalance", "near_ties", "bfmi"),
+)
+
+
+def switchable(results: Results) -> pd.DataFrame:
+    """Rows of labels of the fits whose components nothing known tells apart."""
+    return results.labels[results.labels["verdict"].isin(CHAIN_WORDS)]
+
+
+def label_switching(results: Results) -> pd.DataFrame:
+    """Medians over fits of R-hat, ESS and occupancy, means of counts, by scenario and sampler."""
+
+    def found(fits: pd.DataFrame) -> dict[str, Measure]:
+        switches = fits["switches"].to_numpy(float)
+        return {
+            "fits_with_switches": measures.proportion((switches > 0).astype(float)),
+            "switches_per_1000": measures.mean(1000.0 * switches / fits["draws"].to_numpy(float)),
+            "labellings": measures.mean(fits["labellings"].to_numpy(float)),
+            **{name: measures.median(fits[name].to_numpy(float)) for name in MEDIANS},
+            "at_max_depth": measures.mean(fits["at_max_depth"].to_numpy(float)),
+            "divergences": measures.mean(fits["divergences"].to_numpy(float)),
+        }
+
+    return _by_scenario(results, found)
+
+
+def label_verdicts(results: Results) -> pd.DataFrame:
+    """The share of fits with each word of the verdict, by scenario and sampler."""
+
+    def found(fits: pd.DataFrame) -> dict[str, Measure]:
+        return {
+            word: measures.proportion((fits["verdict"] == word).to_numpy().astype(float))
+            for word in CHAIN_WORDS
+        }
+
+    return _by_scenario(results, found)
+
+
+def label_algorithms(results: Results) -> pd.DataFrame:
+    """The share of draws that each algorithm labels as Stephens' does, means over fits."""
+
+    def found(fits: pd.DataFrame) -> dict[str, Measure]:
+        return {
+            name: measures.mean(fits[f"agreement_{name}"].to_numpy(float)) for name in AGREEMENTS
+        }
+
+    return _by_scenario(results, found)
+
+
+def _by_scenario(
+    results: Results, found: Callable[[pd.DataFrame], dict[str, Measure]]
+) -> pd.DataFrame:
+    rows = []
+    for (scenario, method), fits in switchable(results).groupby(["scenario", "method"], sort=False):
+        row: dict[str, object] = {"scenario": scenario, "method": method, "R": len(fits)}
+        for name, measure in found(fits).items():
+            column = name.replace(" ", "_")
+            row |= with_errors({column: measure})
+            if measure.r < len(fits):  # such as nested R-hat, which needs chains in two labellings
+                row[f"R_{column}"] = measure.r
+        rows.append(row)
+    table = table_of(rows, ["scenario", "method", "R"])
+    for own in [name for name in table if str(name).startswith("R_")]:
+        table[own] = table[own].fillna(table["R"]).astype(int)
+    return sorted_rows(results, table)
+
+
+NO_FITS = "No fit of NUTS is usable."
 KINDS = (
     ("rhat_raw", "parameters as sampled", "o", "white"),
     ("rhat_relabelled", "parameters relabelled by mean", "o", "black"),
     ("rhat_invariant", "what labels cannot touch", "|", "black"),
 )
 FLOOR = 1e-4
-
 # Chains are drawn for so many settings, and so many labellings have a shade of their own.
 SETTINGS = 7
 SHADES = 6
-
+# Where switching is said to be common below, and rare above, in nats; and the ends of the axis,
+# at which heights beyond them are drawn.
+COMMON, RARE = 3.0, 8.0
 # Where switching is said to be common below, and rare above, in nats; and the ends of the axis,
 # at which heights beyond them are drawn.
 COMMON, RARE = 3.0, 8.0
@@ -55,7 +131,6 @@ def rhat(results: Results) -> Figure:
     panels[0].set_ylim(len(names) - 0.4, -0.6)
     panels[0].set_yticks(range(len(names)), names)
     figure.supxlabel("R-hat, the worst", fontsize=7)
-    legend_above(figure)
     return figure
 
 
@@ -138,7 +213,7 @@ def barrier(results: Results) -> Figure:
     """Switches in 1,000 draws of NUTS against the barrier, and what theory lets through."""
     fits = barriers(results)
     if fits.empty:
-        return nothing("This design has no NUTS fits of two components that can switch.")
+        return nothing(NO_FITS)
     figure = Figure(figsize=(SINGLE, 3.1))
     axes = figure.subplots()
     none = 0.4 * 1000.0 / float(fits["draws"].max())
@@ -178,7 +253,6 @@ def barrier(results: Results) -> Figure:
     axes.minorticks_off()
     axes.set_xlabel("Barrier between the labellings (nats)")
     axes.set_ylabel("Switches in 1,000 draws")
-    legend_above(figure)
     return figure
 
 
@@ -200,3 +274,27 @@ def crossing(heights: Floats, parameters: int = 5) -> Floats:
     the draws end on either side.
     """
     return 0.5 * gammaincc(parameters, heights)
+
+
+TABLES: tuple[Table, ...] = (
+    Exhibit("labels", "Label switching", "Label switching", label_switching, lacks=(no_chains,)),
+    Exhibit(
+        "label-verdicts",
+        "Verdicts on the chains",
+        "Label switching",
+        label_verdicts,
+        lacks=(no_chains,),
+    ),
+    Exhibit(
+        "label-algorithms",
+        "Agreement of relabellings",
+        "Label switching",
+        label_algorithms,
+        lacks=(no_chains,),
+    ),
+)
+FIGURES: tuple[Drawing, ...] = (
+    drawing("occupancy", "Labellings by chain", "Label switching", occupancy, no_chains),
+    drawing("rhat", "R-hat and relabelling", "Label switching", rhat, no_chains),
+    drawing("barrier", "Switching and the barrier", "Label switching", barrier, no_barrier),
+)

@@ -12,13 +12,14 @@ from matplotlib.figure import Figure
 from models.labels import condensed, passes, stephens
 from models.labels.assignment import Permutations
 from models.mixture import Floats
-from study.report.figures.style import COMPONENTS, DOUBLE, GREY, SINGLE, legend_above, nothing
-from study.report.label_tables import switchable
-from study.rows import PARAMETERS, Results
+from study.report.exhibit import Drawing, Table
+from study.report.reasons import no_draws
+from study.report.style import COMPONENTS, DOUBLE, GREY, SINGLE, drawing, nothing
+from study.report.switching import switchable
+from study.rows import FIT, PARAMETERS, Results
 from study.simulate import data_set
 
-KEYS = ["scenario", "replicate", "method"]
-NO_DRAWS = "This design keeps no draws of NUTS."
+NO_DRAWS = "No fit of NUTS whose draws are kept is usable."
 MARKERS = ("o", "s", "^", "D", "v", "P")
 POINTS = 800  # draws in a panel, more than which hide one another
 ALONG = 400  # points along an axis, and observations at most
@@ -57,7 +58,6 @@ def traces(results: Results) -> Figure:
     for axes, title in zip(panels[0], ("As sampled", "Relabelled by mean"), strict=True):
         axes.annotate(title, (0.5, 1), (0, 16), "axes fraction", "offset points", ha="center")
     figure.align_ylabels(panels[:, 0])
-    legend_above(figure)
     return figure
 
 
@@ -93,7 +93,6 @@ def joint_means(results: Results) -> Figure:
         axes.set_title(f"{fit.name}: {fit.row['verdict']}")
         axes.set_xlabel("Mean with label 1")
     figure.axes[0].set_ylabel("Mean with label 2")
-    legend_above(figure)
     return figure
 
 
@@ -121,7 +120,6 @@ def allocation(results: Results) -> Figure:
     panels[-1].plot([], [], color=GREY, ls=(0, (1, 1)), label="as sampled")
     panels[-1].plot([], [], color=GREY, ls="solid", label="relabelled")
     panels[0].set_ylabel("Mean responsibility")
-    legend_above(figure)
     return figure
 
 
@@ -141,8 +139,8 @@ def examples(results: Results) -> list[Kept]:
     """NUTS fits whose draws are kept, one of each sort that there is: the one with most switches;
     of two components and of more, one whose chains sit in different labellings without a switch;
     one whose chains all sit in the same. The design's first, of verdict "labels only" if any."""
-    kept = results.draws.loc[results.draws["method"] == "nuts", KEYS].drop_duplicates()
-    fits = switchable(results).merge(kept, on=KEYS)
+    kept = results.draws.loc[results.draws["method"] == "nuts", FIT].drop_duplicates()
+    fits = switchable(results).merge(kept, on=FIT)
     if fits.empty:
         return []
     sizes = results.fits.drop_duplicates("scenario").set_index("scenario")["k"]
@@ -162,7 +160,7 @@ def examples(results: Results) -> list[Kept]:
 
 def _kept(results: Results, row: pd.Series) -> Kept:
     draws = results.draws
-    for key in KEYS:
+    for key in FIT:
         draws = draws[draws[key] == row[key]]
     draws = draws.sort_values(["chain", "draw", "component"])
     shape = [draws[column].nunique() for column in ("chain", "draw", "component")]
@@ -196,3 +194,11 @@ def _trace(axes: Axes, values: Floats) -> None:
 
 def _count(number: int, one: str, more: str) -> str:
     return f"{number:,} {one if number == 1 else more}"
+
+
+TABLES: tuple[Table, ...] = ()
+FIGURES: tuple[Drawing, ...] = (
+    drawing("traces", "Means as sampled and relabelled", "Label switching", traces, no_draws),
+    drawing("joint-means", "Joint draws of two means", "Label switching", joint_means, no_draws),
+    drawing("allocation", "Allocation probabilities", "Label switching", allocation, no_draws),
+)

@@ -11,24 +11,87 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from models import METHODS
 from models.mixture import Floats
-from study.report.figures.estimates import NO_GRID, Series, cells, draw_lines, nominal_level, wilson
-from study.report.figures.style import (
+from study.report.exhibit import Drawing, Exhibit, Table
+from study.report.grid import cells, gridded, named
+from study.report.performance import all_cases, intervals, wide, with_one_r
+from study.report.reasons import no_grid, no_grid_intervals, no_named, no_named_intervals
+from study.report.series import (
+    Series,
+    draw_lines,
+    edges,
+    measured,
+    nominal_level,
+    only,
+    series,
+    wilson_lengths,
+)
+from study.report.style import (
     COMPONENTS,
     GREY,
     LOOKS,
     dodge_width,
     dodged,
-    legend_above,
+    drawing,
     nothing,
     separation_axis,
     width_for,
 )
-from study.report.performance import intervals, wide
+from study.report.table import SAMPLERS
 from study.rows import INTERVAL_KINDS, Results
 
-NONE = "No data set of this design has intervals of every kind."
+
+def interval_kinds(results: Results) -> pd.DataFrame:
+    """Coverage and width by kind of interval, named scenarios."""
+    return named(results, _by_kind(results))
+
+
+def interval_kinds_grid(results: Results) -> pd.DataFrame:
+    """Coverage and width by kind of interval, grid."""
+    return gridded(results, _by_kind(results))
+
+
+def _by_kind(results: Results) -> pd.DataFrame:
+    long = intervals(results)
+    table = with_one_r(wide(long, ["coverage", "bias_eliminated_coverage", "interval_width"]))
+    keys = ["scenario", "quantity", "kind", "method"]
+    return table.merge(all_cases(long), on=keys, how="left")
+
+
+def coverage(results: Results) -> Figure:
+    """Coverage of the intervals for the first mean."""
+    return _coverage(results, "mean")
+
+
+def coverage_weight(results: Results) -> Figure:
+    """Coverage of the intervals for the first weight."""
+    return _coverage(results, "weight")
+
+
+def _coverage(results: Results, parameter: str) -> Figure:
+    grid = cells(results.design)
+    table = measured(results, grid)
+    if not table.empty:
+        table = table[(table["parameter"] == parameter) & (table["component"] == 1)]
+    if table.empty:
+        return nothing("No fit of the grid is usable.")
+    shapes, sizes = list(grid["shape"].unique()), sorted(grid["n"].unique())
+    figure = Figure(figsize=(width_for(len(sizes)), 0.9 + 1.4 * len(shapes)))
+    panels = figure.subplots(len(shapes), len(sizes), squeeze=False, sharex=True, sharey=True)
+    level, lines = results.design.level, series(table, "coverage")
+    separations = sorted(grid["separation"].unique())
+    width = dodge_width(separations)
+    for shape, row in zip(shapes, panels, strict=True):
+        for n, axes in zip(sizes, row, strict=True):
+            here = [only(s, parameter, 1, shape=shape, n=n) for s in lines]
+            nominal_level(axes, level, max((s.table["R_coverage"].max() for s in here), default=0))
+            draw_lines(axes, here, "coverage", wilson_lengths, width)
+        row[0].set_ylabel(f"Coverage\n{shape}")
+    edges(figure, panels, [f"$n$ = {n:,}" for n in sizes], separations)
+    return figure
+
+
+NONE = "No fit that was to have intervals is usable."
 SHOWN = (
     "weight 1",
     "mean 1",
@@ -50,7 +113,7 @@ def coverages(results: Results) -> pd.DataFrame:
     Of the samplers, the first that has intervals stands for both: they have one posterior.
     """
     table = wide(intervals(results), ["coverage"])
-    samplers = [m for m in METHODS if METHODS[m].kind == "posterior" and m in set(table["method"])]
+    samplers = [m for m in SAMPLERS if m in set(table["method"])]
     return table[~table["method"].isin(samplers[1:])]
 
 
@@ -71,12 +134,12 @@ def kinds(results: Results) -> Figure:
         for place, name in enumerate(names):
             own = table[(table["scenario"] == name) & (table["quantity"] == quantity)]
             own = own[own["R_coverage"] > 0].set_index("kind").reindex(here).reset_index()
-            low = min(low, float((own["coverage"] - wilson(own)[0]).min()))
+            low = min(low, float((own["coverage"] - wilson_lengths(own)[0]).min()))
             look = list(LOOKS.values())[place]
             axes.errorbar(
                 own["coverage"].to_numpy(float),
                 dodged(np.arange(len(here), dtype=float), place, len(names), 0.5),
-                xerr=wilson(own),
+                xerr=wilson_lengths(own),
                 color=look.color,
                 marker=look.marker,
                 ls="none",
@@ -97,7 +160,6 @@ def kinds(results: Results) -> Figure:
         axes.tick_params(axis="y", length=0)
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     figure.supxlabel("Coverage", fontsize=7)
-    legend_above(figure)
     return figure
 
 
@@ -115,8 +177,6 @@ def most_kinds(results: Results, table: pd.DataFrame) -> list[str]:
 def kinds_grid(results: Results) -> Figure:
     """Coverage against separation by kind of interval, at the n with most replicates."""
     grid, table = cells(results.design), coverages(results)
-    if grid.empty:
-        return nothing(NO_GRID)
     table = table[table["kind"].isin(GRID_KINDS)].merge(
         grid.drop(columns=["weight"]), on="scenario"
     )
@@ -140,14 +200,13 @@ def kinds_grid(results: Results) -> Figure:
                 )
                 for kind, look in zip(present, LOOKS.values(), strict=False)
             ]
-            draw_lines(axes, lines, "coverage", wilson, dodge_width(separations))
+            draw_lines(axes, lines, "coverage", wilson_lengths, dodge_width(separations))
         row[0].set_ylabel(f"Coverage,\n{quantity}")
     for axes, shape in zip(panels[0], shapes, strict=True):
         axes.set_title(shape)
     separation_axis(panels[0, 0], separations)
     figure.align_ylabels(panels[:, 0])
     figure.supxlabel(f"Separation of the means (root-mean-square sds); $n$ = {n:,}", fontsize=7)
-    legend_above(figure)
     return figure
 
 
@@ -173,7 +232,6 @@ def zipped(results: Results) -> Figure:
         panels[0].set_xlim(*np.quantile(finite, [0.005, 0.995]))
     panels[0].set_ylabel("Centile of the distance from the truth")
     figure.supxlabel(f"Interval for mean 1, {name}", fontsize=7)
-    legend_above(figure)
     return figure
 
 
@@ -212,3 +270,37 @@ def centiles(truth: Floats, estimate: Floats, lower: Floats, upper: Floats) -> F
         )
     distance = np.nan_to_num(np.fmax(below, above), nan=0.0, posinf=np.inf)
     return (np.argsort(np.argsort(distance, kind="stable"), kind="stable") + 1.0) / distance.size
+
+
+TABLES: tuple[Table, ...] = (
+    Exhibit(
+        "intervals",
+        "Intervals by kind, named scenarios",
+        "Uncertainty",
+        interval_kinds,
+        lacks=(no_named, no_named_intervals),
+    ),
+    Exhibit(
+        "intervals-grid",
+        "Intervals by kind, grid",
+        "Uncertainty",
+        interval_kinds_grid,
+        lacks=(no_grid, no_grid_intervals),
+    ),
+)
+FIGURES: tuple[Drawing, ...] = (
+    drawing("coverage", "Coverage, first mean, grid", "Uncertainty", coverage, no_grid),
+    drawing("coverage-weight", "Coverage, weight, grid", "Uncertainty", coverage_weight, no_grid),
+    drawing(
+        "kinds", "Coverage by kind of interval", "Uncertainty", kinds, no_named, no_named_intervals
+    ),
+    drawing(
+        "kinds-grid",
+        "The same over the grid",
+        "Uncertainty",
+        kinds_grid,
+        no_grid,
+        no_grid_intervals,
+    ),
+    drawing("zip", "Interval by interval", "Uncertainty", zipped, no_named, no_named_intervals),
+)

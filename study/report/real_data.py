@@ -1,4 +1,4 @@
-"""The real data: histograms with the densities that the routes fitted."""
+"""The real data: estimates, and histograms with the densities that the routes fitted."""
 
 from __future__ import annotations
 
@@ -10,9 +10,22 @@ from matplotlib.figure import Figure
 from models import METHODS, Mixture
 from models.mixture import Floats
 from study.design import DataSet
-from study.report.figures.style import LOOKS, legend_above, nested_widths, nothing, width_for
-from study.rows import PARAMETERS, Results, usable
+from study.report.exhibit import Drawing, Exhibit, Table
+from study.report.reasons import no_real_data
+from study.report.style import LOOKS, drawing, nested_widths, nothing, width_for
+from study.report.table import sorted_rows
+from study.rows import FIT, PARAMETERS, Results, usable
 from study.simulate import data_set
+
+
+def real_data(results: Results) -> pd.DataFrame:
+    """Estimates with standard errors and intervals, log-likelihood and status, real data sets."""
+    names = [unit.name for unit in results.design.data]
+    fits = results.fits[[*FIT, "loglik", "status", "certified"]]
+    table = results.estimates.drop(columns="truth").merge(fits, on=FIT)
+    table = table[table["scenario"].isin(names)].drop(columns="replicate")
+    return sorted_rows(results, table)
+
 
 # One method for each route: the first that was fitted.
 ROUTES = (
@@ -28,7 +41,7 @@ def fitted_densities(results: Results) -> Figure:
     estimates = usable(results)
     units = [u for u in results.design.data if (estimates["scenario"] == u.name).any()]
     if not units:
-        return nothing("This design fits no real data.")
+        return nothing("No fit to real data is usable.")
     columns = min(len(units), 3)
     rows = -(-len(units) // columns)
     figure = Figure(figsize=(width_for(columns), 0.4 + 3.0 * rows))
@@ -53,7 +66,6 @@ def fitted_densities(results: Results) -> Figure:
             upper.set_ylabel("Density")
             lower.set_ylabel("Difference\n(% of peak)")
     figure.align_ylabels(panels[:, 0])
-    legend_above(figure)
     return figure
 
 
@@ -105,3 +117,11 @@ def _panel(upper: Axes, lower: Axes, x: Floats, fits: dict[str, Mixture]) -> Non
     lower.set_xlim(upper.get_xlim())
     for axes in (upper, lower):
         axes.locator_params(axis="y", nbins=4)
+
+
+TABLES: tuple[Table, ...] = (
+    Exhibit("real-data", "Real data", "Real data", real_data, lacks=(no_real_data,)),
+)
+FIGURES: tuple[Drawing, ...] = (
+    drawing("fitted-densities", "Real data and fits", "Real data", fitted_densities, no_real_data),
+)

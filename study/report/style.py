@@ -22,8 +22,10 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from models import METHODS
 from models.mixture import Floats
+from study.report.exhibit import Drawing, Exhibit, Reason
+from study.rows import Results
 
-STYLE = Path(__file__).parents[1] / "paper.mplstyle"
+STYLE = Path(__file__).parent / "paper.mplstyle"
 SINGLE, DOUBLE = 3.5, 7.2  # inches, the columns of a journal
 GREY = "0.55"
 COMPONENTS = ("#0072B2", "#E69F00", "#000000", "#56B4E9", "#009E73", "#D55E00")
@@ -72,9 +74,23 @@ def styled[Rows](draw: Draw[Rows]) -> Draw[Rows]:
     return drawn
 
 
+def drawing(name: str, title: str, category: str, draw: Draw[Results], *lacks: Reason) -> Drawing:
+    """The figure in the paper's style, with its legend above; words of a design that lacks it."""
+
+    def drawn(results: Results) -> Figure:
+        why = exhibit.nothing(results.design)
+        figure = nothing(why) if why else draw(results)
+        legend_above(figure)
+        return figure
+
+    exhibit = Exhibit(name, title, category, styled(drawn), lacks=lacks)
+    return exhibit
+
+
 def nothing(why: str) -> Figure:
     """A small figure that says in words why there is nothing to draw."""
     figure = Figure(figsize=(SINGLE, 0.6))
+    figure.set_gid("nothing")
     figure.text(0.5, 0.5, why, ha="center", va="center", color="0.3")
     return figure
 

@@ -1,6 +1,8 @@
-"""Performance at a glance: lollipops by scenario, a nested-loop plot of the grid, bias and RMSE."""
+"""The estimates: bias, RMSE, efficiency and coverage, and where fits failed."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -8,19 +10,139 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from models import METHODS
-from study.report.figures.estimates import NO_GRID, Series, Z, cells, middle, series, wilson
-from study.report.figures.style import (
+from models.mixture import Floats
+from study.report.exhibit import Drawing, Exhibit, Table
+from study.report.grid import cells, gridded, middle, named
+from study.report.performance import (
+    LOSSES,
+    all_cases,
+    losses,
+    performance,
+    performance_of,
+    reference,
+    wide,
+    with_one_r,
+)
+from study.report.reasons import no_grid, no_intervals, no_named
+from study.report.series import Series, Z, draw_lines, edges, measured, only, series, wilson_lengths
+from study.report.style import (
     DOUBLE,
     GREY,
     LOOKS,
+    dodge_width,
     dodged,
-    legend_above,
+    drawing,
     log_ticks,
     nothing,
     width_for,
 )
-from study.report.performance import performance_of, reference, wide
+from study.report.table import MAXIMISERS
 from study.rows import Results
+
+ESTIMATES = [
+    "bias",
+    "empirical_se",
+    "efficiency",
+    "rmse",
+    "model_se",
+    "model_se_error",
+    "coverage",
+    "bias_eliminated_coverage",
+    "interval_width",
+    "relative_precision",
+]
+
+
+def estimates(results: Results) -> pd.DataFrame:
+    """Performance of the named scenarios' estimates, a column a measure."""
+    return with_one_r(named(results, wide(performance(results), ESTIMATES)))
+
+
+def grid(results: Results) -> pd.DataFrame:
+    """Performance over the grid, a column a measure."""
+    return with_one_r(gridded(results, wide(performance(results), ESTIMATES)))
+
+
+def complete(results: Results) -> pd.DataFrame:
+    """Where fits failed: bias, RMSE and coverage over the replicates on which none did, and
+    coverage over all, with failures as misses."""
+    long = performance(results)
+    table = with_one_r(wide(long, ["bias", "rmse", "coverage"], "complete"))
+    return table.merge(all_cases(long), on=["scenario", "parameter", "component", "method"])
+
+
+def label_free_losses(results: Results) -> pd.DataFrame:
+    """Mean distances of the estimate from the truth as a whole."""
+    return with_one_r(wide(losses(results), list(LOSSES)))
+
+
+SHOWN = (("weight", 1), ("mean", 1), ("mean", 2), ("sd", 1), ("sd", 2))
+
+
+def bias(results: Results) -> Figure:
+    """Bias against separation, a row a parameter, a column a (w, r), at the middle n."""
+    return _by_parameter(results, "bias", "Bias", _zero_line, _bias_errors)
+
+
+def rmse(results: Results) -> Figure:
+    """RMSE against separation on a log axis, laid out as `bias`."""
+    return _by_parameter(results, "rmse", "RMSE", _log_axis, _rmse_errors)
+
+
+def _zero_line(axes: Axes) -> None:
+    axes.axhline(0.0, color=GREY, lw=0.6, zorder=0)
+
+
+def _log_axis(axes: Axes) -> None:
+    axes.set_yscale("log")
+
+
+def _by_parameter(
+    results: Results,
+    measure: str,
+    name: str,
+    prepare: Callable[[Axes], None],
+    errors: Callable[[pd.DataFrame], Floats],
+) -> Figure:
+    grid = cells(results.design)
+    n = middle(grid["n"])
+    table = measured(results, grid[grid["n"] == n])
+    if table.empty:
+        return nothing("No fit of the grid is usable.")
+    shapes = list(grid["shape"].unique())
+    figure = Figure(figsize=(width_for(len(shapes)), 7.4))
+    panels = figure.subplots(len(SHOWN), len(shapes), squeeze=False, sharex=True, sharey="row")
+    lines, separations = series(table, measure), sorted(grid["separation"].unique())
+    for (parameter, component), row in zip(SHOWN, panels, strict=True):
+        for shape, axes in zip(shapes, row, strict=True):
+            prepare(axes)
+            here = [only(s, parameter, component, shape=shape) for s in lines]
+            draw_lines(axes, here, measure, errors, dodge_width(separations))
+            if measure == "rmse":
+                _draw_bound(axes, here[0].table)
+        row[0].set_ylabel(f"{name}, {parameter} {component}")
+        if row[0].get_yscale() == "log":
+            log_ticks(row[0].yaxis)
+    edges(figure, panels, shapes, separations, f"; $n$ = {n:,}")
+    return figure
+
+
+def _draw_bound(axes: Axes, table: pd.DataFrame) -> None:
+    label = "Cramér–Rao bound"
+    axes.plot(table["separation"], table["bound"], color=GREY, lw=1.6, zorder=0, label=label)
+
+
+def _bias_errors(table: pd.DataFrame) -> Floats:
+    half = Z * table["bias_mcse"].to_numpy(dtype=float)
+    return np.stack([half, half])
+
+
+def _rmse_errors(table: pd.DataFrame) -> Floats:
+    """(2, rows): of the log by the delta method, so that bars on a log axis stay above zero."""
+    value = table["rmse"].to_numpy(dtype=float)
+    factor = np.exp(Z * table["rmse_mcse"].to_numpy(dtype=float) / value)
+    return np.stack([value - value / factor, value * factor - value])
+
 
 MEASURES = ["bias", "empirical_se", "rmse", "model_se_error", "coverage", "bound", "efficiency"]
 
@@ -53,7 +175,7 @@ def lollipops(results: Results) -> Figure:
     most["kinds"] = kinds.reindex(most.index).fillna(0)
     chosen = set(most.sort_values(["kinds", "r", "size"], ascending=False, kind="stable").index[:3])
     names = [s.name for s in results.design.scenarios if s.name in chosen]
-    shown = [m for m in METHODS if m == reference(results) or METHODS[m].kind != "likelihood"]
+    shown = [m for m in METHODS if m == reference(results) or m not in MAXIMISERS]
     lines = {name: _by_method(table[table["scenario"] == name], shown) for name in names}
     heights = [
         len(table.loc[table["scenario"] == n, ["parameter", "component"]].drop_duplicates())
@@ -81,7 +203,6 @@ def lollipops(results: Results) -> Figure:
         row[0].set_yticks(range(len(places)), [f"{p} {int(c)}" for p, c in places])
         row[0].tick_params(axis="y", length=0)
         row[0].set_title(name, loc="left")
-    legend_above(figure)
     return figure
 
 
@@ -90,8 +211,7 @@ def _by_method(table: pd.DataFrame, methods: list[str]) -> list[Series]:
     found = []
     for method in methods:
         own = table[table["method"] == method]
-        likelihood = METHODS[method].kind == "likelihood"
-        label = f"ML ({METHODS[method].label})" if likelihood else METHODS[method].label
+        label = f"ML ({METHODS[method].label})" if method in MAXIMISERS else METHODS[method].label
         if not own.empty:
             found.append(Series(label, LOOKS[method], own))
     return found
@@ -114,7 +234,7 @@ def _stems(
     half = Z * own[f"{measure}_mcse"].to_numpy(float)
     errors = np.stack([half, half])
     if measure == "coverage":
-        errors = wilson(own)
+        errors = wilson_lengths(own)
     axes.hlines(y, centre, values, color=look.color, lw=0.7, zorder=1)
     axes.errorbar(
         values,
@@ -136,8 +256,6 @@ FACTORS = (("n", "$n$"), ("weight", "$w$"), ("sd_ratio", "$r$"), ("separation", 
 def nested_loop(results: Results) -> Figure:
     """RMSE over its bound and coverage of the first mean in every cell of the grid, nested."""
     grid = cells(results.design)
-    if grid.empty:
-        return nothing(NO_GRID)
     table = of_scenarios(results, list(grid["scenario"]))
     table = table[(table["parameter"] == "mean") & (table["component"] == 1)]
     if table.empty:
@@ -167,7 +285,6 @@ def nested_loop(results: Results) -> Figure:
     bottom.set_xticks([])
     figure.supxlabel("Cells of the grid, one after another; intervals for mean 1", fontsize=7)
     figure.align_ylabels([top, centre])
-    legend_above(figure)
     return figure
 
 
@@ -190,8 +307,6 @@ def _factor_steps(axes: Axes, order: pd.DataFrame) -> None:
 def bias_rmse(results: Results) -> Figure:
     """RMSE against the size of the bias, both over the bound, a panel a separation."""
     grid = cells(results.design)
-    if grid.empty:
-        return nothing(NO_GRID)
     n = middle(grid["n"])
     grid = grid[grid["n"] == n]
     table = of_scenarios(results, list(grid["scenario"]))
@@ -226,5 +341,31 @@ def bias_rmse(results: Results) -> Figure:
         panels[0].set_xlim(1e-2, 1.5 * y.max())
     figure.supxlabel(f"Size of the bias (efficiency bounds); $n$ = {n:,}", fontsize=7)
     panels[0].set_ylabel("RMSE (efficiency bounds)")
-    legend_above(figure)
     return figure
+
+
+TABLES: tuple[Table, ...] = (
+    Exhibit(
+        "estimates",
+        "Estimates against truth, named scenarios",
+        "Estimates",
+        estimates,
+        lacks=(no_named,),
+    ),
+    Exhibit("grid", "Estimates against truth, grid", "Estimates", grid, lacks=(no_grid,)),
+    Exhibit(
+        "losses",
+        "Distance from the truth as a whole",
+        "Estimates",
+        label_free_losses,
+        lacks=(no_intervals,),
+    ),
+    Exhibit("complete", "Where fits failed", "Estimates", complete, none="No fit failed."),
+)
+FIGURES: tuple[Drawing, ...] = (
+    drawing("bias", "Bias, grid", "Estimates", bias, no_grid),
+    drawing("rmse", "Root mean squared error, grid", "Estimates", rmse, no_grid),
+    drawing("lollipops", "Bias, efficiency, coverage", "Estimates", lollipops, no_named),
+    drawing("nested-loop", "The grid at once", "Estimates", nested_loop, no_grid),
+    drawing("bias-rmse", "Bias against RMSE", "Estimates", bias_rmse, no_grid),
+)

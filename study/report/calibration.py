@@ -1,0 +1,164 @@
+"""Simulation-based calibration: are ranks uniform, and their ECDF with its bands."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from models import METHODS
+from models.mixture import Floats
+from study.report import measures, uniformity
+from study.report.exhibit import Drawing, Exhibit, Table
+from study.report.measures import Measure
+from study.report.reasons import no_calibration
+from study.report.style import DOUBLE, LOOKS, drawing, nothing
+from study.report.table import sorted_rows, table_of, with_errors
+from study.rows import Results
+
+
+def calibration(results: Results) -> pd.DataFrame:
+    """Are the ranks of the calibration uniform? By sampler and quantity, with the exact p-value.
+
+    mean and spread: of the ranks, put between 0 and 1; spread is their root mean square distance
+    from 1/2 as a share of the uniform's. difference: the ECDF's largest, sign kept. p_all: p
+    adjusted for all rows by Holm's method. autocorrelation: of neighbouring draws.
+    """
+    rows: list[dict[str, object]] = []
+    keys = ["method", "quantity"]
+    for key, group in results.ranks.groupby(keys, sort=False):
+        ranked = group.dropna(subset=["rank"])
+        row: dict[str, object] = dict(zip(keys, key, strict=True))
+        lost = {"failed": measures.count(np.asarray(group["rank"].isna(), dtype=float))}
+        rows.append(row | with_errors(lost, len(ranked)))
+        if ranked.empty:
+            continue
+        ranks, of = ranked["rank"].to_numpy(int), int(ranked["of"].iloc[0])
+        z, off = uniformity.difference(ranks, of)
+        worst = int(np.argmax(np.abs(off)))
+        between = (ranks + 0.5) / (of + 1)
+        spread, uniform = measures.rmse(between, 0.5), np.sqrt((1 - (of + 1) ** -2) / 12)
+        found = {
+            "mean": measures.mean(between),
+            "spread": Measure(spread.value / uniform, spread.mcse / uniform, spread.r),
+            "difference": Measure(
+                off[worst], np.sqrt(z[worst] * (1 - z[worst]) / ranks.size), ranks.size
+            ),
+            "autocorrelation": measures.mean(ranked["autocorrelation"].to_numpy()),
+        }
+        rows[-1] |= with_errors(found) | {"p": uniformity.p_value(ranks, of)}
+    table = table_of(rows, [*keys, "R"])
+    if "p" in table:
+        table["p_all"] = uniformity.holm(table["p"].fillna(1.0).to_numpy())
+        table["uniform"] = np.where(table["p_all"] > 0.05, "yes", "no")
+    return sorted_rows(results, table)
+
+
+def calibration_chains(results: Results) -> pd.DataFrame:
+    """Did the calibration's chains converge? Shares of replicates, none left out, by sampler."""
+    rows = []
+    fits = results.ranks.drop_duplicates(["replicate", "method"])
+    for method, group in fits.groupby("method", sort=False):
+        found = {
+            "failed": measures.proportion(np.asarray(group["rank"].isna(), dtype=float)),
+            "rhat_above_1.01": measures.proportion(_known(group["rhat"], group["rhat"] > 1.01)),
+            "rhat_above_1.05": measures.proportion(_known(group["rhat"], group["rhat"] > 1.05)),
+            "ess_below_draws": measures.proportion(
+                _known(group["ess"], group["ess"] < group["of"])
+            ),
+            "ess": measures.mean(group["ess"].to_numpy(float)),
+            "divergent": measures.proportion(
+                _known(group["divergences"], group["divergences"].fillna(0) > 0)
+            ),
+        }
+        rows.append({"method": method} | with_errors(found, len(group)))
+    return sorted_rows(results, table_of(rows, ["method", "R"]))
+
+
+def _known(values: pd.Series, events: pd.Series) -> Floats:
+    """(R,): 1 or 0, NaN where the value is missing."""
+    return np.where(values.isna(), np.nan, events.astype(float))
+
+
+LEVEL = 0.95
+COLUMNS = 5
+type Line = str | tuple[float, tuple[float, ...]]
+# Ragged lines need plainer dashes than the methods' own.
+LINES: tuple[Line, ...] = ("solid", (0, (2.5, 1)), (0, (1, 1)))
+
+
+def calibration_bands(results: Results) -> Figure:
+    """A panel a quantity, a line a sampler; bands of one line, and of all lines together."""
+    ranks = results.ranks.dropna(subset=["rank"])
+    if ranks.empty:
+        return nothing("Every fit of the calibration failed.")
+    names = list(dict.fromkeys(ranks["quantity"]))
+    methods = [method for method in METHODS if (ranks["method"] == method).any()]
+    lines = ranks.groupby(["quantity", "method"]).ngroups
+    columns = min(COLUMNS, len(names))
+    rows = math.ceil(len(names) / columns)
+    figure = Figure(figsize=(DOUBLE, 0.7 + 1.35 * rows))
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    for axes, name in zip(panels, names, strict=False):
+        own = ranks[ranks["quantity"] == name]
+        _bands(axes, own, lines)
+        for method, line in zip(methods, itertools.cycle(LINES)):
+            _line(axes, own[own["method"] == method], method, line)
+        axes.set_title(name)
+    for axes in panels[len(names) :]:
+        axes.remove()
+    figure.supxlabel("Rank among the posterior draws, 0 to 1", fontsize=7)
+    figure.supylabel("ECDF minus uniform", fontsize=7)
+    return figure
+
+
+def _bands(axes: Axes, ranks: pd.DataFrame, lines: int) -> None:
+    """For the most replicates that any sampler has, which is all of them unless fits failed."""
+    r, of = ranks.groupby("method").size().max(), int(ranks["of"].iloc[0])
+    z = np.arange(of + 2) / (of + 1)
+    for level, shade, label in (
+        (1.0 - (1.0 - LEVEL) / lines, "0.93", f"{LEVEL:.0%} of all {lines} lines together"),
+        (LEVEL, "0.84", f"{LEVEL:.0%} of one line"),
+    ):
+        low, high = (np.pad(end, 1) for end in uniformity.band(int(r), of, level))
+        axes.fill_between(z, low, high, color=shade, lw=0, label=label, zorder=0)
+    axes.axhline(0, color="0.6", lw=0.5, zorder=1)
+
+
+def _line(axes: Axes, ranks: pd.DataFrame, method: str, line: Line) -> None:
+    z, off = uniformity.difference(ranks["rank"].to_numpy(int), int(ranks["of"].iloc[0]))
+    color, label = LOOKS[method].color, METHODS[method].label
+    axes.plot([0, *z, 1], [0, *off, 0], color=color, ls=line, lw=0.9, label=label)
+    axes.set_xlim(0, 1)
+    axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+
+
+TABLES: tuple[Table, ...] = (
+    Exhibit(
+        "calibration",
+        "Ranks of the calibration",
+        "Calibration",
+        calibration,
+        lacks=(no_calibration,),
+    ),
+    Exhibit(
+        "calibration-chains",
+        "Chains of the calibration",
+        "Calibration",
+        calibration_chains,
+        lacks=(no_calibration,),
+    ),
+)
+FIGURES: tuple[Drawing, ...] = (
+    drawing(
+        "calibration-bands",
+        "Ranks against uniform",
+        "Calibration",
+        calibration_bands,
+        no_calibration,
+    ),
+)
