@@ -27,7 +27,7 @@ from study.rows import CHAIN_WORDS as WORDS
 from study.rows import PARAMETERS, TARGETS, Results
 from study.simulate import data_set
 from study.workflow.stages import STAGES
-from tests.study.labelled_draws import draws_near, separated
+from tests.models.labels.draws import draws_near, separated
 
 REPLICATES = 4
 GRID = Grid(name="grid", separation=[2, 4], weight=[0.5, 0.1], sd_ratio=[1], n=[100, 500])

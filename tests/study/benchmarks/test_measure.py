@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from models import METHODS
 from study.__main__ import main
+from study.benchmarks import measure as benchmarks
 from study.benchmarks.measure import COMPRESSED, SCHEMA, SUITES, Plan, Rows
-from study.benchmarks.measure import measure as benchmarks
 from study.benchmarks.peers import OURS, PEERS, Absent, Peer
 from study.benchmarks.tables import BENCHMARK_TABLES, Measured, agreement, slopes_of
 from study.report.figures import BENCHMARK_FIGURES
