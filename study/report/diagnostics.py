@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from models.inference.chains import MAX_RHAT, MIN_ESS
 from models.mixture import Floats, draws_by_mean
-from models.posterior.methods import MAX_RHAT, MIN_ESS
 from study.report import measures
 from study.report.exhibit import Drawing, Exhibit, Table
 from study.report.reasons import no_references

@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from models.inference.chains import MAX_RHAT
 from models.mixture import Floats
-from models.posterior.methods import MAX_RHAT
 from study.design import Scenario
 from study.report import measures
 from study.report.exhibit import Drawing, Exhibit, Table

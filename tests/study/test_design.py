@@ -160,30 +160,6 @@ def test_what_a_scenario_does_not_use_is_not_in_its_content(tmp_path):
     assert len(contents) == 6
 
 
-def test_every_shipped_scenario_but_one_has_a_target_of_its_models_size():
-    scenarios = load("default").all_scenarios() + load("smoke").all_scenarios()
-    targets = {s.name: (s.target(), s) for s in scenarios}
-    assert [name for name, (found, _) in targets.items() if found is None] == ["one-with-two"]
-    for found, s in targets.values():
-        assert found is None or found.k == s.model.k
-
-
-@pytest.mark.parametrize(
-    ("name", "weights", "means", "sds"),
-    [
-        ("mw4", [1 / 3, 2 / 3], [0, 0], [1 / 10, 1]),
-        ("mw5", [9 / 10, 1 / 10], [0, 0], [1 / 10, 1]),
-        ("mw6", [1 / 2, 1 / 2], [-1, 1], [2 / 3, 2 / 3]),
-        ("mw7", [1 / 2, 1 / 2], [-3 / 2, 3 / 2], [1 / 2, 1 / 2]),
-        ("mw8", [3 / 4, 1 / 4], [0, 3 / 2], [1, 1 / 3]),
-    ],
-)
-def test_densities_of_marron_and_wand(name, weights, means, sds):
-    """Their table 1, components by mean and then by sd."""
-    found = load("default").scenario(name).target()
-    np.testing.assert_allclose(found.as_rows(), [weights, means, sds], atol=1e-9)
-
-
 def test_grid_scenarios_have_the_separation_and_sd_ratio_they_say():
     design = load("default")
     cells = [s for g in design.grids for s in g.scenarios()]

@@ -8,6 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from study.report.figures import BENCHMARK_FIGURES, FIGURES, save
+from study.report.figures.estimates import cells, series, wilson
+from study.report.figures.fitted import mixture
+from study.report.figures.labels import crossing
+from study.report.figures.style import LOOKS, dodge_width, dodged
+from study.report.figures.switching import examples, mean_responsibilities
+from study.report.tables import TABLES
 
 from models import METHODS, Mixture
 from models.labels import NOT_EXCHANGEABLE
@@ -16,18 +23,11 @@ from study.benchmarks.tables import BENCHMARK_TABLES
 from study.compute.follow import FROM_STARTS
 from study.design import Calibration, DataSet, Design, Grid, ModelSpec, Scenario
 from study.report.exhibit import CAPTIONS
-from study.report.figures import BENCHMARK_FIGURES, FIGURES, save
-from study.report.figures.estimates import cells, series, wilson
-from study.report.figures.fitted import mixture
-from study.report.figures.labels import crossing
-from study.report.figures.style import LOOKS, dodge_width, dodged
-from study.report.figures.switching import examples, mean_responsibilities
-from study.report.tables import TABLES
 from study.rows import CHAIN_WORDS as WORDS
 from study.rows import PARAMETERS, TARGETS, Results
 from study.simulate import data_set
 from study.workflow.stages import STAGES
-from tests.study.labelled_draws import draws_near, separated
+from tests.models.labels.draws import draws_near, separated
 
 REPLICATES = 4
 GRID = Grid(name="grid", separation=[2, 4], weight=[0.5, 0.1], sd_ratio=[1], n=[100, 500])

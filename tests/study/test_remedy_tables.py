@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from study.report.figures import FIGURES
+from study.report.remedy_tables import DIAGNOSTICS, WATCHED, answered, errors
 
 from models.mixture import draws_by_mean
 from study.compute.references import summaries
 from study.design import Design, Scenario
 from study.report import remedy_tables
-from study.report.figures import FIGURES
-from study.report.remedy_tables import DIAGNOSTICS, WATCHED, answered, errors
 from study.rows import DISTANCE, REMEDIES, Results
 
 NEAR = Scenario(name="near", weights=[0.4, 0.6], means=[0, 1], sds=[1, 1], n=50)

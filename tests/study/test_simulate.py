@@ -1,8 +1,12 @@
 import numpy as np
 import pytest
+from scipy import stats
 
+from models.theory import quadrature
 from study.design import DesignError, load
 from study.simulate import check_data, data_set, generator, read_column
+
+HARD = [s for s in load("default").scenarios if s.n < 5000]
 
 
 def test_a_data_set_depends_on_seed_scenario_and_replicate_alone():
@@ -75,3 +79,22 @@ def test_real_data_are_divided(data_folder):
     x = data_set(design, design.scenario("galaxies"), 0)
     assert x.size == 82
     assert 9 < x.min() < x.max() < 35
+
+
+@pytest.mark.parametrize("scenario", HARD, ids=lambda s: s.name)
+def test_data_sets_follow_the_scenarios_distribution(scenario):
+    """Fifteen tests of ten data sets each, by Kolmogorov and Smirnov's or, of rounded data, by the
+    chi-squared test: false alarms 2e-5."""
+    design, truth = load("default"), scenario.truth()
+    x = np.concatenate([data_set(design, scenario, replicate) for replicate in range(10)])
+    assert x.shape == (10 * scenario.n,)
+    if truth.round_to is None:
+        assert stats.kstest(x, truth.cdf).pvalue > 1e-6
+        return
+    points = quadrature(truth)
+    expected = x.size * points.counts
+    common = expected >= 5
+    observed = np.array([np.count_nonzero(x == point) for point in points.x[common]])
+    found = np.append(observed, x.size - observed.sum())
+    wanted = np.append(expected[common], x.size - expected[common].sum())
+    assert stats.chisquare(found, wanted).pvalue > 1e-6

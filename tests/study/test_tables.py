@@ -3,10 +3,10 @@ import hashlib
 import numpy as np
 import pandas as pd
 import pytest
+from study.report.tables import TABLES, with_error, write, write_sums
 
 from study.design import load
 from study.report import tables
-from study.report.tables import TABLES, with_error, write, write_sums
 from study.report.verdicts import with_verdict
 from study.rows import Results
 

@@ -7,22 +7,29 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from models import METHODS, Mixture
-from study.compute.chunk import fit_chunk
+from study.compute.chunk import fit_all, methods_of
 from study.compute.fits import matching
-from study.design import Chunk, chunks, load
-from study.rows import SCHEMA, frames, gather
+from study.compute.truths import target
+from study.design import Design, chunks, load
+from study.rows import CHAIN_WORDS, KINDS, MADE_BY, frames, gather
 from tests.models.strategies import mixtures
 
 DESIGN = load("smoke")
 
 
-def timeless(rows):
-    return {kind: frame for kind, frame in frames(rows).items() if kind != "timings"}
+def made(
+    name: str, first: int, last: int, *, engine: str = "numeric", design: Design = DESIGN
+) -> dict[str, pd.DataFrame]:
+    """The tables of a chunk, by kind."""
+    unit = design.scenario(name)
+    return frames(fit_all(design, unit, first, last, methods_of(design, unit, engine)))
 
 
 def test_a_chunk_has_a_row_for_every_fit_and_parameter():
-    found = frames(fit_chunk(DESIGN, Chunk("birds", "numeric", 0, 3)))
-    assert {k: list(f.columns) for k, f in found.items()} == {k: list(c) for k, c in SCHEMA.items()}
+    found = made("birds", 0, 3)
+    assert {kind: list(table) for kind, table in found.items()} == {
+        kind: list(KINDS[kind].columns) for kind in MADE_BY["fit"]
+    }
     assert len(found["fits"]) == 3 * 5
     assert len(found["estimates"]) == 3 * 5 * 6
     assert (found["fits"]["status"] == "ok").all()
@@ -30,24 +37,19 @@ def test_a_chunk_has_a_row_for_every_fit_and_parameter():
     assert (found["timings"]["seconds"] > 0).all()
 
 
-def test_how_the_work_is_cut_changes_nothing(tmp_path):
-    files = {kind: [] for kind in SCHEMA}
-    for i, (first, last) in enumerate([(0, 3), (3, 5)]):
-        for kind, frame in frames(
-            fit_chunk(DESIGN, Chunk("birds", "numeric", first, last))
-        ).items():
-            files[kind].append(tmp_path / f"{kind}{i}.parquet")
-            frame.to_parquet(files[kind][-1], index=False)
-    whole = frames(fit_chunk(DESIGN, Chunk("birds", "numeric", 0, 5)))
-    for kind in set(SCHEMA) - {"timings"}:
-        path = tmp_path / f"whole-{kind}.parquet"
-        whole[kind].to_parquet(path, index=False)
-        in_parts, at_once = gather(DESIGN, kind, files[kind]), gather(DESIGN, kind, [path])
-        pd.testing.assert_frame_equal(in_parts, at_once, check_exact=True)
+def test_how_the_work_is_cut_changes_nothing():
+    parts = [made("birds", first, last) for first, last in ((3, 5), (0, 3))]
+    whole = made("birds", 0, 5)
+    for kind in MADE_BY["fit"]:
+        if not KINDS[kind].timed:
+            in_parts = gather(DESIGN, kind, [part[kind] for part in parts])
+            at_once = gather(DESIGN, kind, [whole[kind]])
+            pd.testing.assert_frame_equal(in_parts, at_once, check_exact=True)
+            assert len(at_once) == len(whole[kind])
 
 
 def test_methods_run_in_an_order_of_the_replicates_own():
-    fits = frames(fit_chunk(DESIGN, Chunk("birds", "numeric", 0, 6)))["fits"]
+    fits = made("birds", 0, 6)["fits"]
     orders = {tuple(group["method"]) for _, group in fits.groupby("replicate")}
     assert len(orders) > 1
     assert all(
@@ -60,8 +62,10 @@ def test_a_fit_that_breaks_is_a_row_and_the_chunk_goes_on(monkeypatch):
         raise KeyError("lost")
 
     monkeypatch.setattr("models.direct.lbfgs", broken)
-    said = []
-    found = frames(fit_chunk(DESIGN, Chunk("birds", "numeric", 0, 2), said.append))
+    said: list[str] = []
+    unit = DESIGN.scenario("birds")
+    rows = fit_all(DESIGN, unit, 0, 2, methods_of(DESIGN, unit, "numeric"), said.append)
+    found = frames(rows)
     by_method = found["fits"].groupby("method")["status"].unique()
     assert by_method["lbfgs"].tolist() == ["failed"]
     assert by_method["em"].tolist() == ["ok"]
@@ -71,24 +75,25 @@ def test_a_fit_that_breaks_is_a_row_and_the_chunk_goes_on(monkeypatch):
 
 
 def test_known_parameters_are_no_estimates():
-    found = frames(fit_chunk(DESIGN, Chunk("article-1", "numeric", 0, 1)))
+    found = made("article-1", 0, 1)
     assert set(found["estimates"]["parameter"]) == {"weight"}
 
 
 def test_estimates_are_held_against_the_target():
     design = load("default")
-    estimates = frames(fit_chunk(design, Chunk("contaminated", "numeric", 0, 2)))["estimates"]
-    target = design.scenario("contaminated").target()
+    estimates = made("contaminated", 0, 2, design=design)["estimates"]
+    aim = target(design.scenario("contaminated"))
+    assert aim is not None
     for _, rows in estimates.groupby(["replicate", "method"]):
-        np.testing.assert_array_equal(rows["truth"], target.as_rows().ravel())
-    estimates = frames(fit_chunk(design, Chunk("one-with-two", "numeric", 0, 1)))["estimates"]
+        np.testing.assert_array_equal(rows["truth"], aim.as_rows().ravel())
+    estimates = made("one-with-two", 0, 1, design=design)["estimates"]
     assert len(estimates) > 0
     assert estimates["truth"].isna().all()
 
 
 def test_components_of_equal_means_are_told_apart_by_their_sds():
     """Sds of 1 and .1 from 500 observations: no estimates come near each other."""
-    rows = frames(fit_chunk(load("default"), Chunk("mw4", "numeric", 0, 8)))["estimates"]
+    rows = made("mw4", 0, 8, design=load("default"))["estimates"]
     table = rows.pivot(
         index=["replicate", "method"], columns=["parameter", "component"], values="estimate"
     )
@@ -130,19 +135,17 @@ def test_nuts_leaves_draws_and_diagnostics():
             "keep_draws": 1,
         }
     )
-    found = frames(fit_chunk(small, Chunk("birds", "pymc", 0, 2)))
+    found = made("birds", 0, 2, engine="pymc", design=small)
     assert len(found["labels"]) == 2
     assert len(found["draws"]) == 1 * 4 * 50 * 2
     assert found["draws"]["replicate"].unique().tolist() == [0]
     one = found["labels"].iloc[0]
     assert one["draws"] == 200
     assert 0 < one["largest_share"] <= 1
-    assert one["verdict"] in EXCHANGEABLE_WORDS
+    assert one["verdict"] in CHAIN_WORDS
     by_chain = found["occupancy"].groupby(["replicate", "chain"])["share"].sum()
     np.testing.assert_allclose(by_chain, 1.0)
     assert len(by_chain) == 2 * 4
-    assert found["barriers"]["replicate"].tolist() == [0, 1]
-    assert (found["barriers"]["barrier"] > 0).all()
     weights = found["draws"].groupby(["chain", "draw"])["weight"].sum()
     np.testing.assert_allclose(weights, 1.0, rtol=1e-12)
 

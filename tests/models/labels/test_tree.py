@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from models import Mixture, labels
-from study.benchmarks.peers.samplers import SAMPLERS, Sampling
-from tests.study.labelled_draws import draws_near, separated, shuffled
+from models import labels
+from tests.models.labels.draws import draws_near, separated, shuffled
 
 
 def hand_made(seed=0, k=3):
@@ -94,26 +93,3 @@ def test_what_is_wrong_is_named():
         labels.relabel(tree, back)
     with pytest.raises(ValueError, match=r"permutations: have shape \(2, 20, 2\)"):
         labels.relabel(tree, back[..., :2], "cluster")
-
-
-def test_draws_of_another_sampler_are_judged_and_relabelled():
-    """NumPyro's NUTS, its draws in a tree under NumPyro's names; skipped where it is absent."""
-    try:
-        import numpyro  # noqa: F401
-    except ImportError:
-        pytest.skip("NumPyro is not installed; uv sync --group peers")
-    truth = Mixture([0.4, 0.6], [0.0, 5.0], [1.0, 1.0])
-    x, _ = truth.sample(150, np.random.default_rng(0))
-    sampler = SAMPLERS["NumPyro"](Sampling(x, truth, draws=300, tune=300))
-    draws = sampler.sample(1).draws
-    names = ("w", "mu", "sigma")
-    variables = {
-        name: (("chain", "draw", f"{name}_dim_0"), draws[:, :, i]) for i, name in enumerate(names)
-    }
-    tree = xr.DataTree.from_dict({"posterior": xr.Dataset(variables)})
-    dims = [f"{name}_dim_0" for name in names]
-    taken = labels.component_draws(tree, names, dims)
-    verdict = labels.judge(taken, x)
-    assert verdict.near_ties < 0.05
-    moved = labels.relabel(tree, verdict.relabelling.permutations, dims)
-    assert np.all(np.diff(labels.component_draws(moved, names, dims)[:, :, 1]) > 0)

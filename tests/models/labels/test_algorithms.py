@@ -9,7 +9,7 @@ from models import Mixture, fit, labels
 from models.labels import passes
 from models.labels.algorithms import LEAST_SHARE
 from models.labels.assignment import numbered
-from tests.study.labelled_draws import draws_near, separated, shuffled
+from tests.models.labels.draws import draws_near, separated, shuffled
 
 # Orderings by weights and sds are not told apart by the draws of `separated`.
 RECOVERING = [

@@ -6,6 +6,7 @@ import pytest
 from models import Mixture, MixtureModel, fit
 from models.inference.functionals import functionals
 from study.compute.intervals import LEVELS, rows
+from study.rows import INTERVAL_KINDS
 
 TRUTH = Mixture([0.4, 0.6], [0.0, 4.0], [1.0, 1.0])
 X = TRUTH.sample(300, np.random.default_rng(3))[0]
@@ -32,7 +33,7 @@ def made(method, *, order=(0, 1), target=TRUTH, refits=0, model=None):
 )
 def test_every_kind_brackets_every_parameter_with_its_truth(method, kinds):
     result, found = made(method)
-    assert {kind for kind, _ in found} == kinds <= set(KINDS)
+    assert {kind for kind, _ in found} == kinds <= set(INTERVAL_KINDS)
     lower, upper = result.interval(0.9)
     for kind in kinds:
         row = found[kind, "mean 2"]

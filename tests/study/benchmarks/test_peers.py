@@ -2,24 +2,20 @@
 
 import contextlib
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from models import Mixture, MixtureModel, fit
 from models.likelihood import moments
-from models.mixture import draws_by_mean
+from study.benchmarks import peers as packages
 from study.benchmarks.measure import (
     ARTICLE_1,
     ARTICLE_2,
     crude_start,
     distance,
-    peers,
-    posterior_summary,
 )
 from study.benchmarks.peers import OURS, PEERS, Absent, Job, logaddexp_moments
-from study.benchmarks.peers.samplers import MODES, SAMPLERS, Sampling
 from study.simulate import generator
 
 N = 400
@@ -106,11 +102,11 @@ def test_without_its_r_package_a_peer_says_so(name, monkeypatch, tmp_path):
     what, _ = job(name == "dplyr")
     with opened(name, what):
         pass  # R is there
-    text = (peers.HERE / f"{name}_em.R").read_text(encoding="utf-8")
+    text = (packages.HERE / f"{name}_em.R").read_text(encoding="utf-8")
     text = text.replace(f'require_package("{name}")', 'require_package("no.such.package")')
-    text = text.replace("timed.R", str(peers.HERE / "timed.R"))
+    text = text.replace("timed.R", str(packages.HERE / "timed.R"))
     (tmp_path / f"{name}_em.R").write_text(text, encoding="utf-8")
-    monkeypatch.setattr(peers, "HERE", tmp_path)
+    monkeypatch.setattr(packages, "HERE", tmp_path)
     expected = r"^the R package no\.such\.package is not installed$"
     with pytest.raises(Absent, match=expected), PEERS[name].open(what):
         pass
@@ -121,7 +117,7 @@ def test_r_that_breaks_says_its_last_words(monkeypatch, tmp_path):
     with opened("dplyr", what):
         pass
     (tmp_path / "dplyr_em.R").write_text('stop("no such luck")', encoding="utf-8")
-    monkeypatch.setattr(peers, "HERE", tmp_path)
+    monkeypatch.setattr(packages, "HERE", tmp_path)
     with pytest.raises(Absent, match=r"^R ended early: .+"), PEERS["dplyr"].open(what):
         pass
 
@@ -132,59 +128,6 @@ def test_without_scikit_learn_it_says_so(monkeypatch):
     expected = r"^scikit-learn is not installed$"
     with pytest.raises(Absent, match=expected), PEERS["scikit-learn"].open(what):
         pass
-
-
-def setting(**changes):
-    x = ARTICLE_2.sample(1000, generator(1, "samplers"))[0]
-    return replace(Sampling(x, ARTICLE_2, 400, 300), **changes)
-
-
-def test_without_numpyro_it_says_so(monkeypatch):
-    monkeypatch.setitem(sys.modules, "numpyro", None)
-    with pytest.raises(Absent, match=r"^NumPyro is not installed$"):
-        SAMPLERS["NumPyro"](setting())
-
-
-@pytest.mark.parametrize("name", [name for name in SAMPLERS if name != OURS])
-def test_every_sampler_has_the_same_posterior(name):
-    here = setting()
-    summaries = []
-    for sampler in (OURS, name):
-        try:
-            compiled = SAMPLERS[sampler](here)
-        except Absent as reason:
-            pytest.skip(str(reason))
-        compiled.warm_up()
-        sampled = compiled.sample(5 if sampler == OURS else 6)
-        assert sampled.draws.shape == (4, 400, 3, 2)
-        assert np.all(draws_by_mean(sampled.draws)[..., 1, 0] < 6)
-        summaries.append(list(posterior_summary(sampled.draws)))
-    for ours, theirs in zip(*summaries, strict=True):
-        # Five standard errors of a difference of two Monte Carlo means: one in a million.
-        error = np.hypot(ours["se"] / ours["ess"] ** 0.5, theirs["se"] / theirs["ess"] ** 0.5)
-        assert abs(ours["estimate"] - theirs["estimate"]) < 5 * error
-        error = np.hypot((2 * ours["ess"]) ** -0.5, (2 * theirs["ess"]) ** -0.5)
-        # The bulk ESS may overstate that of the sd by half.
-        assert abs(np.log(ours["se"] / theirs["se"])) < 7 * error
-
-
-@pytest.mark.parametrize("name", MODES)
-def test_every_search_has_the_same_mode(name):
-    here = setting()
-    best = fit("map", here.x, start=here.start, compress=False)
-    found = MODES[name](here).find()
-    # find_MAP stops at a relative change of 2e-9 of the objective (about 3,000 nats): 6e-6 nats,
-    # and what is left may be ten times that.
-    assert distance(found.mixture, best) < np.sqrt(2 * 6e-5)
-    assert found.passes >= found.iterations > 1
-
-
-def test_the_priors_are_the_projects_own():
-    weights, means, variances = setting().priors
-    x = setting().x
-    assert weights.concentration == 2
-    assert (means.mean, means.sd) == pytest.approx((x.mean(), 2 * x.std()))
-    assert (variances.shape, variances.scale) == pytest.approx((2, (x.std() / 2) ** 2))
 
 
 def test_mixtures_for_scripts_keep_every_bit():

@@ -1,4 +1,4 @@
-"""Losses against closed forms, inequalities between them, and the Monte Carlo error of risks."""
+"""Losses against closed forms, and inequalities between them."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,6 @@ from scipy.stats import wasserstein_distance_nd
 
 from models import Mixture
 from models.losses import hellinger, kullback_leibler, wasserstein
-from study.report import measures
 from tests.models.strategies import mixtures
 
 TWO = Mixture([0.3, 0.7], [1.0, 4.0], [1.0, 1.0])
@@ -79,26 +78,3 @@ def test_kullback_leibler_and_hellinger_against_simulation():
         (1 - hellinger(one, other) ** 2, np.exp(0.5 * ratio)),
     ):
         assert abs(draws.mean() - value) < 5 * draws.std() / np.sqrt(x.size)
-
-
-@pytest.mark.parametrize("loss", LOSSES)
-def test_the_monte_carlo_error_of_a_risk_is_its_spread_over_studies(loss):
-    """200 studies of 30 replicates, each an estimate with normal errors, one in ten missing.
-
-    The spread has a relative error of 1/sqrt(398) = 5%, and the mean Monte Carlo error a smaller
-    one; six of the former (false-alarm rate below 1e-6).
-    """
-    rng = np.random.default_rng(9)
-    found = []
-    for _ in range(200):
-        errors = 0.1 * rng.standard_normal((27, 5))
-        estimates = [
-            Mixture([0.3 + e[0] / 5, 0.7 - e[0] / 5], TWO.means + e[1:3], 1 + e[3:]) for e in errors
-        ]
-        values = np.full(30, np.nan)
-        values[3:] = [loss(TWO, estimate) for estimate in estimates]
-        found.append(measures.mean(values))
-    spread = np.std([m.value for m in found], ddof=1)
-    claimed = np.sqrt(np.mean([m.mcse**2 for m in found]))
-    assert claimed == pytest.approx(spread, rel=0.3)
-    assert {m.r for m in found} == {27}

@@ -6,7 +6,7 @@ import pytest
 
 from study.compute.remedies import compare, distances
 from study.design import DesignError, load
-from study.rows import DISTANCE, REMEDIES, SCHEMA, frames
+from study.rows import DISTANCE, KINDS, MADE_BY, REMEDIES, REMEDY_PARAMETERS, frames
 
 DESIGN = load("smoke")
 SCENARIO = DESIGN.scenario("grid-d2-w0.5-r1-n100")
@@ -14,7 +14,7 @@ SCENARIO = DESIGN.scenario("grid-d2-w0.5-r1-n100")
 
 @pytest.fixture(scope="module")
 def rows():
-    return frames([compare(DESIGN, SCENARIO, 0)])
+    return frames(compare(DESIGN, SCENARIO, 0))
 
 
 def test_distances_are_the_parameters_and_their_difference():
@@ -25,20 +25,20 @@ def test_distances_are_the_parameters_and_their_difference():
 def test_every_remedy_has_a_row_for_every_parameter(rows):
     found = rows["remedies"]
     assert {kind: list(frame.columns) for kind, frame in rows.items()} == {
-        kind: list(columns) for kind, columns in SCHEMA.items()
+        kind: list(KINDS[kind].columns) for kind in MADE_BY["remedies"]
     }
     assert (
         list(found["remedy"].unique()) == list(REMEDIES) == list(rows["remedy_timings"]["remedy"])
     )
     for _, own in found.groupby("remedy"):
-        assert tuple(own["parameter"]) == PARAMETERS
+        assert tuple(own["parameter"]) == REMEDY_PARAMETERS
     truth = dict(zip(found["parameter"], found["truth"], strict=True))
     assert truth[DISTANCE] == pytest.approx(2.0)
     assert (rows["remedy_timings"]["seconds"] > 0).all()
 
 
 def test_the_same_rows_every_time(rows):
-    again = frames([compare(DESIGN, SCENARIO, 0)])
+    again = frames(compare(DESIGN, SCENARIO, 0))
     pd.testing.assert_frame_equal(rows["remedies"], again["remedies"], check_exact=True)
 
 

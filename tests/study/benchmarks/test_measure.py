@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from study.report.figures import BENCHMARK_FIGURES
 
 from models import METHODS
 from study.__main__ import main
+from study.benchmarks import measure as benchmarks
 from study.benchmarks.measure import COMPRESSED, SCHEMA, SUITES, Plan, Rows
-from study.benchmarks.measure import measure as benchmarks
 from study.benchmarks.peers import OURS, PEERS, Absent, Peer
 from study.benchmarks.tables import BENCHMARK_TABLES, Measured, agreement, slopes_of
-from study.report.figures import BENCHMARK_FIGURES
 
 TINY = {
     "passes": {"sizes": (500, 1000), "components": (2, 3), "repeats": 3},

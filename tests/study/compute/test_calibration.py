@@ -20,10 +20,9 @@ from study.compute.calibration import (
     rank,
     thinned,
 )
-from study.design import Calibration
-from study.report import tables
+from study.design import Calibration, load
 from study.report.uniformity import holm, p_value
-from study.rows import SCHEMA, gather
+from study.rows import KINDS, frame, gather
 
 OPTIONS = {"draws": 300, "tune": 150, "chains": 1}
 SPEC = Calibration(
@@ -63,7 +62,7 @@ def test_a_conjugate_model_with_half_the_priors_sd_fails():
 
 
 def calibration(fitted=None):
-    return calibrate(SPEC, 5, range(SPEC.replicates), fitted=fitted)
+    return frame("ranks", calibrate(SPEC, 5, range(SPEC.replicates), fitted=fitted)["ranks"])
 
 
 def p_values(rows):
@@ -90,10 +89,14 @@ def test_a_wrong_scale_of_the_variances_prior_is_found(factor):
 
 def test_rows_do_not_depend_on_the_chunks():
     few = SPEC.model_copy(update={"options": {m: {"draws": 60, "tune": 60} for m in SPEC.methods}})
-    whole = gather([calibrate(few, 1, range(4))])
-    parts = gather([calibrate(few, 1, range(3, 4)), calibrate(few, 1, range(3))])
+
+    def gathered(*parts: range) -> pd.DataFrame:
+        made = [frame("ranks", calibrate(few, 1, part)["ranks"]) for part in parts]
+        return gather(load("smoke"), "ranks", made)
+
+    whole, parts = gathered(range(4)), gathered(range(3, 4), range(3))
     pd.testing.assert_frame_equal(whole, parts, check_exact=True)
-    assert list(whole.columns) == list(SCHEMA["ranks"])
+    assert list(whole.columns) == list(KINDS["ranks"].columns)
     assert len(whole) == 4 * 2 * 10
     assert whole["rank"].between(0, SPEC.of).all()
     truth = whole.pivot(index=["replicate", "quantity"], columns="method", values="truth")
@@ -104,9 +107,9 @@ def test_a_fit_that_breaks_is_rows_without_ranks(monkeypatch):
     def broken(*arguments, **options):
         raise KeyError("lost")
 
-    monkeypatch.setattr("study.calibration.fit", broken)
+    monkeypatch.setattr("study.compute.calibration.fit", broken)
     said = []
-    rows = calibrate(SPEC, 1, range(2), said.append)
+    rows = frame("ranks", calibrate(SPEC, 1, range(2), said.append)["ranks"])
     assert len(rows) == 2 * 2 * 10
     assert rows["rank"].isna().all()
     assert all("lost" in line for line in said)
@@ -166,25 +169,3 @@ def test_autocorrelation_of_white_noise_and_of_a_walk():
     white = [autocorrelation(rng.normal(size=20)) for _ in range(2000)]
     assert np.mean(white) == pytest.approx(-1 / 20, abs=4 * np.std(white) / np.sqrt(2000))
     assert autocorrelation(np.cumsum(rng.normal(size=400))) > 0.9
-
-
-def ranks_rows(ranks, method="nuts", quantity="mean 1"):
-    rows = pd.DataFrame({"replicate": np.arange(len(ranks)), "rank": ranks})
-    rows = rows.assign(method=method, quantity=quantity, of=9, rhat=1.0, ess=500.0)
-    rows = rows.assign(autocorrelation=0.0, divergences=0)
-    return rows.reindex(columns=list(SCHEMA["ranks"])).astype(SCHEMA["ranks"])
-
-
-def test_the_table_tells_the_moments_and_verdicts_of_the_ranks():
-    from tests.study.test_tables import results
-
-    even, low = list(np.repeat(np.arange(10), 20)), [0] * 200
-    rows = pd.concat([ranks_rows([*even, None]), ranks_rows(low, quantity="sd 1")])
-    table = tables.calibration(results(ranks=rows.to_dict("records"))).set_index("quantity")
-    assert table["R"].tolist() == [200, 200]
-    assert table["failed"].tolist() == [1, 0]
-    assert table.loc["mean 1", "mean"] == pytest.approx(0.5)
-    assert table.loc["mean 1", "spread"] == pytest.approx(1.0)
-    assert table.loc["mean 1", "difference"] == pytest.approx(0.0)
-    assert table.loc["sd 1", "difference"] == pytest.approx(0.9)
-    assert table["uniform"].tolist() == ["yes", "no"]

@@ -7,7 +7,7 @@ from scipy.special import expit, logit
 
 from models import Mixture, MixtureModel, fit, labels
 from models.sample import Data
-from tests.study.labelled_draws import draws_near, separated, shuffled
+from tests.models.labels.draws import draws_near, separated, shuffled
 
 
 def test_switches_and_occupancy_are_counted():

@@ -10,7 +10,7 @@ from models.sample import as_data
 from study.compute import references
 from study.compute.references import refer, summaries
 from study.design import Design, ModelSpec, Scenario
-from study.rows import LEVELS, QUANTILES, frames, probability, trusted
+from study.rows import LEVELS, QUANTILES, frame, probability, trusted
 from study.simulate import data_set
 
 KNOWN = Scenario(
@@ -28,7 +28,7 @@ DESIGN = Design(name="d", title="", seed=3, replicates={"nuts": 1}, scenarios=[K
 def test_a_reference_agrees_with_numerical_integration():
     """Known components: one weight. Mean, sd and quantiles within 4.5 Monte Carlo errors of what
     midpoints give; 12 tests, false-alarm rate below 1e-4."""
-    table = frames([refer(DESIGN, KNOWN, 0)])["references"]
+    table = frame("references", refer(DESIGN, KNOWN, 0))
     assert set(table["parameter"]) == {"weight"}
     own = table[table["component"] == 1].iloc[0]
     x, model = data_set(DESIGN, KNOWN, 0), KNOWN.model.build()
@@ -50,7 +50,7 @@ def test_a_reference_agrees_with_numerical_integration():
 
 
 def test_the_same_reference_every_time():
-    one, other = (frames([refer(DESIGN, NEAR, 0)])["references"] for _ in range(2))
+    one, other = (frame("references", refer(DESIGN, NEAR, 0)) for _ in range(2))
     pd.testing.assert_frame_equal(one, other, check_exact=True)
 
 
@@ -64,7 +64,7 @@ def test_a_run_that_does_not_converge_is_made_anew_and_longer(monkeypatch, enoug
 
     fit = references.fit
     monkeypatch.setattr(references, "fit", counted)
-    table = frames([refer(DESIGN, KNOWN, 0)])["references"]
+    table = frame("references", refer(DESIGN, KNOWN, 0))
     first, second = references.LENGTHS
     assert lengths == [first] * 4 + ([] if enough else [second] * 4)
     assert trusted(table) == enough

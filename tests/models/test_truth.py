@@ -7,14 +7,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from models import Mixture
-from models.theory import quadrature
 from models.truth import Normal, SkewNormal, StudentT, Truth
-from study.design import load
-from study.simulate import data_set
 
 COMPONENTS = Mixture([0.3, 0.7], [-2.0, 3.0], [0.5, 2.0])
 FAMILIES = [Normal(), StudentT(3), StudentT(30), SkewNormal(4), SkewNormal(-1)]
-HARD = [s for s in load("default").scenarios if s.n < 5000]
 
 
 def standardised(law, z):
@@ -57,25 +53,6 @@ def test_draws_follow_the_distribution_function(family):
 def test_normal_draws_are_the_mixtures_own_to_the_bit():
     x = Truth(COMPONENTS).sample(1000, np.random.default_rng(2))
     np.testing.assert_array_equal(x, COMPONENTS.sample(1000, np.random.default_rng(2))[0])
-
-
-@pytest.mark.parametrize("scenario", HARD, ids=lambda s: s.name)
-def test_data_sets_follow_the_scenarios_distribution(scenario):
-    """Fifteen tests of ten data sets each, by Kolmogorov and Smirnov's or, of rounded data, by the
-    chi-squared test: false alarms 2e-5."""
-    design, truth = load("default"), scenario.truth()
-    x = np.concatenate([data_set(design, scenario, replicate) for replicate in range(10)])
-    assert x.shape == (10 * scenario.n,)
-    if truth.round_to is None:
-        assert stats.kstest(x, truth.cdf).pvalue > 1e-6
-        return
-    points = quadrature(truth)
-    expected = x.size * points.counts
-    common = expected >= 5
-    observed = np.array([np.count_nonzero(x == point) for point in points.x[common]])
-    found = np.append(observed, x.size - observed.sum())
-    wanted = np.append(expected[common], x.size - expected[common].sum())
-    assert stats.chisquare(found, wanted).pvalue > 1e-6
 
 
 def test_rounded_draws_are_the_nearest_multiples():

@@ -364,7 +364,7 @@ def test_the_process_that_compiles_and_one_that_loads_draw_the_same(tmp_path):
     fitted by two methods within eight seconds of its start, imports included.
     """
     code = (
-        "from tests.models.test_bayes import *\n"
+        "from tests.models.posterior.test_posterior import *\n"
         "found = bayes.nuts(sample(TWO, 300), MixtureModel(), TWO, rng(9), draws=50, tune=100)\n"
         "print(stacked(found).tobytes().hex())\n"
         "found = bayes.map_estimate(sample(TWO, 300), MixtureModel(), TWO, rng())\n"
