@@ -400,6 +400,36 @@ def value_and_gradient(  # type: ignore[no-untyped-def]
     return np.asarray(value), sums.T
 
 
+@intrinsic
+def _as_pointer(typingctx, address):  # type: ignore[no-untyped-def]
+    """Numbers at an address, a whole number."""
+
+    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.inttoptr(arguments[0], ir.DoubleType().as_pointer())
+
+    return _POINTER(address), codegen
+
+
+@njit(cache=True, error_model="numpy")
+def vector_of(table: Integers, i: int) -> Floats:
+    """(size,): the numbers that row i of a table (n, 2) of addresses and sizes names."""
+    numbers: Floats = carray(_as_pointer(table[i, 0]), (table[i, 1],))  # type: ignore[call-arg]
+    return numbers
+
+
+@cache
+def expand_function() -> Any:
+    """nutpie's C function from a point (size,) to what it stores: the point."""
+    signature = types.int64(types.uint64, types.uint64, _POINTER, _POINTER, types.voidptr)
+    return cfunc(signature, cache=True)(_expand)
+
+
+def _expand(size, expanded, point, out, data):  # type: ignore[no-untyped-def]  # numba compiles this
+    for i in range(size):
+        out[i] = point[i]
+    return 0
+
+
 # --- Score and Louis' information ------------------------------------------------------------
 
 

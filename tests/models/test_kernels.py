@@ -12,7 +12,8 @@ import pytest
 import models
 
 MODELS = Path(models.__file__).parent
-COMPILERS = {"njit", "jit", "cfunc", "vectorize", "guvectorize", "generated_jit", "intrinsic"}
+COMPILERS = {"njit", "jit", "cfunc", "vectorize", "guvectorize", "stencil", "intrinsic", "overload"}
+COMPILERS |= {"numba_njit", "register_jitable", "generated_jit"}
 # What PyTensor and nutpie are given is compiled by them, from sources that their keys look at.
 ELSEWHERE = {Path("posterior/op.py"), Path("posterior/compiled.py")}
 

@@ -8,7 +8,6 @@ import math
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 
 import numpy as np
@@ -357,11 +356,41 @@ def test_second_nuts_compiles_nothing_and_a_seed_gives_its_draws_on_any_cores(mo
     assert not np.array_equal(stacked(other), stacked(runs[0]))
 
 
+def test_nutpies_undocumented_constructor_takes_what_it_is_given():
+    """Where this fails `compiled.native_model` is to be written anew, or left for the other."""
+    sampler = compiled.compiled_sampler(
+        pymc_model_of.Posterior(
+            sample(TWO, 50), MixtureModel(), Prior.default(sample(TWO, 50))
+        ).structure
+    )
+    arrays = [np.zeros(1) for _ in sampler.names]
+    try:
+        compiled.native_model(sampler, arrays, lambda seed: np.zeros(sampler.d))
+    except (ImportError, TypeError) as error:
+        pytest.fail(f"nutpie {nutpie.__version__} has closed CompiledPyMCModel: {error}")
+
+
+def test_the_documented_way_into_nutpie_draws_the_same(monkeypatch):
+    """To the bit, from several chains at once; a warning says that it is taken."""
+    data, model = sample(TWO, 200), MixtureModel()
+
+    def draws() -> Floats:
+        return stacked(bayes.nuts(data, model, TWO, rng(4), draws=100, tune=100, cores=2))
+
+    native = draws()
+
+    def closed(*args: object) -> None:
+        raise TypeError("unexpected keyword argument")
+
+    monkeypatch.setattr(compiled, "native_model", closed)
+    with pytest.warns(UserWarning, match=r"C function \(unexpected keyword argument\)"):
+        np.testing.assert_array_equal(draws(), native)
+
+
 def test_the_process_that_compiles_and_one_that_loads_draw_the_same(tmp_path):
     """With an empty cache and with the one that the first process left, to the last bit.
 
-    Two processes start on the empty cache at once. One that loads does so without PyMC, and has
-    fitted by two methods within eight seconds of its start, imports included.
+    Two processes start on the empty cache at once. One that loads does so without PyMC.
     """
     code = (
         "from tests.models.posterior.test_posterior import *\n"
@@ -377,15 +406,12 @@ def test_the_process_that_compiles_and_one_that_loads_draw_the_same(tmp_path):
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     both = [subprocess.Popen(command, env=environment, **pipes) for _ in range(2)]
     outputs = [process.communicate() for process in both]
-    begin = time.perf_counter()
     outputs.append(subprocess.Popen(command, env=environment, **pipes).communicate())
-    seconds = time.perf_counter() - begin
     assert [error for _, error in outputs] == [""] * 3
     *results, compiled = zip(*[output.split() for output, _ in outputs], strict=True)
     assert [len(set(result)) for result in results] == [1, 1]
     assert min(len(result[0]) for result in results) > 90
     assert compiled[2] == "False"
-    assert seconds < 8.0
 
 
 def test_the_compiled_functions_key_changes_with_whatever_it_is_compiled_from(
