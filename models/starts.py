@@ -122,6 +122,8 @@ def pilot(data: Sample, model: MixtureModel, start: Mixture, size: int = PILOT_S
 
 def _apart(centres: Floats, data: Data) -> Floats:
     """The centres, those that ties made equal moved apart by hundredths of an sd."""
+    if len(set(centres.tolist())) == centres.size:
+        return centres + 0.0
     earlier = np.tril(centres[:, None] == centres, k=-1).sum(axis=1)
     return centres + 0.01 * data.sd * earlier
 

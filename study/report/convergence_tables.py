@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from models import METHODS
+from models.methods import OPTIMISERS
 from models.mixture import Floats
 from models.theory import missing_information, quadrature
 from models.verdicts import SAME
@@ -178,8 +179,8 @@ def overtaking(results: Results) -> pd.DataFrame:
         rng = np.random.default_rng(0)
         samples = [np.vstack([np.arange(r), rng.integers(r, size=(RESAMPLES, r))]) for r in counts]
         ends = np.concatenate([[0], np.cumsum(counts)])
-        for method in METHODS:
-            if METHODS[method].kind != "likelihood" or method == "em" or method not in wide:
+        for method in OPTIMISERS:
+            if method == "em" or method not in wide:
                 continue
             medians = [
                 [
@@ -215,9 +216,8 @@ def hits(results: Results) -> pd.DataFrame:
     """optima with `hit`: whether a start ended at the best believable maximum of its data set."""
     rows = results.optima.copy()
     fits = results.fits
-    likelihood = [name for name, method in METHODS.items() if method.kind == "likelihood"]
     maxima = fits[
-        fits["method"].isin(likelihood)
+        fits["method"].isin(OPTIMISERS)
         & fits["believable"]
         & fits["distance"].notna()
         & fits["status"].isin(["ok", "not-converged"])

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from models import METHODS
+from models.methods import OPTIMISERS
 from study.design import Design
 from study.report import measures
 from study.report.measures import Measure
@@ -54,8 +55,8 @@ def certified_shares(design: Design, verdicts: pd.DataFrame) -> dict[str, Measur
     rows = verdicts[verdicts["scenario"].isin(simulated)]
     sums = rows.groupby("method")[["R", "certified"]].sum()
     shares = {}
-    for method in METHODS:
-        if method in sums.index and METHODS[method].kind == "likelihood":
+    for method in OPTIMISERS:
+        if method in sums.index:
             ended = np.arange(sums["R"][method]) < sums["certified"][method]
             shares[method] = measures.proportion(ended.astype(float))
     return shares

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from models import METHODS
+from models.methods import OPTIMISERS
 from study.report import measures
 from study.report.measures import wilson
 from study.report.verdicts import with_verdict
@@ -35,8 +35,7 @@ def recommended(results: Results) -> pd.DataFrame:
     """
     cells = [s.name for grid in results.design.grids for s in grid.scenarios()]
     fits = with_verdict(results)
-    optimisers = [m for m in METHODS if METHODS[m].kind == "likelihood"]
-    fits = fits[fits["method"].isin(optimisers) & fits["scenario"].isin(cells)]
+    fits = fits[fits["method"].isin(OPTIMISERS) & fits["scenario"].isin(cells)]
     fits["good"] = (fits["verdict"] == "certified").astype(float)
     fits["passes"] = (fits["moments"] + fits["second_moments"] + fits["gradients"]).astype(float)
     found = {name: _best(group) for name, group in fits.groupby("scenario", sort=False)}

@@ -10,6 +10,7 @@ import pandas as pd
 
 from models import METHODS, Mixture
 from models.inference.chains import MAX_RHAT, MIN_ESS
+from models.methods import OPTIMISERS
 from models.mixture import Floats, aligned, draws_by_mean
 from study.compute.fits import PARAMETERS
 from study.compute.references import probability, trusted
@@ -113,9 +114,8 @@ def alignment(results: Results) -> pd.DataFrame:
     """
     found = []
     rows = usable(results).dropna(subset=["truth"])
-    optimisers = [m for m in METHODS if METHODS[m].kind == "likelihood"]
-    rows = rows[rows["method"].isin(optimisers)]
-    present = [m for m in optimisers if m in rows["method"].unique()]
+    rows = rows[rows["method"].isin(OPTIMISERS)]
+    present = [m for m in OPTIMISERS if m in rows["method"].unique()]
     one = "lbfgs" if "lbfgs" in present else (present or [""])[0]
     for scenario, part in rows.groupby("scenario", sort=False):
         unit = results.design.scenario(str(scenario))

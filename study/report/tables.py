@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from models import METHODS
+from models.methods import SAMPLERS
 from models.mixture import Floats
 from study.report import convergence_tables, label_tables, measures, remedy_tables, uniformity
 from study.report import guide as guides
@@ -136,7 +137,7 @@ def failures(results: Results) -> pd.DataFrame:
 def optimisation(results: Results) -> pd.DataFrame:
     """Gap to the best log-likelihood, certificates, iterations and passes, optimisers only."""
     fits = with_verdict(results)
-    optimisers = [name for name, method in METHODS.items() if method.kind != "posterior"]
+    optimisers = [name for name in METHODS if name not in SAMPLERS]
     fits = fits[fits["method"].isin(optimisers)]
     rows = []
     for (scenario, method), group in fits.groupby(["scenario", "method"], sort=False):

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from models import METHODS
+from models.methods import OPTIMISERS, SAMPLERS
 from models.verdicts import VERDICTS, judge
 from study.report import measures
 from study.rows import Results, sorted_rows
@@ -24,11 +25,10 @@ def with_verdict(results: Results) -> pd.DataFrame:
     has no `behind`.
     """
     fits = results.fits.copy()
-    fits["kind"] = fits["method"].map({name: method.kind for name, method in METHODS.items()})
     trusted = (fits["believable"] & fits["distance"].notna()).to_numpy(bool)
     alive = fits["status"].isin(["ok", "not-converged"])
     certified = fits["certified"].fillna(False).to_numpy(bool)
-    maxima = (fits["kind"] == "likelihood") & alive & trusted
+    maxima = fits["method"].isin(OPTIMISERS) & alive & trusted
     ends = pd.concat([fits.loc[maxima, [*KEYS, "loglik"]], results.optima[[*KEYS, "loglik"]]])
     best = ends.groupby(KEYS)["loglik"].max().rename("best")
     fits = fits.merge(best, on=KEYS, how="left")
@@ -36,10 +36,9 @@ def with_verdict(results: Results) -> pd.DataFrame:
     rounding = 1e-13 * fits["best"].abs()
     behind = (fits["best"] - fits["loglik"]).where(maxima.to_numpy())
     fits["behind"] = behind.where(behind.isna() | (behind > rounding), 0.0)
-    fits["verdict"] = judge(
-        fits["status"], fits["kind"], certified, trusted, fits["behind"].fillna(0.0)
-    )
-    return fits.drop(columns=["kind", "best"])
+    draws = fits["method"].isin(SAMPLERS)
+    fits["verdict"] = judge(fits["status"], draws, certified, trusted, fits["behind"].fillna(0.0))
+    return fits.drop(columns="best")
 
 
 def verdicts(results: Results) -> pd.DataFrame:
@@ -64,7 +63,7 @@ def claims(results: Results) -> pd.DataFrame:
     And how far off these were: in standard errors, and in nats behind the best. Optimisers only.
     """
     fits = with_verdict(results)
-    optimisers = [name for name, method in METHODS.items() if method.kind != "posterior"]
+    optimisers = [name for name in METHODS if name not in SAMPLERS]
     said_so = fits[fits["method"].isin(optimisers) & fits["converged"].fillna(False).astype(bool)]
     wrong = said_so[said_so["verdict"].to_numpy() != "certified"]
     rows = []

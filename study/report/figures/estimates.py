@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from models import METHODS, Mixture
+from models.methods import OPTIMISERS
 from models.mixture import Floats
 from study.design import Design, Scenario
 from study.report import measures
@@ -132,7 +133,7 @@ def series(table: pd.DataFrame, measure: str) -> list[Series]:
     agree with, and stands for those.
     """
     present = [m for m in METHODS if (table["method"] == m).any()]
-    optimisers = [m for m in present if METHODS[m].kind == "likelihood"]
+    optimisers = [m for m in present if m in OPTIMISERS]
     alike = {o: [m for m in optimisers if _agree(table, measure, o, m)] for o in optimisers}
     drawn = max(optimisers, key=lambda o: len(alike[o]), default="")
     found = []

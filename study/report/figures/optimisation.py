@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from models import METHODS
+from models.methods import OPTIMISERS, SAMPLERS
 from models.mixture import Floats
 from study.report.figures.estimates import NO_GRID, cells, middle
 from study.report.figures.style import (
@@ -36,7 +37,7 @@ QUARTILES = np.array([0.25, 0.5, 0.75])
 def gap(results: Results) -> Figure:
     """Share of data sets on which a method ends more than g nats behind the best, against g."""
     grid, fits = cells(results.design), with_verdict(results)
-    fits = fits[fits["method"].map(lambda m: METHODS[m].kind == "likelihood")]
+    fits = fits[fits["method"].isin(OPTIMISERS)]
     panels = [
         (f"separation {d:g}", fits[fits["scenario"].isin(part["scenario"])])
         for d, part in grid.groupby("separation")
@@ -126,7 +127,7 @@ def effort(results: Results) -> Figure:
 def passes(results: Results) -> pd.DataFrame:
     """Usable fits by optimisers, with the passes over the data that each took."""
     fits = results.fits[results.fits["status"].isin(["ok", "not-converged"])]
-    optimisers = [name for name, method in METHODS.items() if method.kind != "posterior"]
+    optimisers = [name for name in METHODS if name not in SAMPLERS]
     fits = fits[fits["method"].isin(optimisers)].copy()
     fits["passes"] = fits["moments"] + fits["second_moments"] + fits["gradients"]
     return fits

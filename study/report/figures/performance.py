@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from models import METHODS
+from models.methods import OPTIMISERS
 from study.report.figures.estimates import NO_GRID, Series, Z, cells, middle, series, wilson
 from study.report.figures.style import (
     DOUBLE,
@@ -53,7 +54,7 @@ def lollipops(results: Results) -> Figure:
     most["kinds"] = kinds.reindex(most.index).fillna(0)
     chosen = set(most.sort_values(["kinds", "r", "size"], ascending=False, kind="stable").index[:3])
     names = [s.name for s in results.design.scenarios if s.name in chosen]
-    shown = [m for m in METHODS if m == reference(results) or METHODS[m].kind != "likelihood"]
+    shown = [m for m in METHODS if m == reference(results) or m not in OPTIMISERS]
     lines = {name: _by_method(table[table["scenario"] == name], shown) for name in names}
     heights = [
         len(table.loc[table["scenario"] == n, ["parameter", "component"]].drop_duplicates())
@@ -90,7 +91,7 @@ def _by_method(table: pd.DataFrame, methods: list[str]) -> list[Series]:
     found = []
     for method in methods:
         own = table[table["method"] == method]
-        likelihood = METHODS[method].kind == "likelihood"
+        likelihood = method in OPTIMISERS
         label = f"ML ({METHODS[method].label})" if likelihood else METHODS[method].label
         if not own.empty:
             found.append(Series(label, LOOKS[method], own))

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from models import METHODS
+from models.methods import SAMPLERS
 from models.mixture import Floats
 from study.compute.intervals import KINDS
 from study.report.figures.estimates import NO_GRID, Series, cells, draw_lines, nominal_level, wilson
@@ -51,7 +51,7 @@ def coverages(results: Results) -> pd.DataFrame:
     Of the samplers, the first that has intervals stands for both: they have one posterior.
     """
     table = wide(intervals(results), ["coverage"])
-    samplers = [m for m in METHODS if METHODS[m].kind == "posterior" and m in set(table["method"])]
+    samplers = [m for m in SAMPLERS if m in set(table["method"])]
     return table[~table["method"].isin(samplers[1:])]
 
 
