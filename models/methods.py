@@ -78,6 +78,7 @@ class Method:
 
     place: of a `Run`, such as "models.em:em"; imported when it is asked for, so that no method
         needs what another one does.
+    label: its name in figures and tables.
     engine: "numeric" needs NumPy, SciPy and the kernel; "pymc" needs PyMC.
     kind: what its estimate is: the maximum of the likelihood, the posterior mode or mean.
     compress_from: observations from which compression pays; it costs as much as six passes and
@@ -118,6 +119,7 @@ def _keywords(run: Callable[..., Any]) -> tuple[str, ...]:
     return tuple(p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY)
 
 
+# The names that fit() takes.
 METHODS: dict[str, Method] = {
     "em": Method("models.em:em", "EM"),
     "em-squarem": Method("models.em:em_squarem", "SQUAREM"),
@@ -141,23 +143,36 @@ SAMPLERS = tuple(name for name, method in METHODS.items() if method.draws)
 class Fit:
     """One fit of one data set by one method; components, and the model's, in order of mean.
 
-    mixture: the estimate (posterior mean for NUTS), None if the method failed. loglik: of the
-    data at it, in nats, all constants in; objective: with the log prior or penalty, where the
-    method has one, but for a constant. status: ok (converged by the method's own word or by
-    the certificate), not-converged, singular (a component collapsed onto a point) or failed;
-    message says more. converged: the method's own word. certificate: of the optimum of its
-    objective (None for samplers). n_iter, evaluations: what it took, by kind; "start" counts the
-    passes behind the shared start; of a compressed sample, "nodes" is their number, and
-    "exact_passes" counts the passes over the whole sample where they could not be certified.
-    seconds: the method alone, compression included; start_seconds: the shared start;
-    compile_seconds: imports and compilation. se: (3, K) standard errors, its rows also .weights,
-    .means and .sds (posterior sds for NUTS, 0 where known, NaN where there are none). covariance:
-    (3K, 3K) of (weights, means, sds), from the information of the method's objective; NaN for
-    samplers, whose draws say more.
+    method: its name in METHODS.
+    model: what was estimated.
+    n: the total count.
+    mixture: the estimate (posterior mean for NUTS); None if the method failed.
+    loglik: nats, of the data at the estimate, all constants included; NaN if it failed.
+    objective: nats, `loglik` with the log prior or penalty, where the method has one, but for a
+        constant.
+    status: "ok" (converged by the method's own word or by the certificate), "not-converged",
+        "singular" (a component collapsed onto a point) or "failed".
+    message: the method's own, or what went wrong.
+    converged: the method's own word.
+    certificate: of the optimum of the method's objective; None for samplers and failures.
+    n_iter: iterations, as the method counts them.
+    evaluations: how many of each kind it took. "start" are the passes behind the shared start; of
+        a compressed sample "nodes" is their number, and "exact_passes" are the passes over the
+        whole sample where they could not be certified.
+    seconds: of the method alone, compression included.
+    start_seconds: of the shared start.
+    compile_seconds: of imports and compilation.
+    se: (3, K) standard errors, its rows also .weights, .means and .sds; posterior sds for NUTS, 0
+        where known, NaN where there are none.
+    covariance: (3K, 3K) of (weights, means, sds), from the information of the method's objective;
+        NaN for samplers, whose draws say more.
+    start: where the method began.
     diagnostics: of samplers, the worst rank-normalised split "rhat" and bulk "ess" over the
-    relabelled parameters, and the number of "divergences". exchangeable: whether the order of
-    their means is all that tells components apart; not where known parameters do, or a prior whose
-    means differ. trace, draws: if kept.
+        relabelled parameters, and the number of "divergences".
+    exchangeable: whether the order of their means is all that tells components apart; not where
+        known parameters do, or a prior whose means differ.
+    trace: a Trace, if it was asked for.
+    draws: of samplers, an ArviZ DataTree; labels as sampled.
     """
 
     method: str
@@ -188,6 +203,10 @@ class Fit:
 
         Wald on the logit, identity and log scale; for NUTS equal-tailed quantiles of the draws
         relabelled by mean.
+
+        level: probability that the interval is to hold the parameter.
+
+        Raises ValueError for a level that is not between 0 and 1.
         """
         if not 0 < level < 1:
             raise ValueError(f"level: {level!r} is not a probability; give one between 0 and 1")
@@ -244,20 +263,25 @@ def fit(
     compress: bool | Literal["auto"] = "auto",
     **options: Any,
 ) -> Fit:
-    """Fit a mixture to x, (n,) or what `compress` made, by one of METHODS.
+    """Fit a mixture to x by one of METHODS.
 
-    model: default MixtureModel(), two components with everything free. counts (n,): observation
-    weights, default ones. start: default the shared start of starts.py. starts: run the method
-    from so many of its list, those best after short runs, and give the end with the highest
-    objective, certified and believable if there is one; all that they took is in its evaluations
-    and seconds. rng: a Generator or a seed, default 0. compress: whether to pass over the data
-    through the nodes of compression.py, "auto" for samples of the method's compress_from or more;
-    the log-likelihood, certificate and standard errors of the result are of the exact sample
-    either way, unless it was streamed and cannot be read again. options: the method's own (see
-    its function), such as trace=True.
+    Returns a Fit. What goes wrong in the fit itself is in its status and message.
 
-    Raises ValueError for bad input, naming the argument. What goes wrong in the fit itself is in
-    the Fit's status and message.
+    method: a name in METHODS.
+    x: observations (n,), or what `compress` made.
+    model: default MixtureModel(), two components with everything free.
+    counts: (n,) how often each observation counts, at least 0; default once.
+    start: default the shared start of starts.py.
+    starts: run from so many of the shared list, those best after short runs, and give the end
+        with the highest objective, certified and believable if there is one; all that they took
+        is in its evaluations and seconds.
+    rng: a Generator or a seed; default 0.
+    compress: whether to pass over the data through the nodes of compression.py; "auto" does from
+        the method's compress_from observations on. The log-likelihood, certificate and standard
+        errors are of the exact sample either way, unless it was streamed and cannot be read again.
+    options: the method's own, such as trace=True; see its function.
+
+    Raises ValueError for bad input, naming the argument.
     """
     model = MixtureModel() if model is None else model
     problem = _checked(method, x, model, counts, compress, options)
@@ -456,14 +480,19 @@ def compress(
     *,
     cells: Cells | None = None,
 ) -> CompressedData:
-    """A sample that comes in chunks, each (any n,), as weighted nodes that fit() takes for x.
+    """A sample that comes in chunks, as weighted nodes that fit() takes for x.
 
-    The chunks are gone through once, in memory bounded by START_SIZE observations, a chunk and
-    the nodes. If they can be gone through again (a list, or an object whose __iter__ begins anew,
-    but not a generator), fit() comes back to them where the nodes are not certified and at the
-    end. cells: those of another compressed sample, `.compressed.cells`, whose nodes these are to
-    be added to by `merged`; default fit for the model's estimate from the first chunks, which
-    should therefore look like the whole. Raises ValueError for values that are not finite.
+    Returns a CompressedData. Memory is bounded by START_SIZE observations, a chunk and the nodes.
+
+    chunks: arrays of observations, of any lengths, gone through once. If they can be gone through
+        again (a list, or an object whose __iter__ begins anew, but not a generator), fit() comes
+        back to them where the nodes are not certified and at the end.
+    model: whose estimate from the first chunks, which should look like the whole, the cells are
+        fit for; default MixtureModel().
+    cells: those of another compressed sample, `.compressed.cells`, to which this one is to be
+        added by `merged`; default fit for the model.
+
+    Raises ValueError for values that are not finite, or no observations.
     """
     model = MixtureModel() if model is None else model
     again = None if iter(chunks) is chunks else (chunks,)

@@ -23,7 +23,11 @@ PILOT_SIZE = 5_000
 
 @dataclass(frozen=True, eq=False)
 class Start:
-    """mixture: the best of the list after short EM runs; passes: passes over the data it took."""
+    """A start, and what it took.
+
+    mixture: the best of the list after short EM runs.
+    passes: passes over the data behind it.
+    """
 
     mixture: Mixture
     passes: int

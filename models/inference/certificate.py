@@ -17,9 +17,10 @@ CERTIFIED_DISTANCE = 1e-4
 class Certificate:
     """How far a point is from the stationary point that Newton's method would go to.
 
-    distance: Newton decrement sqrt(g'J^-1 g), the most that any linear combination of the
-    unconstrained parameters would still move, in standard errors. gap: half its square, the nats
-    still to gain. Both are NaN where J is not positive definite: no regular maximum there.
+    distance: in standard errors, the most that any linear combination of the unconstrained
+        parameters would still move: the Newton decrement sqrt(g'J^-1 g).
+    gap: nats still to gain, half its square.
+    positive_definite: whether J is; where not there is no regular maximum, and both are NaN.
     """
 
     distance: float

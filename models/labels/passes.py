@@ -109,8 +109,11 @@ def _allocations(scale, means, precisions, xs, t, top, left):  # type: ignore[no
 
 
 def _compiled(sources: str) -> tuple[Any, ...]:
-    """The passes. `sources`, the hash of likelihood.py, is in the key of Numba's cache, which
-    looks at no file but this one, because each closure holds it."""
+    """The passes.
+
+    `sources`, the hash of likelihood.py, is in the key of Numba's cache, which looks at no file
+    but this one, because each closure holds it.
+    """
 
     @njit(cache=True, error_model="numpy", fastmath=REASSOCIATE)
     def costs(scale, means, precisions, x, counts, reference, hard, out):  # type: ignore[no-untyped-def]
