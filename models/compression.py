@@ -31,11 +31,13 @@ from models.mixture import Mixture
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """Which cells a sample is cut into: `width`, a power of two, halved where the pilot asks.
+    """Which cells a sample is cut into.
 
-    A cell is halved until the error bound of an observation in it is at most `tolerance` nats, for
-    the pilot mixture, with all its sds `kernels.MARGIN` times as large and as small, and with one
-    of them so and the others the other way.
+    width: of a whole cell, in data units, a power of two; halved where the pilot asks.
+    pilot: a mixture near those that the nodes are to serve.
+    tolerance: nats. A cell is halved until the error bound of an observation in it is at most
+        that, for the pilot, with all its sds `kernels.MARGIN` times as large and as small, and
+        with one of them so and the others the other way.
     """
 
     width: float
@@ -60,9 +62,12 @@ class Cells:
 class Compressed:
     """The occupied cells (m,) of a sample, from left to right.
 
-    left: their left ends, in units of width/2^DEEPEST. level: halvings. totals: counts. moments
-    (m, DEGREE): sums of c T_p(u), u in [-1, 1] within the cell. lowest, highest: extremes of the
-    observations in it.
+    cells: which they are.
+    left: (m,), their left ends, in units of width/2^DEEPEST.
+    level: (m,), halvings.
+    totals: (m,), counts.
+    moments: (m, DEGREE), sums of c T_p(u), u in [-1, 1] within the cell.
+    lowest, highest: (m,), extremes of the observations in each.
     """
 
     cells: Cells

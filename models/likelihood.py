@@ -25,14 +25,23 @@ _NO_CROSS = np.zeros((0, 0))
 
 
 class Moments(NamedTuple):
-    """loglik: of the data, in nats, all constants in. t: (K, 3), sums of c t z^p, p = 0, 1, 2."""
+    """Sums over a sample.
+
+    loglik: nats, of the data, all constants included.
+    t: (K, 3), sums of c t z^p, p = 0, 1, 2.
+    """
 
     loglik: float
     t: Floats
 
 
 class SecondMoments(NamedTuple):
-    """t: (K, 5), sums of c t z^p. cross: (3K, 3K), sums of c u u', u = (t, t z, t z^2)."""
+    """Sums over a sample, with what the observed information needs.
+
+    loglik: nats, of the data, all constants included.
+    t: (K, 5), sums of c t z^p, p = 0, ..., 4.
+    cross: (3K, 3K), sums of c u u', u = (t, t z, t z^2).
+    """
 
     loglik: float
     t: Floats

@@ -10,14 +10,14 @@ import importlib
 import inspect
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from itertools import chain
 from pkgutil import resolve_name
 from types import MappingProxyType
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -28,19 +28,19 @@ from models.compression import Cells, Compressed
 from models.inference.certificate import (
     CERTIFIED_DISTANCE,
     Certificate,
-    certify,
-    covariance,
+    certificate_by,
+    covariance_by,
     errors,
+    inverse_information,
 )
 from models.inference.intervals import wald_interval
-from models.likelihood import SecondMoments, compile_passes, score_and_information
+from models.likelihood import compile_passes, score_and_information
 from models.mixture import Floats, Mixture, ParameterArray, draws_by_mean
 from models.model import MixtureModel
 from models.sample import (
     CompressedData,
     Data,
     Sample,
-    Uncertified,
     as_data,
     as_sample,
     cells_for,
@@ -52,6 +52,9 @@ from models.starts import START_SIZE, Start, pilot, several_starts, shared_start
 Status = Literal["ok", "not-converged", "singular", "failed"]
 
 Engine = Literal["numeric", "pymc"]
+
+# Errors that make a fit a failed one: what numbers do, not what programs do wrong.
+GUARDED = (ArithmeticError, np.linalg.LinAlgError, RuntimeError)
 
 
 class Run(Protocol):
@@ -75,6 +78,7 @@ class Method:
 
     place: of a `Run`, such as "models.em:em"; imported when it is asked for, so that no method
         needs what another one does.
+    label: its name in figures and tables.
     engine: "numeric" needs NumPy, SciPy and the kernel; "pymc" needs PyMC.
     kind: what its estimate is: the maximum of the likelihood, the posterior mode or mean.
     compress_from: observations from which compression pays; it costs as much as six passes and
@@ -93,7 +97,29 @@ class Method:
         found: Run = resolve_name(self.place)
         return found
 
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The names of the function's options."""
+        return _keywords(cast(Hashable, self.run))
 
+    @property
+    def draws(self) -> bool:
+        """Whether it draws from a posterior, so that there is no optimum to certify."""
+        return self.kind == "posterior"
+
+    @property
+    def maximises_likelihood(self) -> bool:
+        """Whether its estimate is the maximum of the likelihood, with no prior of its own."""
+        return self.kind == "likelihood"
+
+
+@cache
+def _keywords(run: Callable[..., Any]) -> tuple[str, ...]:
+    parameters = inspect.signature(run).parameters.values()
+    return tuple(p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY)
+
+
+# The names that fit() takes.
 METHODS: dict[str, Method] = {
     "em": Method("models.em:em", "EM"),
     "em-squarem": Method("models.em:em_squarem", "SQUAREM"),
@@ -108,27 +134,45 @@ METHODS: dict[str, Method] = {
 }
 
 
+# The names of those that maximise the likelihood, and of those that draw from a posterior.
+OPTIMISERS = tuple(name for name, method in METHODS.items() if method.maximises_likelihood)
+SAMPLERS = tuple(name for name, method in METHODS.items() if method.draws)
+
+
 @dataclass(frozen=True, eq=False)
 class Fit:
     """One fit of one data set by one method; components, and the model's, in order of mean.
 
-    mixture: the estimate (posterior mean for NUTS), None if the method failed. loglik: of the
-    data at it, in nats, all constants in; objective: with the log prior or penalty, where the
-    method has one, but for a constant. status: ok (converged by the method's own word or by
-    the certificate), not-converged, singular (a component collapsed onto a point) or failed;
-    message says more. converged: the method's own word. certificate: of the optimum of its
-    objective (None for samplers). n_iter, evaluations: what it took, by kind; "start" counts the
-    passes behind the shared start; of a compressed sample, "nodes" is their number, and
-    "exact_passes" counts the passes over the whole sample where they could not be certified.
-    seconds: the method alone, compression included; start_seconds: the shared start;
-    compile_seconds: imports and compilation. se: (3, K) standard errors, its rows also .weights,
-    .means and .sds (posterior sds for NUTS, 0 where known, NaN where there are none). covariance:
-    (3K, 3K) of (weights, means, sds), from the information of the method's objective; NaN for
-    samplers, whose draws say more.
+    method: its name in METHODS.
+    model: what was estimated.
+    n: the total count.
+    mixture: the estimate (posterior mean for NUTS); None if the method failed.
+    loglik: nats, of the data at the estimate, all constants included; NaN if it failed.
+    objective: nats, `loglik` with the log prior or penalty, where the method has one, but for a
+        constant.
+    status: "ok" (converged by the method's own word or by the certificate), "not-converged",
+        "singular" (a component collapsed onto a point) or "failed".
+    message: the method's own, or what went wrong.
+    converged: the method's own word.
+    certificate: of the optimum of the method's objective; None for samplers and failures.
+    n_iter: iterations, as the method counts them.
+    evaluations: how many of each kind it took. "start" are the passes behind the shared start; of
+        a compressed sample "nodes" is their number, and "exact_passes" are the passes over the
+        whole sample where they could not be certified.
+    seconds: of the method alone, compression included.
+    start_seconds: of the shared start.
+    compile_seconds: of imports and compilation.
+    se: (3, K) standard errors, its rows also .weights, .means and .sds; posterior sds for NUTS, 0
+        where known, NaN where there are none.
+    covariance: (3K, 3K) of (weights, means, sds), from the information of the method's objective;
+        NaN for samplers, whose draws say more.
+    start: where the method began.
     diagnostics: of samplers, the worst rank-normalised split "rhat" and bulk "ess" over the
-    relabelled parameters, and the number of "divergences". exchangeable: whether the order of
-    their means is all that tells components apart; not where known parameters do, or a prior whose
-    means differ. trace, draws: if kept.
+        relabelled parameters, and the number of "divergences".
+    exchangeable: whether the order of their means is all that tells components apart; not where
+        known parameters do, or a prior whose means differ.
+    trace: a Trace, if it was asked for.
+    draws: of samplers, an ArviZ DataTree; labels as sampled.
     """
 
     method: str
@@ -159,6 +203,10 @@ class Fit:
 
         Wald on the logit, identity and log scale; for NUTS equal-tailed quantiles of the draws
         relabelled by mean.
+
+        level: probability that the interval is to hold the parameter.
+
+        Raises ValueError for a level that is not between 0 and 1.
         """
         if not 0 < level < 1:
             raise ValueError(f"level: {level!r} is not a probability; give one between 0 and 1")
@@ -178,14 +226,14 @@ class Fit:
         starts; without it no maximum is called a local one.
         """
         distance = np.nan if self.certificate is None else self.certificate.distance
-        kind, trusted = METHODS[self.method].kind, False
+        draws, trusted = METHODS[self.method].draws, False
         if self.mixture is not None:
             trusted = verdicts.believable(self.mixture, self.model, self.n) and np.isfinite(
                 distance
             )
         certified = distance <= CERTIFIED_DISTANCE
         behind = 0.0 if best is None else best - self.loglik
-        return str(verdicts.judge(self.status, kind, certified, trusted, behind))
+        return str(verdicts.judge(self.status, draws, certified, trusted, behind))
 
     @cached_property
     def ordered_draws(self) -> Floats:
@@ -215,22 +263,59 @@ def fit(
     compress: bool | Literal["auto"] = "auto",
     **options: Any,
 ) -> Fit:
-    """Fit a mixture to x, (n,) or what `compress` made, by one of METHODS.
+    """Fit a mixture to x by one of METHODS.
 
-    model: default MixtureModel(), two components with everything free. counts (n,): observation
-    weights, default ones. start: default the shared start of starts.py. starts: run the method
-    from so many of its list, those best after short runs, and give the end with the highest
-    objective, certified and believable if there is one; all that they took is in its evaluations
-    and seconds. rng: a Generator or a seed, default 0. compress: whether to pass over the data
-    through the nodes of compression.py, "auto" for samples of the method's compress_from or more;
-    the log-likelihood, certificate and standard errors of the result are of the exact sample
-    either way, unless it was streamed and cannot be read again. options: the method's own (see
-    its function), such as trace=True.
+    Returns a Fit. What goes wrong in the fit itself is in its status and message.
 
-    Raises ValueError for bad input, naming the argument. What goes wrong in the fit itself is in
-    the Fit's status and message.
+    method: a name in METHODS.
+    x: observations (n,), or what `compress` made.
+    model: default MixtureModel(), two components with everything free.
+    counts: (n,) how often each observation counts, at least 0; default once.
+    start: default the shared start of starts.py.
+    starts: run from so many of the shared list, those best after short runs, and give the end
+        with the highest objective, certified and believable if there is one; all that they took
+        is in its evaluations and seconds.
+    rng: a Generator or a seed; default 0.
+    compress: whether to pass over the data through the nodes of compression.py; "auto" does from
+        the method's compress_from observations on. The log-likelihood, certificate and standard
+        errors are of the exact sample either way, unless it was streamed and cannot be read again.
+    options: the method's own, such as trace=True; see its function.
+
+    Raises ValueError for bad input, naming the argument.
     """
     model = MixtureModel() if model is None else model
+    problem = _checked(method, x, model, counts, compress, options)
+    generator = np.random.default_rng(0 if rng is None else rng)
+    engine = METHODS[method].engine
+    compile_seconds = load_engine(engine) + warm_up(engine)
+    if starts != 1:
+        _check_starts(starts, start, method)
+        return _fit_from_several(problem, starts, generator, compile_seconds)
+    begin = time.perf_counter()
+    first = _chosen_start(problem, start, generator)
+    start_seconds = time.perf_counter() - begin
+    return _fit_from(problem, first, generator, start_seconds, compile_seconds)
+
+
+class _Problem(NamedTuple):
+    """What is to be fitted, and how, all of it checked."""
+
+    method: str
+    run: Run
+    data: Data | CompressedData
+    model: MixtureModel
+    compress: bool | Literal["auto"]
+    options: dict[str, Any]
+
+
+def _checked(
+    method: str,
+    x: ArrayLike | CompressedData,
+    model: MixtureModel,
+    counts: ArrayLike | None,
+    compress: bool | Literal["auto"],
+    options: dict[str, Any],
+) -> _Problem:
     if method not in METHODS:
         raise ValueError(f"method: unknown {method!r}; choose from {', '.join(METHODS)}")
     if not isinstance(model, MixtureModel):
@@ -240,68 +325,11 @@ def fit(
     data = as_sample(x, counts, model)
     if compress is False and isinstance(data, CompressedData):
         raise ValueError("x: is compressed; compress=False is too late")
-    run = METHODS[method].run
-    _check_options(method, run, options)
-    generator = np.random.default_rng(0 if rng is None else rng)
-    compile_seconds = load_engine(METHODS[method].engine) + warm_up(METHODS[method].engine)
-
-    if starts != 1:
-        _check_starts(starts, start, method)
-        begin = time.perf_counter()
-        several = several_starts(data, model, generator, starts)
-        start_seconds = time.perf_counter() - begin
-        options |= {"counts": counts, "rng": generator, "compress": compress}
-        ends = [fit(method, x, model, start=one.mixture, **options) for one in several]
-        return _best(ends, several, start_seconds, compile_seconds)
-
-    begin = time.perf_counter()
-    passes = 0
-    if start is None:
-        shared = shared_start(data, model, generator)
-        first, passes = shared.mixture, shared.passes
-    else:
-        if not isinstance(start, Mixture):
-            raise ValueError(f"start: {start!r} is not a Mixture")
-        first = model.admit(start)
-    start_seconds = time.perf_counter() - begin
-
-    begin = time.perf_counter()
-    status: Status | None = None
-    used = data
-    exact_passes = float(data.exact_passes[0]) if isinstance(data, CompressedData) else 0.0
-    try:
-        with _one_thread():
-            if isinstance(data, Data):
-                enough = compress == "auto" and data.x.size >= METHODS[method].compress_from
-                if compress is True or enough:
-                    used = CompressedData.of(data, pilot(data, model, first))
-            solution = run(used, model, first, generator, **options)
-    except Collapse as collapse:
-        status = "singular"
-        solution = Solution(collapse.mixture, False, str(collapse), 0, {})
-    except (ArithmeticError, np.linalg.LinAlgError, RuntimeError) as error:
-        status = "failed"
-        solution = Solution(first, False, f"{type(error).__name__}: {error}", 0, {})
-    elapsed = time.perf_counter() - begin
-    second = None
-    if status != "failed":
-        try:
-            second = used.final.second_moments(solution.mixture)
-        except Uncertified as error:
-            status, solution = "failed", replace(solution, message=str(error))
-    return _record(
-        method,
-        data,
-        model,
-        first,
-        solution,
-        status,
-        second,
-        seconds=elapsed - solution.compile_seconds,
-        start_seconds=start_seconds,
-        compile_seconds=compile_seconds + solution.compile_seconds,
-        extra=_passes(passes, used, exact_passes),
-    )
+    known = METHODS[method].options if options else ()
+    for name in options:
+        if name not in known:
+            raise ValueError(f"{name}: no option of {method}; it takes {', '.join(known)}")
+    return _Problem(method, METHODS[method].run, data, model, compress, options)
 
 
 def _check_starts(starts: int, start: Mixture | None, method: str) -> None:
@@ -309,17 +337,31 @@ def _check_starts(starts: int, start: Mixture | None, method: str) -> None:
         raise ValueError(f"starts: {starts!r} is not a whole number of at least 1")
     if start is not None:
         raise ValueError("starts: is of the shared list; give it or start, not both")
-    if METHODS[method].kind == "posterior":
+    if METHODS[method].draws:
         raise ValueError(f"starts: {method} has a start for each chain; give chains, not starts")
 
 
-def _best(ends: list[Fit], starts: list[Start], start_seconds: float, compiled: float) -> Fit:
-    """The best of several fits of the same data, with what all of them took."""
+def _chosen_start(problem: _Problem, start: Mixture | None, rng: np.random.Generator) -> Start:
+    if start is None:
+        return shared_start(problem.data, problem.model, rng)
+    if not isinstance(start, Mixture):
+        raise ValueError(f"start: {start!r} is not a Mixture")
+    return Start(problem.model.admit(start), 0)
+
+
+def _fit_from_several(
+    problem: _Problem, count: int, rng: np.random.Generator, compile_seconds: float
+) -> Fit:
+    """The best of the fits from so many starts, with what all of them took."""
+    begin = time.perf_counter()
+    starts = several_starts(problem.data, problem.model, rng, count)
+    start_seconds = time.perf_counter() - begin
+    ends = [_fit_from(problem, Start(problem.model.admit(one.mixture), 0), rng) for one in starts]
     best = max(
         ends,
         key=lambda end: (end.verdict() == "certified", np.nan_to_num(end.objective, nan=-np.inf)),
     )
-    kinds = {kind for end in ends for kind in end.evaluations}
+    kinds = dict.fromkeys(kind for end in ends for kind in end.evaluations)
     spent = {kind: sum(end.evaluations.get(kind, 0) for end in ends) for kind in kinds}
     spent |= {"start": starts[0].passes, "starts": len(ends)}
     return replace(
@@ -327,16 +369,109 @@ def _best(ends: list[Fit], starts: list[Start], start_seconds: float, compiled: 
         evaluations=MappingProxyType(spent),
         seconds=sum(end.seconds for end in ends),
         start_seconds=start_seconds,
-        compile_seconds=compiled + sum(end.compile_seconds for end in ends),
+        compile_seconds=compile_seconds + sum(end.compile_seconds for end in ends),
     )
 
 
-def _passes(start: int, used: Sample, exact_before: float) -> dict[str, int]:
-    """What no method counts itself; a sample may have served other fits before this one."""
-    if not isinstance(used, CompressedData):
-        return {"start": start}
-    exact = int(used.exact_passes[0] - exact_before)
-    return {"start": start, "nodes": used.compressed.nodes[0].size, "exact_passes": exact}
+def _fit_from(
+    problem: _Problem,
+    start: Start,
+    rng: np.random.Generator,
+    start_seconds: float = 0.0,
+    compile_seconds: float = 0.0,
+) -> Fit:
+    """Run the method, judge what came of it, and record both."""
+    data = problem.data
+    exact_before = int(data.exact_passes[0]) if isinstance(data, CompressedData) else 0
+    attempt = _attempted(problem, start.mixture, rng)
+    evidence = _Evidence.none(problem.model.k)
+    if attempt.status != "failed":
+        try:
+            evidence = _evidence(problem, attempt)
+        except GUARDED as error:
+            solution = replace(attempt.solution, message=_said(error))
+            attempt = attempt._replace(status="failed", solution=solution)
+    extra = {"start": start.passes}
+    if isinstance(attempt.used, CompressedData):  # which may have served other fits before
+        exact = int(attempt.used.exact_passes[0]) - exact_before
+        extra |= {"nodes": attempt.used.compressed.nodes[0].size, "exact_passes": exact}
+    compiled = attempt.solution.compile_seconds
+    times = _Times(attempt.seconds - compiled, start_seconds, compile_seconds + compiled)
+    return _record(problem, start.mixture, attempt, evidence, extra, times)
+
+
+class _Attempt(NamedTuple):
+    """What came of running the method.
+
+    used: the sample that it was given. status: None where it gave a solution of its own.
+    """
+
+    solution: Solution
+    status: Status | None
+    used: Sample
+    seconds: float
+
+
+def _attempted(problem: _Problem, start: Mixture, rng: np.random.Generator) -> _Attempt:
+    data = problem.data
+    begin = time.perf_counter()
+    used: Sample = data
+    status: Status | None = None
+    try:
+        with _one_thread():
+            used = _compressed(problem, start)
+            solution = problem.run(used, problem.model, start, rng, **problem.options)
+    except Collapse as collapse:
+        status = "singular"
+        solution = Solution(collapse.mixture, False, str(collapse), 0, {})
+    except GUARDED as error:
+        status = "failed"
+        solution = Solution(start, False, _said(error), 0, {})
+    return _Attempt(solution, status, used, time.perf_counter() - begin)
+
+
+def _compressed(problem: _Problem, start: Mixture) -> Data | CompressedData:
+    """The data, through nodes where the fit is to go over those."""
+    data, model = problem.data, problem.model
+    if isinstance(data, CompressedData):
+        return data
+    enough = problem.compress == "auto" and data.x.size >= METHODS[problem.method].compress_from
+    if problem.compress is True or enough:
+        return CompressedData.of(data, pilot(data, model, start))
+    return data
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+class _Evidence(NamedTuple):
+    """What is known of an end beside the method's own word."""
+
+    loglik: float
+    certificate: Certificate | None
+    covariance: Floats
+
+    @classmethod
+    def none(cls, k: int) -> _Evidence:
+        return cls(np.nan, None, np.full((3 * k, 3 * k), np.nan))
+
+
+def _evidence(problem: _Problem, attempt: _Attempt) -> _Evidence:
+    """By one more pass, over the exact sample if it can be read."""
+    solution, model = attempt.solution, problem.model
+    second = attempt.used.final.second_moments(solution.mixture)
+    found = _Evidence.none(model.k)._replace(loglik=float(second.loglik))
+    if METHODS[problem.method].draws:
+        return found
+    gradient, curvature = solution.objective_score, solution.objective_information
+    if gradient is None or curvature is None:
+        gradient, curvature = score_and_information(solution.mixture, model, second)
+    inverse = inverse_information(curvature)
+    found = found._replace(certificate=certificate_by(gradient, inverse))
+    if attempt.status is None and solution.se is None:
+        found = found._replace(covariance=covariance_by(solution.mixture, model, inverse))
+    return found
 
 
 def compress(
@@ -345,14 +480,19 @@ def compress(
     *,
     cells: Cells | None = None,
 ) -> CompressedData:
-    """A sample that comes in chunks, each (any n,), as weighted nodes that fit() takes for x.
+    """A sample that comes in chunks, as weighted nodes that fit() takes for x.
 
-    The chunks are gone through once, in memory bounded by START_SIZE observations, a chunk and
-    the nodes. If they can be gone through again (a list, or an object whose __iter__ begins anew,
-    but not a generator), fit() comes back to them where the nodes are not certified and at the
-    end. cells: those of another compressed sample, `.compressed.cells`, whose nodes these are to
-    be added to by `merged`; default fit for the model's estimate from the first chunks, which
-    should therefore look like the whole. Raises ValueError for values that are not finite.
+    Returns a CompressedData. Memory is bounded by START_SIZE observations, a chunk and the nodes.
+
+    chunks: arrays of observations, of any lengths, gone through once. If they can be gone through
+        again (a list, or an object whose __iter__ begins anew, but not a generator), fit() comes
+        back to them where the nodes are not certified and at the end.
+    model: whose estimate from the first chunks, which should look like the whole, the cells are
+        fit for; default MixtureModel().
+    cells: those of another compressed sample, `.compressed.cells`, to which this one is to be
+        added by `merged`; default fit for the model.
+
+    Raises ValueError for values that are not finite, or no observations.
     """
     model = MixtureModel() if model is None else model
     again = None if iter(chunks) is chunks else (chunks,)
@@ -425,68 +565,47 @@ def _one_thread() -> Iterator[None]:
             library.set_num_threads(n)
 
 
-def _check_options(method: str, run: Run, options: dict[str, Any]) -> None:
-    for name in options:
-        if name not in _options(run):
-            known = ", ".join(_options(run))
-            raise ValueError(f"{name}: no option of {method}; it takes {known}")
-
-
-def _options(run: Run) -> list[str]:
-    parameters = inspect.signature(run).parameters.values()
-    return [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
+class _Times(NamedTuple):
+    seconds: float
+    start_seconds: float
+    compile_seconds: float
 
 
 def _record(
-    method: str,
-    data: Sample,
-    model: MixtureModel,
+    problem: _Problem,
     start: Mixture,
-    solution: Solution,
-    status: Status | None,
-    second: SecondMoments | None,
-    *,
-    seconds: float,
-    start_seconds: float,
-    compile_seconds: float,
+    attempt: _Attempt,
+    evidence: _Evidence,
     extra: Mapping[str, int],
+    times: _Times,
 ) -> Fit:
-    mixture = solution.mixture
-    loglik, certificate = np.nan, None
-    covered = np.full((3 * model.k, 3 * model.k), np.nan)
-    if second is not None:
-        loglik = second.loglik
-        gradient, curvature = _objective(mixture, model, solution, second)
-        if METHODS[method].kind != "posterior":
-            certificate = certify(gradient, curvature)
-        if status is None and solution.se is None:
-            covered = covariance(mixture, model, curvature)
+    """The Fit, its components in order of mean."""
+    (solution, status, _, _), (loglik, certificate, covered) = attempt, evidence
+    model, mixture, trace = problem.model, solution.mixture, solution.trace
     if status is None:
         good = solution.converged or (certificate is not None and certificate.certified)
         status = "ok" if good else "not-converged"
     order = mixture.order()
     se = errors(covered) if solution.se is None else solution.se
     places = (np.arange(3)[:, None] * model.k + order).ravel()
-    trace = solution.trace
     if trace is not None:
         trace = replace(trace, parameters=trace.parameters[:, :, order])
-    evaluations = {**solution.evaluations, **extra}
     return Fit(
-        method=method,
+        method=problem.method,
         model=model.permuted(order),
-        n=data.n,
-        mixture=None if second is None else mixture.permuted(order),
-        loglik=float(loglik),
+        n=problem.data.n,
+        mixture=None if status == "failed" else mixture.permuted(order),
+        loglik=loglik,
         objective=float(loglik + solution.log_prior),
         status=status,
         message=solution.message,
         converged=solution.converged,
         certificate=certificate,
         n_iter=solution.n_iter,
-        evaluations=MappingProxyType(evaluations),
-        seconds=seconds,
-        start_seconds=start_seconds,
-        compile_seconds=compile_seconds,
+        evaluations=MappingProxyType({**solution.evaluations, **extra}),
+        seconds=times.seconds,
+        start_seconds=times.start_seconds,
+        compile_seconds=times.compile_seconds,
         se=ParameterArray.of(se[:, order]),
         covariance=covered[places[:, None], places],
         start=start.by_mean(),
@@ -495,11 +614,3 @@ def _record(
         trace=trace,
         draws=solution.draws,
     )
-
-
-def _objective(
-    mixture: Mixture, model: MixtureModel, solution: Solution, second: SecondMoments
-) -> tuple[Floats, Floats]:
-    if solution.objective_score is None or solution.objective_information is None:
-        return score_and_information(mixture, model, second)
-    return solution.objective_score, solution.objective_information

@@ -18,10 +18,13 @@ from models.kernels import LOG_2PI, Floats
 
 @dataclass(frozen=True, eq=False)
 class Mixture:
-    """Weights, means and sds of K normal components, each an array (K,), read-only.
+    """A univariate Gaussian mixture as a value: its K components, each array read-only.
 
-    Raises ValueError if the shapes differ, a weight is negative, the weights do not sum to one
-    (to 1e-8; what is left of that is divided out), or an sd is not positive.
+    weights: (K,), at least 0; they sum to one (to 1e-8; what is left of that is divided out).
+    means: (K,), in data units.
+    sds: (K,), in data units, positive.
+
+    Raises ValueError, which names the argument, for anything else.
     """
 
     weights: Floats

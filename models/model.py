@@ -20,9 +20,13 @@ from models.mixture import Floats, Mixture
 class MixtureModel:
     """K normal components; means or sds that are given are known and not estimated.
 
-    k: number of components, at least 1. means, sds: known values (K,), or None to estimate them.
-    equal_sds: one common sd, estimated. Raises ValueError, which names the argument.
-    `selection` is S, (3K - 1, n_free), of the module's text.
+    k: number of components, at least 1.
+    means: (K,) known values, in data units; None to estimate them.
+    sds: (K,) known values, in data units; None to estimate them.
+    equal_sds: whether there is one common sd, estimated.
+    selection: (3K - 1, n_free), S of the module's text; made of the others.
+
+    Raises ValueError, which names the argument.
     """
 
     k: int

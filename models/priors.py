@@ -25,9 +25,11 @@ Penalty = float | Literal["chen"]
 
 
 class Terms(NamedTuple):
-    """log_density of each of m values, its score and information by the coordinate: (m,) each.
+    """Of each of m values.
 
-    The coordinate of a mean is the mean; that of an sd, and of its variance, is log sd.
+    log_density: (m,), nats.
+    score: (m,), by the coordinate: a mean itself; the log sd for an sd and for its variance.
+    information: (m,), minus the second derivative by it.
     """
 
     log_density: Floats
@@ -255,8 +257,9 @@ class Prior:
 
     @classmethod
     def penalised(cls, data: Sample, penalty: Penalty = "chen") -> Prior:
-        """`LogInverseGamma.penalty` on the sds, else flat: the MAP maximises the penalised
-        likelihood of Chen, Tan and Zhang (2008).
+        """`LogInverseGamma.penalty` on the sds, else flat.
+
+        The MAP then maximises the penalised likelihood of Chen, Tan and Zhang (2008).
         """
         return cls(Flat(), Flat(), LogInverseGamma.penalty(data, penalty))
 

@@ -15,7 +15,7 @@ from models.mixture import Floats, Mixture
 class Collapse(ArithmeticError):
     """A component collapsed onto a point: the likelihood is unbounded there.
 
-    `mixture` is where it was given up, its sds raised to the floor that stopped it.
+    mixture: where it was given up, its sds raised to the floor that stopped it.
     """
 
     def __init__(self, mixture: Mixture, floor: float) -> None:
@@ -33,14 +33,20 @@ class Collapse(ArithmeticError):
 class Solution:
     """The end of one method's run, components in the model's own order.
 
-    converged and message: the method's own word. evaluations: how often each kind of evaluation
-    was made; "moments" and "second_moments" are passes over the data. trace: if it was asked for.
-    se: standard errors (3, K) where the method has its own (posterior sds), else None.
-    draws: an ArviZ DataTree, and diagnostics: R-hat, bulk ESS and divergences, for samplers.
-    objective_score (p,) and objective_information (p, p):
-    of the method's objective at the solution, in the model's unconstrained coordinates, where the
-    objective is not the log-likelihood (penalised, or a log posterior); None otherwise.
-    log_prior: what the objective has beside the log-likelihood there, but for a constant.
+    mixture: the estimate.
+    converged: the method's own word.
+    message: what it says of that.
+    n_iter: iterations, as the method counts them.
+    evaluations: how often each kind of evaluation was made; "moments" and "second_moments" are
+        passes over the data.
+    trace: if it was asked for.
+    se: (3, K) standard errors where the method has its own (posterior sds); else None.
+    draws: of samplers, an ArviZ DataTree.
+    diagnostics: of samplers, R-hat, bulk ESS and divergences.
+    objective_score: (p,), of the method's objective, in the model's unconstrained coordinates;
+        None where the objective is the log-likelihood.
+    objective_information: (p, p), of the same.
+    log_prior: nats, what the objective has beside the log-likelihood, but for a constant.
     exchangeable: False where a prior tells the components apart, so that labels mean something.
     compile_seconds: how much of the running time went into compilation.
     """
@@ -63,9 +69,11 @@ class Solution:
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """By iteration, from the start: loglik (m,) in nats, parameters (m, 3, K) in data units.
+    """A method's way, by iteration from the start.
 
-    passes (m,): over the data, counted until the log-likelihood there was known.
+    loglik: (m,), nats.
+    parameters: (m, 3, K), weights, means and sds in data units.
+    passes: (m,), over the data, counted until the log-likelihood there was known.
     """
 
     loglik: Floats

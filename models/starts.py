@@ -23,7 +23,11 @@ PILOT_SIZE = 5_000
 
 @dataclass(frozen=True, eq=False)
 class Start:
-    """mixture: the best of the list after short EM runs; passes: passes over the data it took."""
+    """A start, and what it took.
+
+    mixture: the best of the list after short EM runs.
+    passes: passes over the data behind it.
+    """
 
     mixture: Mixture
     passes: int
@@ -122,6 +126,8 @@ def pilot(data: Sample, model: MixtureModel, start: Mixture, size: int = PILOT_S
 
 def _apart(centres: Floats, data: Data) -> Floats:
     """The centres, those that ties made equal moved apart by hundredths of an sd."""
+    if len(set(centres.tolist())) == centres.size:
+        return centres + 0.0
     earlier = np.tril(centres[:, None] == centres, k=-1).sum(axis=1)
     return centres + 0.01 * data.sd * earlier
 

@@ -25,8 +25,10 @@ class Family(Protocol):
 
     @property
     def edges(self) -> Floats:
-        """Ends, ascending, of cells in which the density is smooth; all mass, but for a t's, is
-        within them."""
+        """Ends, ascending, of cells in which the density is smooth.
+
+        All mass, but for a t's, is within them.
+        """
 
     def density(self, z: Floats) -> Floats:
         """The density at z."""
@@ -45,12 +47,15 @@ class Normal:
     edges = NORMAL_EDGES
 
     def density(self, z: Floats) -> Floats:
+        """As of `Family`."""
         return np.exp(-0.5 * (z * z + LOG_2PI))
 
     def cdf(self, z: Floats) -> Floats:
+        """As of `Family`."""
         return ndtr(z)
 
     def sample(self, n: int, rng: np.random.Generator) -> Floats:
+        """As of `Family`."""
         return rng.standard_normal(n)
 
 
@@ -67,18 +72,22 @@ class StudentT:
 
     @property
     def edges(self) -> Floats:
+        """As of `Family`."""
         far = 12.0 * np.geomspace(1.0, 100.0, 25)[1:]
         return np.concatenate([-far[::-1], NORMAL_EDGES, far])
 
     def density(self, z: Floats) -> Floats:
+        """As of `Family`."""
         v, t = self.df, self.sd * z
         log_height = gammaln(0.5 * (v + 1.0)) - gammaln(0.5 * v) - 0.5 * np.log(v * np.pi)
         return self.sd * np.exp(log_height - 0.5 * (v + 1.0) * np.log1p(t * t / v))
 
     def cdf(self, z: Floats) -> Floats:
+        """As of `Family`."""
         return stdtr(self.df, self.sd * z)
 
     def sample(self, n: int, rng: np.random.Generator) -> Floats:
+        """As of `Family`."""
         return rng.standard_t(self.df, n) / self.sd
 
 
@@ -105,19 +114,23 @@ class SkewNormal:
 
     @property
     def edges(self) -> Floats:
+        """As of `Family`."""
         # Phi(slant y) rises from 0 to 1 within a few 1/slant.
         steep = NORMAL_EDGES / max(abs(self.slant), 1.0)
         return (np.union1d(NORMAL_EDGES, steep) - self.mean) / self.sd
 
     def density(self, z: Floats) -> Floats:
+        """As of `Family`."""
         y = self.mean + self.sd * z
         return 2.0 * self.sd * np.exp(-0.5 * (y * y + LOG_2PI)) * ndtr(self.slant * y)
 
     def cdf(self, z: Floats) -> Floats:
+        """As of `Family`."""
         y = self.mean + self.sd * z
         return ndtr(y) - 2.0 * owens_t(y, self.slant)
 
     def sample(self, n: int, rng: np.random.Generator) -> Floats:
+        """As of `Family`."""
         first, second = rng.standard_normal((2, n))
         y = self.delta * np.abs(first) + np.sqrt(1.0 - self.delta**2) * second
         return (y - self.mean) / self.sd
@@ -127,8 +140,9 @@ class SkewNormal:
 class Truth:
     """A mixture of components of one family, its observations rounded to multiples of round_to.
 
-    components: weights, means and sds of the components, before rounding; round_to: None for
-    observations as they come.
+    components: weights, means and sds of the components, before rounding.
+    family: of their distributions.
+    round_to: data units; None for observations as they come.
     """
 
     components: Mixture

@@ -48,22 +48,28 @@ def believable(mixture: Mixture, model: MixtureModel, n: float) -> bool:
 
 def judge(
     status: ArrayLike,
-    kind: ArrayLike,
+    draws: ArrayLike,
     certified: ArrayLike,
     trusted: ArrayLike,
     behind: ArrayLike,
 ) -> NDArray[np.str_]:
     """One of VERDICTS each.
 
-    failed: no estimate. singular: a component collapsed onto a point. sampled, undersampled: a
-    posterior whose chains agree, or do not (kind "posterior"). spurious: not trusted, that is not
-    `believable`, or the information of the objective is not positive definite there. stopped
-    early: not certified, so the Newton decrement says by how many standard errors. other local
-    maximum: certified, but more than SAME nats behind the best believable maximum that is known
-    of. certified: none of these.
+    status: of the Fit.
+    draws: whether the method draws from a posterior.
+    certified: whether the certificate is.
+    trusted: whether the maximum is `believable`, and a regular one.
+    behind: nats below the best believable maximum that is known of.
+
+    failed: no estimate.
+    singular: a component collapsed onto a point.
+    sampled, undersampled: a posterior whose chains agree, or do not.
+    spurious: not trusted; the information of the objective may not be positive definite there.
+    stopped early: not certified, so the Newton decrement says by how many standard errors.
+    other local maximum: certified, but more than SAME nats behind.
+    certified: none of these.
     """
-    status, kind = np.asarray(status), np.asarray(kind)
-    posterior = kind == "posterior"
+    status, posterior = np.asarray(status), np.asarray(draws, dtype=bool)
     conditions = [
         status == "failed",
         status == "singular",

@@ -495,7 +495,7 @@ def _replay(options: argparse.Namespace) -> None:
         raise ValueError(f"replicate: {options.replicate} is negative; the first is 0")
     x = data_set(design, unit, options.replicate)
     start = start_of(design, unit, x, options.replicate)
-    trace = METHODS[options.method].kind != "posterior"
+    trace = not METHODS[options.method].draws
     result = fit_one(design, unit, x, start.mixture, options.replicate, options.method, trace=trace)
     if result.trace is not None:
         trace_table(result.trace)

@@ -33,6 +33,7 @@ from pydantic import (
 )
 
 from models import METHODS, Mixture, MixtureModel
+from models.methods import SAMPLERS
 from models.priors import Dirichlet, InverseGamma, Prior
 from models.priors import Normal as NormalPrior
 from models.truth import Family, Normal, SkewNormal, StudentT, Truth
@@ -249,9 +250,8 @@ class PriorSpec(_Strict):
 
 
 def _sampler(name: str) -> str:
-    if METHODS[name].kind != "posterior":
-        known = ", ".join(m for m, method in METHODS.items() if method.kind == "posterior")
-        raise ValueError(f"{name!r} draws no posterior; choose from {known}")
+    if name not in SAMPLERS:
+        raise ValueError(f"{name!r} draws no posterior; choose from {', '.join(SAMPLERS)}")
     return name
 
 
@@ -468,7 +468,7 @@ def followed(design: Design, unit: Scenario | DataSet) -> int:
 def referred(design: Design, unit: Scenario | DataSet) -> int:
     """How many of the unit's posteriors are sampled at length: of those that NUTS samples."""
     counts = design.replicates_of(unit)
-    fits = [count for m, count in counts.items() if METHODS[m].kind == "posterior"]
+    fits = [count for m, count in counts.items() if m in SAMPLERS]
     return min(design.references, max(fits, default=0))
 
 

@@ -25,11 +25,13 @@ COLLAPSED = 100.0
 
 @dataclass(frozen=True, eq=False)
 class Bootstrap:
-    """estimate: what was sampled from. draws (R, 3, K): the refits, components as in the estimate.
+    """Parametric bootstrap of an estimate.
 
-    errors (R, 3, K): the refits' own standard errors, NaN for single steps. failures: how many
-    replicates are not among the draws, by reason: "singular" (a component collapsed onto a point)
-    or "not-converged".
+    estimate: what was sampled from.
+    draws: (R, 3, K), the refits, components as in the estimate, data units.
+    errors: (R, 3, K), the refits' own standard errors; NaN for single steps.
+    failures: how many replicates are not among the draws, by reason: "singular" (a component
+        collapsed onto a point) or "not-converged".
     """
 
     estimate: Mixture
@@ -106,11 +108,19 @@ def bootstrap(
     *,
     one_step: bool = False,
 ) -> Bootstrap:
-    """`replicates` samples of n observations from the estimate, each fitted from there.
+    """Samples from the estimate, each fitted from there.
 
-    A refit goes on to a regular maximum of the likelihood, or with one_step by one Newton step.
-    Efron and Tibshirani (1993), section 6.5. The draws come in the order of the samples, less
-    the failures. Raises ValueError for numbers that are too small.
+    Returns a Bootstrap, its draws in the order of the samples, less the failures. A refit goes on
+    to a regular maximum of the likelihood. Efron and Tibshirani (1993), section 6.5.
+
+    model: what is estimated.
+    estimate: what is sampled from.
+    n: observations of a sample, at least K.
+    replicates: samples, at least 2.
+    rng: that they are drawn with.
+    one_step: one Newton step from the estimate in the place of a refit.
+
+    Raises ValueError for numbers that are too small.
     """
     for name, value, least in (("n", n, model.k), ("replicates", replicates, 2)):
         if value < least:

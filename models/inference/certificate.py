@@ -17,9 +17,10 @@ CERTIFIED_DISTANCE = 1e-4
 class Certificate:
     """How far a point is from the stationary point that Newton's method would go to.
 
-    distance: Newton decrement sqrt(g'J^-1 g), the most that any linear combination of the
-    unconstrained parameters would still move, in standard errors. gap: half its square, the nats
-    still to gain. Both are NaN where J is not positive definite: no regular maximum there.
+    distance: in standard errors, the most that any linear combination of the unconstrained
+        parameters would still move: the Newton decrement sqrt(g'J^-1 g).
+    gap: nats still to gain, half its square.
+    positive_definite: whether J is; where not there is no regular maximum, and both are NaN.
     """
 
     distance: float
@@ -38,9 +39,13 @@ def certify(gradient: Floats, curvature: Floats) -> Certificate:
     Positive definiteness is judged on the information scaled to a unit diagonal, so that the
     data's units do not matter.
     """
+    return certificate_by(gradient, inverse_information(curvature))
+
+
+def certificate_by(gradient: Floats, inverse: Floats | None) -> Certificate:
+    """The same from the score (p,) and `inverse_information`."""
     if gradient.size == 0:
         return Certificate(0.0, 0.0, True)
-    inverse = _inverse(curvature)
     if inverse is None:
         return Certificate(np.nan, np.nan, False)
     squared = max(float(gradient @ inverse @ gradient), 0.0)
@@ -53,7 +58,7 @@ def covariance(mixture: Mixture, model: MixtureModel, curvature: Floats) -> Floa
     Zero for known parameters; NaN everywhere where J is not positive definite. With the
     information of a log posterior at its mode it is Laplace's approximation.
     """
-    return _natural(mixture, model, _inverse(curvature))
+    return covariance_by(mixture, model, inverse_information(curvature))
 
 
 def sandwich_covariance(mixture: Mixture, model: MixtureModel, second: SecondMoments) -> Floats:
@@ -62,18 +67,19 @@ def sandwich_covariance(mixture: Mixture, model: MixtureModel, second: SecondMom
     Holds at the maximum also where the data are not from a mixture of the model (Huber 1967;
     White 1982, theorem 3.2).
     """
-    inverse = _inverse(score_and_information(mixture, model, second)[1])
+    inverse = inverse_information(score_and_information(mixture, model, second)[1])
     if inverse is not None:
         s = model.selection
         inverse = inverse @ (s.T @ score_outer(mixture, second) @ s) @ inverse
-    return _natural(mixture, model, inverse)
+    return covariance_by(mixture, model, inverse)
 
 
-def _natural(mixture: Mixture, model: MixtureModel, unconstrained: Floats | None) -> Floats:
-    if unconstrained is None:
+def covariance_by(mixture: Mixture, model: MixtureModel, inverse: Floats | None) -> Floats:
+    """The same as `covariance` from `inverse_information`, or another covariance (p, p)."""
+    if inverse is None:
         return np.full((3 * model.k, 3 * model.k), np.nan)
     jacobian = model.natural_jacobian(mixture)
-    return jacobian @ unconstrained @ jacobian.T
+    return jacobian @ inverse @ jacobian.T
 
 
 def errors(covariance: Floats) -> Floats:
@@ -89,8 +95,8 @@ def standard_errors(mixture: Mixture, model: MixtureModel, curvature: Floats) ->
     return errors(covariance(mixture, model, curvature))
 
 
-def _inverse(curvature: Floats) -> Floats | None:
-    """J^-1, or None where J is not positive definite (to rounding, on a unit diagonal)."""
+def inverse_information(curvature: Floats) -> Floats | None:
+    """(p, p): J^-1, or None where J is not positive definite (to rounding, on a unit diagonal)."""
     if curvature.size == 0:
         return curvature
     diagonal = np.diag(curvature)

@@ -26,9 +26,11 @@ TAILS = (0.05, 0.95)
 
 
 class RhatAndEss(NamedTuple):
-    """Of each quantity (q,): rank-normalised split R-hat, bulk ESS and tail ESS.
+    """Of each of q quantities.
 
-    R-hat is NaN for a quantity that never varies, and for a single chain.
+    rhat: (q,), rank-normalised split R-hat; NaN for one that never varies, and for one chain.
+    ess_bulk: (q,), effective draws for its bulk.
+    ess_tail: (q,), effective draws for its 5% and 95% quantiles, the worse.
     """
 
     rhat: Floats
@@ -37,9 +39,12 @@ class RhatAndEss(NamedTuple):
 
 
 class Convergence(NamedTuple):
-    """The worst over some quantities: rank-normalised split R-hat, bulk and tail ESS, nested R-hat.
+    """The worst over some quantities; all NaN if none of them varies.
 
-    All NaN if none of them varies; nested R-hat also if the chains were not put into groups.
+    rhat: rank-normalised split R-hat.
+    ess_bulk: effective draws for the bulk.
+    ess_tail: effective draws for the 5% and 95% quantiles.
+    nested_rhat: NaN if the chains were not put into groups.
     """
 
     rhat: float
@@ -159,8 +164,11 @@ def _ess(chains: Floats) -> Floats:
 
 
 def _autocorrelation_time(rho: Floats) -> float:
-    """Of autocorrelations (n,): minus 1 plus twice their sum up to the first pair that is not
-    positive, the sums of pairs made to fall; the even one of that pair counts once if positive."""
+    """Of autocorrelations (n,).
+
+    Minus 1 plus twice their sum up to the first pair that is not positive, the sums of pairs made
+    to fall; the even one of that pair counts once if positive.
+    """
     pairs = (rho.size - 1) // 2
     sums = rho[: 2 * pairs : 2] + rho[1 : 2 * pairs : 2]
     ends = np.flatnonzero(sums[:pairs] <= 0.0)

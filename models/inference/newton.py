@@ -26,7 +26,14 @@ LEAST, FACTOR, MOST = 1e-6, 4.0, 1e8
 
 
 class Point(NamedTuple):
-    """Coordinates (p,); the mixture there, log-likelihood, score (p,) and information (p, p)."""
+    """What Newton's method knows of a point.
+
+    at: (p,), its coordinates.
+    mixture: the one there.
+    loglik: nats.
+    score: (p,).
+    information: (p, p).
+    """
 
     at: Floats
     mixture: Mixture

@@ -59,10 +59,11 @@ FEWEST, VANISHED, FAR = 1e-3, 1e-2, 100.0
 class End(NamedTuple):
     """One end of an interval.
 
+    value: data units; the parameter's own where it is known, NaN where the end is lost.
     kind: "found", where the profile log-likelihood has fallen to its threshold; "known", of a
-    parameter that is not estimated; "boundary", where it is above that as far as the parameter
-    space goes, whose bound is the value (0, 1 or infinite); "lost", where the branch of maxima
-    ends before (in a fold, or because a component collapses), and the value is NaN.
+        parameter that is not estimated; "boundary", where it is above that as far as the parameter
+        space goes, whose bound is the value (0, 1 or infinite); "lost", where the branch of maxima
+        ends before (in a fold, or because a component collapses).
     """
 
     value: float
@@ -71,7 +72,11 @@ class End(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class ProfileIntervals:
-    """Lower and upper ends (3, K) in the layout of a Mixture, and the kind of each, also (3, K)."""
+    """Intervals of all parameters, in the layout of a Mixture.
+
+    lower, upper: (3, K), ends in data units.
+    lower_kind, upper_kind: (3, K), their kinds, as of `End`.
+    """
 
     lower: ParameterArray
     upper: ParameterArray

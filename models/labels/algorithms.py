@@ -28,9 +28,13 @@ ROWS = ("weights", "means", "sds")
 
 @dataclass(frozen=True, eq=False)
 class Relabelling:
-    """permutations: (chains, draws, K). margins: (chains, draws), by how much the second best
-    permutation of a draw costs more, in the algorithm's own unit. iterations: rounds of
-    assignment. converged: whether the last round changed no permutation (True where one is all).
+    """Which permutation each draw gets, by one algorithm.
+
+    permutations: (chains, draws, K).
+    margins: (chains, draws), by how much a draw's second best permutation costs more, in the
+        algorithm's own unit.
+    iterations: rounds of assignment.
+    converged: whether the last round changed no permutation (True where one is all).
     """
 
     permutations: Permutations

@@ -34,7 +34,11 @@ AGREEMENTS = {
 
 
 class Diagnosis(NamedTuple):
-    """row: the numbers by name. occupancy: a row a chain and labelling, with its share of draws."""
+    """Label switching in one fit.
+
+    row: the numbers by name.
+    occupancy: a row a chain and labelling, with its share of draws.
+    """
 
     row: dict[str, Any]
     occupancy: list[dict[str, Any]]

@@ -52,9 +52,11 @@ GRID = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 class Sampler(NamedTuple):
-    """Divergences, the share of draws at the greatest tree depth, and the lowest BFMI of a chain.
+    """What a sampler tells; NaN for what it does not.
 
-    NaN for what a sampler does not tell.
+    divergences: their number.
+    at_max_depth: the share of draws at the greatest tree depth.
+    bfmi: the lowest of a chain.
     """
 
     divergences: float
@@ -67,20 +69,27 @@ class Verdict:
     """Whether a sample of draws mixes, in one word, and the numbers behind it.
 
     word: "does not mix": a quantity that labels cannot touch has not converged, or, where
-    relabelling means something, a relabelled parameter has not. "modes overlap": the former have,
-    but more than MAX_DOUBTFUL of the draws are near ties or get another permutation from PRA or
-    the data-based algorithm than from Stephens', so that parameters by component are a convention.
-    "labels only": only the parameters as sampled have not converged. "mixes": all have; chains
-    that never leave one and the same labelling count as such.
-
-    raw, relabelled (by Stephens), invariant: Convergence. nested_rhat: the worst of the invariant
-    quantities, chains grouped by the labelling they mostly are in; NaN if that is one group.
-    labellings: (L, K), those met with; occupancy: (chains, L), share of the draws in each;
-    imbalance: largest distance of a share from 1/K!, the exact one; chain_distance: largest total
-    variation between two chains' shares, 1 where two share no labelling. switches: by chain.
-    near_ties: share of the draws. disagreement: by algorithm, the share of the draws at odds with
-    Stephens; orderings: the same for ordering by a parameter, ties included: above MAX_DOUBTFUL
-    that ordering is meaningless. sampler: if it was given.
+        relabelling means something, a relabelled parameter has not. "modes overlap": the former
+        have, but more than MAX_DOUBTFUL of the draws are near ties or get another permutation from
+        PRA or the data-based algorithm than from Stephens', so that parameters by component are a
+        convention. "labels only": only the parameters as sampled have not converged. "mixes": all
+        have; chains that never leave one and the same labelling count as such.
+    raw, relabelled, invariant: Convergence of the parameters as sampled, of those relabelled by
+        Stephens, and of what labels cannot touch.
+    nested_rhat: the worst of the invariant quantities, chains grouped by the labelling they mostly
+        are in; NaN if that is one group.
+    labellings: (L, K), those met with.
+    occupancy: (chains, L), share of the draws in each.
+    imbalance: largest distance of a share from 1/K!, the exact one.
+    chain_distance: largest total variation between two chains' shares, 1 where two share no
+        labelling.
+    switches: by chain.
+    near_ties: share of the draws.
+    disagreement: by algorithm, the share of the draws at odds with Stephens.
+    orderings: the same for ordering by a parameter, ties included; above MAX_DOUBTFUL that
+        ordering is meaningless.
+    relabelling: Stephens'.
+    sampler: if it was given.
     """
 
     word: Word
@@ -172,8 +181,10 @@ def judge(
 
 
 def parameters(draws: Floats) -> Floats:
-    """(chains, draws, q): those of draws (chains, draws, 3, K); of two weights the first, for the
-    second is one minus it."""
+    """(chains, draws, q): those of draws (chains, draws, 3, K).
+
+    Of two weights the first, for the second is one minus it.
+    """
     flat = draws.reshape(*draws.shape[:2], -1)
     return np.delete(flat, 1, axis=-1) if draws.shape[-1] == 2 else flat
 

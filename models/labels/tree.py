@@ -18,11 +18,12 @@ def component_draws(
     dims: str | Sequence[str] = "component",
     group: str = "posterior",
 ) -> Floats:
-    """(chains, draws, R, K): the R variables of these names, for Gaussian mixtures weights, means
-    and sds in this order.
+    """(chains, draws, R, K): the R variables of these names.
+
+    For Gaussian mixtures weights, means and sds, in this order.
 
     dims: the name of the component dimension, or several where variables call it differently. A
-    variable without one, such as a common sd, is the same for all components.
+        variable without one, such as a common sd, is the same for all components.
     """
     data = _group(tree, group)
     missing = [name for name in names if name not in data]

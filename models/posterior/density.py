@@ -24,10 +24,15 @@ if TYPE_CHECKING:
 
 
 class Structure(NamedTuple):
-    """What a compiled model depends on. means, sds: class of the prior, None where known.
+    """What a compiled model depends on.
 
+    k: number of components.
+    means: class of the prior on the means; None where they are known.
+    sds: class of the prior on the sds; None where they are known.
+    equal_sds: whether there is one common sd.
+    ordered: whether the means ascend.
     likelihood: "kernel", the compiled pass of likelihood.py; or "pymc", the idiomatic
-    pm.NormalMixture, the baseline and the check.
+        pm.NormalMixture, the baseline and the check.
     """
 
     k: int
@@ -63,6 +68,7 @@ def _observations(structure: Structure) -> tuple[str, ...]:
 
 
 def first_value(name: str) -> Floats:
+    """What stands in the model's place for the data of a name until they are set."""
     # The Op calls what stands at the entry, whatever the other data are.
     return ENTRY if name == "entry" else np.ones(2)
 

@@ -125,7 +125,7 @@ def fits(
 ) -> Rows:
     """Whole fits by every optimiser against n and separation, exact and compressed."""
     rows, model = Rows(), MixtureModel()
-    methods = [name for name, method in METHODS.items() if method.kind != "posterior"]
+    methods = [name for name, method in METHODS.items() if not method.draws]
     for separation in separations:
         truth = Mixture([0.5, 0.5], [0.0, separation], [1.0, 1.0])
         for n in sizes:

@@ -17,6 +17,7 @@ from models.direct import newton
 from models.em import e_step, m_step, step_length
 from models.inference.certificate import certify
 from models.likelihood import score, score_and_information
+from models.methods import OPTIMISERS
 from models.mixture import Floats
 from models.sample import CompressedData, Data, Sample, as_data, unit_free
 from models.starts import candidates, pilot
@@ -77,7 +78,7 @@ def follow(design: Design, unit: Scenario | DataSet, replicate: int) -> Rows:
     x, model = data_set(design, unit, replicate), unit.model.build()
     data, key = as_data(x, None, model), {"scenario": unit.name, "replicate": replicate}
     start = start_of(design, unit, x, replicate).mixture
-    methods = [m for m in design.replicates_of(unit) if METHODS[m].kind == "likelihood"]
+    methods = [m for m in design.replicates_of(unit) if m in OPTIMISERS]
     traced = {m: fit_one(design, unit, x, start, replicate, m, trace=True) for m in methods}
     optima = list(_optima(design, unit, data, replicate))
     ends = [f for f in traced.values() if _trusted(f)]

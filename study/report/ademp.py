@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from models import METHODS
 from models.inference.certificate import CERTIFIED_DISTANCE
+from models.methods import OPTIMISERS, SAMPLERS
 from study.design import Design, Grid
 
 
@@ -70,14 +71,13 @@ def _methods(design: Design) -> str:
     own = sum(s.replicates is not None for s in design.all_scenarios())
     text = f"Methods. Data sets of a scenario, unless a scenario has its own: {_and(by_count)}"
     text += f" ({own} have)." if own else "."
-    kinds = {METHODS[m].kind for m in design.replicates}
-    if "likelihood" in kinds:
+    if any(m in OPTIMISERS for m in design.replicates):
         text += (
             " Optimisers start from the same point and end certified if the Newton decrement is at "
             f"most {CERTIFIED_DISTANCE:g} standard errors; their intervals are Wald's from the "
             "observed information."
         )
-    if "posterior" in kinds:
+    if any(m in SAMPLERS for m in design.replicates):
         text += " Draws are relabelled by mean; intervals are equal-tailed."
     options = [
         f"{METHODS[m].label} with {', '.join(f'{k} = {v}' for k, v in chosen.items())}"

@@ -21,7 +21,14 @@ from study.report import measures
 from study.report.exhibit import Drawing, Exhibit, Table
 from study.report.grid import groups
 from study.report.style import DOUBLE, drawing
-from study.report.table import MAXIMISERS, OPTIMISERS, sorted_rows, table_of, with_errors
+from study.report.table import (
+    MAXIMISERS,
+    OPTIMISERS,
+    SAMPLERS,
+    sorted_rows,
+    table_of,
+    with_errors,
+)
 from study.rows import DATA_SET, USABLE, Results
 
 
@@ -32,15 +39,14 @@ def with_verdict(results: Results) -> pd.DataFrame:
     has no `behind`.
     """
     fits = results.fits.merge(best(results), on=DATA_SET, how="left")
-    kind = fits["method"].map({name: method.kind for name, method in METHODS.items()})
+    draws = fits["method"].isin(SAMPLERS)
     # Differences at the level of rounding of a sum of n terms are no differences.
     rounding = 1e-13 * fits["best"].abs()
     behind = (fits["best"] - fits["loglik"]).where(_maxima(fits))
     fits["behind"] = behind.where(behind.isna() | (behind > rounding), 0.0)
     certified = fits["certified"].fillna(False).to_numpy(bool)
-    fits["verdict"] = judge(
-        fits["status"], kind, certified, _trusted(fits), fits["behind"].fillna(0.0)
-    )
+    behind = fits["behind"].fillna(0.0)
+    fits["verdict"] = judge(fits["status"], draws, certified, _trusted(fits), behind)
     return fits.drop(columns="best")
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from models import METHODS
-from models.methods import load_engine, warm_up
+from models.methods import SAMPLERS, load_engine, warm_up
 from study.compute import follow as convergence
 from study.compute import references, remedies
 from study.compute.calibration import calibrate
@@ -371,9 +371,7 @@ def _spent() -> float:
 
 
 def _quick(task: Task) -> bool:
-    return task.kind == "data and starts" or (
-        task.kind in METHODS and METHODS[task.kind].kind != "posterior"
-    )
+    return task.kind == "data and starts" or (task.kind in METHODS and task.kind not in SAMPLERS)
 
 
 def expected(made: Pilot) -> pd.DataFrame:
@@ -421,7 +419,7 @@ def by_replicates(cost: pd.DataFrame, replicates: int) -> tuple[float, float]:
     """CPU seconds of optimisers and MAP, and of samplers, for R replicates of each scenario."""
     fits = cost[(cost["stage"] == "fit") & (cost["times"] > 1)]
     seconds = fits["seconds"] / fits["times"] * replicates
-    sampled = fits["kind"].map(lambda kind: kind in METHODS and METHODS[kind].kind == "posterior")
+    sampled = fits["kind"].isin(SAMPLERS)
     return float(seconds[~sampled].sum()), float(seconds[sampled].sum())
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from math import ceil
 
 from models import METHODS
+from models.methods import SAMPLERS
 from study.design import Chunk, DataSet, Design, Scenario, followed
 
 # Seconds of two starts of Snakemake, of the imports and, the first time, of compiling for PyMC.
@@ -62,7 +63,7 @@ def _fits(design: Design, chunk: Chunk) -> dict[str, int]:
 
 def _fit(design: Design, unit: Scenario | DataSet, method: str) -> float:
     """Seconds of one fit."""
-    if METHODS[method].kind != "posterior":
+    if method not in SAMPLERS:
         return _OPTIMUM * _size(unit)
     options = design.options.get(method, {})
     return _DRAW * sum(float(options.get(name, 1000)) for name in ("draws", "tune")) * _size(unit)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from models import METHODS, Mixture, MixtureModel, compress, fit
 from models.compression import Cells, Compressed
 from models.likelihood import moments, second_moments
+from models.methods import SAMPLERS
 from models.sample import CompressedData, Data
 from tests.models.strategies import SECOND_ARTICLE, mixtures
 
@@ -169,7 +170,7 @@ def test_a_hundred_million_streamed_observations_in_bounded_memory():
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_fits_a_sample_that_is_gone(method):
     """Streamed once, the fit is that of the whole sample, its numbers certified by the bound."""
-    few = {"draws": 200, "tune": 300} if METHODS[method].kind == "posterior" else {}
+    few = {"draws": 200, "tune": 300} if method in SAMPLERS else {}
     sample = compress(iter(np.array_split(TWO, 7)))
     found, exact = fit(method, sample, **few), fit(method, TWO, start=fit("em", TWO).mixture, **few)
     assert found.status == exact.status
@@ -223,7 +224,7 @@ def test_cells_finer_than_rounding_are_refused():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_takes_compressed_data(method):
-    few = {"draws": 200, "tune": 300} if METHODS[method].kind == "posterior" else {}
+    few = {"draws": 200, "tune": 300} if method in SAMPLERS else {}
     exact = fit(method, TWO, compress=False, **few)
     found = fit(method, TWO, compress=True, **few)
     assert 0 < found.evaluations["nodes"] < 2000

@@ -8,11 +8,10 @@ import pytest
 
 from models import METHODS, Mixture, MixtureModel, fit
 from models.em import e_step, m_step, step_length
-from models.methods import Method
+from models.methods import OPTIMISERS, Method
 from models.sample import Data
 from tests.models.strategies import NUMERIC, SECOND_ARTICLE
 
-OPTIMISERS = [name for name, method in METHODS.items() if method.kind == "likelihood"]
 EASY, _ = SECOND_ARTICLE.sample(400, np.random.default_rng(11))
 MODELS = {
     "free": MixtureModel(2),

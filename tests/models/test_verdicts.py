@@ -15,20 +15,20 @@ APART = Mixture([0.4, 0.6], [0, 6], [1, 1]).sample(300, RNG)[0]
 
 @given(
     st.sampled_from(["ok", "not-converged", "singular", "failed"]),
-    st.sampled_from(["likelihood", "posterior mode", "posterior"]),
+    st.booleans(),
     st.booleans(),
     st.booleans(),
     st.floats(0, 10),
 )
-def test_every_combination_of_evidence_has_one_verdict(status, kind, certified, trusted, behind):
-    verdict = str(judge(status, kind, certified, trusted, behind))
+def test_every_combination_of_evidence_has_one_verdict(status, draws, certified, trusted, behind):
+    verdict = str(judge(status, draws, certified, trusted, behind))
     assert verdict in VERDICTS
     assert (verdict == "failed") == (status == "failed")
     assert (verdict == "singular") == (status == "singular")
     if verdict == "certified":
         assert certified
         assert trusted
-        assert kind != "posterior"
+        assert not draws
 
 
 def test_certified():

@@ -63,7 +63,7 @@ def test_passes_count_a_row_a_repeat():
 
 def test_fits_are_by_every_optimiser_exact_and_compressed_and_end_at_an_optimum():
     found = frames("fits")["timings"]
-    labels = {m.label for m in METHODS.values() if m.kind != "posterior"}
+    labels = {m.label for m in METHODS.values() if not m.draws}
     assert set(found["implementation"]) == labels | {f"{name}, compressed" for name in labels}
     # Certified: a Newton decrement of at most 1e-4 standard errors.
     assert (found["distance"] <= 1e-4).all()
