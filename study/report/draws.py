@@ -13,13 +13,22 @@ from numpy.typing import NDArray
 from models.mixture import Floats
 from study.report.exhibit import Drawing, Table
 from study.report.reasons import no_draws
-from study.report.style import COMPONENTS, DOUBLE, GREY, SINGLE, drawing, nothing
+from study.report.style import (
+    AS_SAMPLED,
+    COMPONENTS,
+    DOUBLE,
+    GREY,
+    RELABELLED,
+    SINGLE,
+    drawing,
+    labelling_looks,
+    nothing,
+)
 from study.report.switching import switchable
 from study.rows import FIT, Results
 from study.simulate import data_set
 
 NO_DRAWS = "No fit of NUTS whose draws are kept is usable."
-MARKERS = ("o", "s", "^", "D", "v", "P")
 POINTS = 800  # draws in a panel, more than which hide one another
 SEEN = 400  # observations under a panel at most
 
@@ -75,19 +84,20 @@ def joint_means(results: Results) -> Figure:
         found, place = np.unique(flat, axis=0, return_inverse=True)
         first, second = fit.means[:, :, :2].reshape(-1, 2).T
         shown = np.arange(0, first.size, max(first.size // POINTS, 1))
-        for i, labelling in enumerate(found):
+        names = [" ".join(map(str, labelling)) for labelling in found]
+        for i, name in enumerate(names):
             own = shown[place[shown] == i]
             axes.plot(
                 first[own],
                 second[own],
-                MARKERS[i % len(MARKERS)],
-                color=COMPONENTS[i % len(COMPONENTS)],
+                labelling_looks(names)[name].marker,
+                color=labelling_looks(names)[name].color,
                 ms=2.2,
                 mew=0.4,
                 mfc="none",
                 alpha=0.6,
                 rasterized=True,
-                label="labelling " + " ".join(map(str, labelling)),
+                label=f"labelling {name}",
             )
         ends = np.array([min(first.min(), second.min()), max(first.max(), second.max())])
         axes.plot(ends, ends, color=GREY, lw=0.6, zorder=0)
@@ -106,10 +116,10 @@ def allocation(results: Results) -> Figure:
     figure = Figure(figsize=(DOUBLE if len(chosen) > 1 else SINGLE, 2.2))
     panels = figure.subplots(1, len(chosen), squeeze=False, sharey=True)[0]
     for axes, fit in zip(panels, chosen, strict=True):
-        for column, line in (("as_sampled", (0, (1, 1))), ("relabelled", "solid")):
+        for column, line in (("as_sampled", AS_SAMPLED), ("relabelled", RELABELLED)):
             shares = fit.allocations.pivot(index="x", columns="component", values=column)
             for j, share in enumerate(shares.to_numpy().T):
-                label = f"component {j + 1}" if line == "solid" else None
+                label = f"component {j + 1}" if line == RELABELLED else None
                 color = COMPONENTS[j % len(COMPONENTS)]
                 axes.plot(shares.index, share, color=color, ls=line, label=label)
         axes.axhline(1.0 / fit.means.shape[-1], color=GREY, lw=0.6, zorder=0)
@@ -117,8 +127,8 @@ def allocation(results: Results) -> Figure:
         axes.plot(seen, np.full(seen.size, -0.05), "|", color="black", ms=3, mew=0.3)
         axes.set_title(f"{fit.name}: {fit.row['verdict']}")
         axes.set_xlabel("Observation")
-    panels[-1].plot([], [], color=GREY, ls=(0, (1, 1)), label="as sampled")
-    panels[-1].plot([], [], color=GREY, ls="solid", label="relabelled")
+    panels[-1].plot([], [], color=GREY, ls=AS_SAMPLED, label="as sampled")
+    panels[-1].plot([], [], color=GREY, ls=RELABELLED, label="relabelled")
     panels[0].set_ylabel("Mean responsibility")
     return figure
 
