@@ -165,7 +165,12 @@ KINDS: dict[str, Kind] = {
     ),
     "draws": Kind(
         "a component of a kept draw",
-        _FIT | _counts("chain", "draw", "component") | _floats(*PARAMETERS),
+        # relabelled: its place after Stephens' relabelling; where nothing can switch, as sampled.
+        _FIT | _counts("chain", "draw", "component", "relabelled") | _floats(*PARAMETERS),
+    ),
+    "allocations": Kind(
+        "a component along the data of a fit whose draws are kept: its mean responsibility",
+        _FIT | {"x": "float64", "component": "int64"} | _floats("as_sampled", "relabelled"),
     ),
     "timings": Kind(
         "a fit",
@@ -228,7 +233,8 @@ KINDS: dict[str, Kind] = {
 # The kinds that each step of computing makes.
 MADE_BY: dict[str, tuple[str, ...]] = {
     "fit": (
-        *("fits", "estimates", "intervals", "losses", "labels", "occupancy", "draws", "timings"),
+        *("fits", "estimates", "intervals", "losses", "labels", "occupancy", "draws"),
+        *("allocations", "timings"),
     ),
     "barrier": ("barriers",),
     "follow": ("reaches", "stops", "rates", "optima"),

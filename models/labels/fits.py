@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from models import Fit
 from models.inference.chains import Convergence, convergence
 from models.labels.algorithms import ordering
+from models.labels.assignment import Permutations
 from models.labels.switching import judge, parameters, sampler_numbers
 from models.labels.tree import component_draws
 from models.mixture import Floats
@@ -38,10 +39,13 @@ class Diagnosis(NamedTuple):
 
     row: the numbers by name.
     occupancy: a row a chain and labelling, with its share of draws.
+    permutations: (chains, draws, K), Stephens'; those that change nothing where nothing can
+        switch.
     """
 
     row: dict[str, Any]
     occupancy: list[dict[str, Any]]
+    permutations: Permutations
 
 
 def condensed(x: ArrayLike, size: int = CONDENSED) -> tuple[Floats, Floats]:
@@ -89,7 +93,9 @@ def diagnose(result: Fit, x: ArrayLike) -> Diagnosis:
         found = convergence(parameters(raw))
         row |= _converged("raw", found) | _converged("relabelled", found)
         row |= _converged("invariant", convergence(log_posterior[..., None]))
-        return Diagnosis(row | {"verdict": NOT_EXCHANGEABLE, "switches": 0, "labellings": 1}, [])
+        row |= {"verdict": NOT_EXCHANGEABLE, "switches": 0, "labellings": 1}
+        as_sampled = np.broadcast_to(np.arange(raw.shape[-1]), raw[:, :, 0].shape)
+        return Diagnosis(row, [], as_sampled)
     verdict = judge(raw, *condensed(x), log_posterior=log_posterior, sampler=sampler)
     by_mean = ordering(raw)
     same = np.array_equal(by_mean.permutations, verdict.relabelling.permutations)
@@ -119,6 +125,7 @@ def diagnose(result: Fit, x: ArrayLike) -> Diagnosis:
             for labelling, share in zip(verdict.labellings, shares, strict=True)
             if share > 0
         ],
+        verdict.relabelling.permutations,
     )
 
 

@@ -7,33 +7,64 @@ from typing import Any
 import numpy as np
 
 from models import Fit, fit, labels
+from models.labels import passes
+from models.labels.assignment import Permutations
+from models.mixture import Floats
 from models.sample import as_data
 from study.design import DataSet, Design, Scenario, barred
 from study.rows import PARAMETERS, Rows, empty
 from study.simulate import data_set
 
+ALONG = 400  # points along the data at which components' responsibilities are kept
 
-def diagnosis(key: dict[str, Any], result: Fit, x: Any, keep: bool) -> Rows:
-    """What the chains of a fit of x (n,) did, and if they are to be kept its draws."""
+
+def diagnosis(key: dict[str, Any], result: Fit, x: Floats, keep: bool) -> Rows:
+    """What the chains of a fit of x (n,) did; if they are to be kept, its draws and allocations."""
     found = labels.diagnose(result, x)
-    return {
+    rows: Rows = {
         "labels": [{**key, **found.row}],
         "occupancy": [{**key, **row} for row in found.occupancy],
-        "draws": _draws(key, result) if keep else [],
     }
+    if keep:
+        raw = labels.component_draws(result.draws)
+        rows["draws"] = _draws(key, raw, found.permutations)
+        rows["allocations"] = _allocations(key, raw, found.permutations, x)
+    return rows
 
 
-def _draws(key: dict[str, Any], result: Fit) -> list[dict[str, Any]]:
-    posterior = result.draws["posterior"]
-    raw = np.stack([posterior[name].values for name in ("weights", "means", "sds")], axis=-1)
-    chains, draws, k, _ = raw.shape
-    chain, draw, component = np.indices((chains, draws, k)).reshape(3, -1)
-    places = zip(chain.tolist(), draw.tolist(), component.tolist(), strict=True)
+def _draws(key: dict[str, Any], raw: Floats, permutations: Permutations) -> list[dict[str, Any]]:
+    """A row a component of a draw; raw: (chains, draws, 3, K), permutations: (chains, draws, K)."""
+    chain, draw, component = np.indices(permutations.shape).reshape(3, -1)
+    names = ("chain", "draw", "component", "relabelled", *PARAMETERS)
+    columns = [chain, draw, component + 1, labels.invert(permutations).ravel() + 1]
+    columns += list(np.moveaxis(raw, 2, 0).reshape(3, -1))
+    values = zip(*(column.tolist() for column in columns), strict=True)
+    return [key | dict(zip(names, row, strict=True)) for row in values]
+
+
+def _allocations(
+    key: dict[str, Any], raw: Floats, permutations: Permutations, x: Floats
+) -> list[dict[str, Any]]:
+    """A row a component at each of ALONG points: its mean responsibility over the draws."""
+    k, points = raw.shape[-1], np.linspace(x.min(), x.max(), ALONG)
+    as_sampled = np.broadcast_to(np.arange(k), permutations.shape)
+    sampled, relabelled = (
+        mean_responsibilities(raw, points, p) for p in (as_sampled, permutations)
+    )
     return [
-        {**key, "chain": c, "draw": d, "component": j + 1}
-        | dict(zip(PARAMETERS, values, strict=True))
-        for (c, d, j), values in zip(places, raw.reshape(-1, 3).tolist(), strict=True)
+        key
+        | {"x": float(points[i]), "component": j + 1}
+        | {"as_sampled": float(sampled[j, i]), "relabelled": float(relabelled[j, i])}
+        for i in range(ALONG)
+        for j in range(k)
     ]
+
+
+def mean_responsibilities(draws: Floats, x: Floats, permutations: Permutations) -> Floats:
+    """(K, n): of the permuted draws, over the draws."""
+    k = draws.shape[-1]
+    flat = np.ascontiguousarray(draws.reshape(-1, 3, k))
+    return passes.sums(flat, x, permutations.reshape(-1, k), False) / len(flat)
 
 
 def barriers(design: Design, unit: Scenario | DataSet, first: int, last: int) -> Rows:

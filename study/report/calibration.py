@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import numpy as np
@@ -86,9 +85,6 @@ def _known(values: pd.Series, events: pd.Series) -> Floats:
 
 LEVEL = 0.95
 COLUMNS = 5
-type Line = str | tuple[float, tuple[float, ...]]
-# Ragged lines need plainer dashes than the methods' own.
-LINES: tuple[Line, ...] = ("solid", (0, (2.5, 1)), (0, (1, 1)))
 
 
 def calibration_bands(results: Results) -> Figure:
@@ -106,8 +102,8 @@ def calibration_bands(results: Results) -> Figure:
     for axes, name in zip(panels, names, strict=False):
         own = ranks[ranks["quantity"] == name]
         _bands(axes, own, lines)
-        for method, line in zip(methods, itertools.cycle(LINES)):
-            _line(axes, own[own["method"] == method], method, line)
+        for method in methods:
+            _line(axes, own[own["method"] == method], method)
         axes.set_title(name)
     for axes in panels[len(names) :]:
         axes.remove()
@@ -129,10 +125,10 @@ def _bands(axes: Axes, ranks: pd.DataFrame, lines: int) -> None:
     axes.axhline(0, color="0.6", lw=0.5, zorder=1)
 
 
-def _line(axes: Axes, ranks: pd.DataFrame, method: str, line: Line) -> None:
+def _line(axes: Axes, ranks: pd.DataFrame, method: str) -> None:
     z, off = uniformity.difference(ranks["rank"].to_numpy(int), int(ranks["of"].iloc[0]))
-    color, label = LOOKS[method].color, METHODS[method].label
-    axes.plot([0, *z, 1], [0, *off, 0], color=color, ls=line, lw=0.9, label=label)
+    look, label = LOOKS[method], METHODS[method].label
+    axes.plot([0, *z, 1], [0, *off, 0], color=look.color, ls=look.line, lw=0.9, label=label)
     axes.set_xlim(0, 1)
     axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
 

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 from study.report import measures
 from study.report.exhibit import Drawing, Exhibit, Table
-from study.report.grid import cells, groups
+from study.report.grid import cells, group_looks, groups, shape_looks
 from study.report.reasons import no_grid, not_followed
-from study.report.style import DOUBLE, GREY, LOOKS, SINGLE, drawing, log_ticks, separation_axis
+from study.report.style import DOUBLE, GREY, SINGLE, drawing, log_ticks, separation_axis
 from study.report.table import sorted_rows, table_of, with_errors
 from study.rows import STOPPING_RULES, Results
 
@@ -80,7 +80,7 @@ def stopping(results: Results) -> Figure:
             part = rows[rows["group"] == name].groupby("rule")[column]
             table = part.quantile(np.array([0.25, 0.5, 0.75])).unstack().reindex(STOPPING_RULES)
             low, middle, high = (np.maximum(table[q].to_numpy(float), least) for q in table)
-            look = list(LOOKS.values())[j]
+            look = group_looks(results.design)[name]
             axes.errorbar(
                 middle,
                 place + 0.16 * (j - 0.5 * (len(names) - 1)),
@@ -112,7 +112,7 @@ def rate(results: Results) -> Figure:
     separations = sorted(grid["separation"].unique())
     shapes = list(grid["shape"].unique())
     for j, shape in enumerate(shapes):
-        look = list(LOOKS.values())[j]
+        look = shape_looks(results.design)[shape]
         part = grid[grid["shape"] == shape].drop_duplicates("separation").sort_values("separation")
         theory = part["scenario"].map(rate_at_truth(results)).to_numpy(float)
         axes.plot(

@@ -8,29 +8,42 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
-from models.labels import condensed, passes, stephens
-from models.labels.assignment import Permutations
 from models.mixture import Floats
 from study.report.exhibit import Drawing, Table
 from study.report.reasons import no_draws
-from study.report.style import COMPONENTS, DOUBLE, GREY, SINGLE, drawing, nothing
+from study.report.style import (
+    AS_SAMPLED,
+    COMPONENTS,
+    DOUBLE,
+    GREY,
+    RELABELLED,
+    SINGLE,
+    drawing,
+    labelling_looks,
+    nothing,
+)
 from study.report.switching import switchable
-from study.rows import FIT, PARAMETERS, Results
+from study.rows import FIT, Results
 from study.simulate import data_set
 
 NO_DRAWS = "No fit of NUTS whose draws are kept is usable."
-MARKERS = ("o", "s", "^", "D", "v", "P")
 POINTS = 800  # draws in a panel, more than which hide one another
-ALONG = 400  # points along an axis, and observations at most
+SEEN = 400  # observations under a panel at most
 
 
 class Kept(NamedTuple):
-    """A fit whose draws are kept: its row of labels, draws (chains, draws, 3, K), data (n,)."""
+    """A fit whose draws are kept: its row of labels and its draws by Stephens' relabelling.
+
+    means: (chains, draws, K), as sampled. labellings: (chains, draws, K), the component as sampled
+    that Stephens' puts at each place, from 1. allocations: rows a point and component.
+    """
 
     row: pd.Series
-    draws: Floats
-    x: Floats
+    means: Floats
+    labellings: NDArray[np.int_]
+    allocations: pd.DataFrame
 
     @property
     def name(self) -> str:
@@ -45,9 +58,8 @@ def traces(results: Results) -> Figure:
     figure = Figure(figsize=(DOUBLE, 0.6 + 1.5 * len(chosen)))
     panels = figure.subplots(len(chosen), 2, squeeze=False, sharex="row", sharey="row")
     for fit, (left, right) in zip(chosen, panels, strict=True):
-        raw = fit.draws[:, :, 1]
-        _trace(left, raw)
-        _trace(right, np.sort(raw, axis=-1))
+        _trace(left, fit.means)
+        _trace(right, np.sort(fit.means, axis=-1))
         switches = _count(int(fit.row["switches"]), "switch", "switches")
         left.set_title(
             f"{fit.name}: {fit.row['verdict']}, {switches}; R-hat {fit.row['rhat_raw']:.2f}",
@@ -68,24 +80,24 @@ def joint_means(results: Results) -> Figure:
         return nothing(NO_DRAWS)
     figure = Figure(figsize=(DOUBLE if len(chosen) > 1 else SINGLE, 2.9))
     for axes, fit in zip(figure.subplots(1, len(chosen), squeeze=False)[0], chosen, strict=True):
-        found, place = np.unique(
-            relabelling(fit).reshape(-1, fit.draws.shape[-1]), axis=0, return_inverse=True
-        )
-        first, second = fit.draws[:, :, 1, :2].reshape(-1, 2).T
+        flat = fit.labellings.reshape(-1, fit.labellings.shape[-1])
+        found, place = np.unique(flat, axis=0, return_inverse=True)
+        first, second = fit.means[:, :, :2].reshape(-1, 2).T
         shown = np.arange(0, first.size, max(first.size // POINTS, 1))
-        for i, labelling in enumerate(found):
+        names = [" ".join(map(str, labelling)) for labelling in found]
+        for i, name in enumerate(names):
             own = shown[place[shown] == i]
             axes.plot(
                 first[own],
                 second[own],
-                MARKERS[i % len(MARKERS)],
-                color=COMPONENTS[i % len(COMPONENTS)],
+                labelling_looks(names)[name].marker,
+                color=labelling_looks(names)[name].color,
                 ms=2.2,
                 mew=0.4,
                 mfc="none",
                 alpha=0.6,
                 rasterized=True,
-                label="labelling " + " ".join(map(str, labelling + 1)),
+                label=f"labelling {name}",
             )
         ends = np.array([min(first.min(), second.min()), max(first.max(), second.max())])
         axes.plot(ends, ends, color=GREY, lw=0.6, zorder=0)
@@ -104,35 +116,28 @@ def allocation(results: Results) -> Figure:
     figure = Figure(figsize=(DOUBLE if len(chosen) > 1 else SINGLE, 2.2))
     panels = figure.subplots(1, len(chosen), squeeze=False, sharey=True)[0]
     for axes, fit in zip(panels, chosen, strict=True):
-        k = fit.draws.shape[-1]
-        points = np.linspace(fit.x.min(), fit.x.max(), ALONG)
-        seen, _ = condensed(fit.x, ALONG)
-        as_sampled = np.broadcast_to(np.arange(k), (*fit.draws.shape[:2], k))
-        for order, line in ((as_sampled, (0, (1, 1))), (relabelling(fit), "solid")):
-            for j, share in enumerate(mean_responsibilities(fit.draws, points, order)):
-                label = f"component {j + 1}" if line == "solid" else None
+        for column, line in (("as_sampled", AS_SAMPLED), ("relabelled", RELABELLED)):
+            shares = fit.allocations.pivot(index="x", columns="component", values=column)
+            for j, share in enumerate(shares.to_numpy().T):
+                label = f"component {j + 1}" if line == RELABELLED else None
                 color = COMPONENTS[j % len(COMPONENTS)]
-                axes.plot(points, share, color=color, ls=line, label=label)
-        axes.axhline(1.0 / k, color=GREY, lw=0.6, zorder=0)
+                axes.plot(shares.index, share, color=color, ls=line, label=label)
+        axes.axhline(1.0 / fit.means.shape[-1], color=GREY, lw=0.6, zorder=0)
+        seen = _some(results, fit)
         axes.plot(seen, np.full(seen.size, -0.05), "|", color="black", ms=3, mew=0.3)
         axes.set_title(f"{fit.name}: {fit.row['verdict']}")
         axes.set_xlabel("Observation")
-    panels[-1].plot([], [], color=GREY, ls=(0, (1, 1)), label="as sampled")
-    panels[-1].plot([], [], color=GREY, ls="solid", label="relabelled")
+    panels[-1].plot([], [], color=GREY, ls=AS_SAMPLED, label="as sampled")
+    panels[-1].plot([], [], color=GREY, ls=RELABELLED, label="relabelled")
     panels[0].set_ylabel("Mean responsibility")
     return figure
 
 
-def relabelling(fit: Kept) -> Permutations:
-    """(chains, draws, K): Stephens' permutations, from as much of the data as `diagnose` takes."""
-    return stephens(fit.draws, *condensed(fit.x)).permutations
-
-
-def mean_responsibilities(draws: Floats, x: Floats, permutations: Permutations) -> Floats:
-    """(K, n): of the permuted draws, over the draws."""
-    k = draws.shape[-1]
-    flat = np.ascontiguousarray(draws.reshape(-1, 3, k))
-    return passes.sums(flat, x, permutations.reshape(-1, k), False) / len(flat)
+def _some(results: Results, fit: Kept) -> Floats:
+    """Up to SEEN of the fit's observations, evenly spread over their order."""
+    unit = results.design.scenario(fit.name)
+    x = np.sort(data_set(results.design, unit, int(fit.row["replicate"])))
+    return x[np.linspace(0, x.size - 1, min(x.size, SEEN)).round().astype(int)]
 
 
 def examples(results: Results) -> list[Kept]:
@@ -159,15 +164,14 @@ def examples(results: Results) -> list[Kept]:
 
 
 def _kept(results: Results, row: pd.Series) -> Kept:
-    draws = results.draws
-    for key in FIT:
-        draws = draws[draws[key] == row[key]]
+    draws, allocations = (
+        rows[(rows[FIT] == row[FIT]).all(axis=1)] for rows in (results.draws, results.allocations)
+    )
     draws = draws.sort_values(["chain", "draw", "component"])
     shape = [draws[column].nunique() for column in ("chain", "draw", "component")]
-    values = draws[list(PARAMETERS)].to_numpy(float).reshape(*shape, len(PARAMETERS))
-    unit = results.design.scenario(str(row["scenario"]))
-    x = data_set(results.design, unit, int(row["replicate"]))
-    return Kept(row, np.ascontiguousarray(values.swapaxes(2, 3)), x)
+    places = draws["relabelled"].to_numpy().reshape(shape)
+    labellings = np.argsort(places, axis=-1) + 1
+    return Kept(row, draws["mean"].to_numpy(float).reshape(shape), labellings, allocations)
 
 
 def _trace(axes: Axes, values: Floats) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from study.design import Design
+from study.report.style import Look, looks
 from study.rows import Results
 
 
@@ -37,6 +38,18 @@ def groups(design: Design) -> dict[str, str]:
     for grid in design.grids:
         found |= {s.name: f"separation {s.separation:g}" for s in grid.scenarios()}
     return found
+
+
+def group_looks(design: Design) -> dict[str, Look]:
+    """A look for each group, separations in their order first."""
+    apart = sorted({s.separation or 0.0 for grid in design.grids for s in grid.scenarios()})
+    names = [f"separation {d:g}" for d in apart]
+    return looks(dict.fromkeys([*names, *groups(design).values()]))
+
+
+def shape_looks(design: Design) -> dict[str, Look]:
+    """A look for each shape of a cell."""
+    return looks(cells(design)["shape"].unique())
 
 
 def named(results: Results, table: pd.DataFrame) -> pd.DataFrame:

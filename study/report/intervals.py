@@ -13,7 +13,7 @@ from matplotlib.ticker import PercentFormatter
 
 from models.mixture import Floats
 from study.report.exhibit import Drawing, Exhibit, Table
-from study.report.grid import cells, gridded, named
+from study.report.grid import cells, gridded, group_looks, named
 from study.report.performance import all_cases, intervals, wide, with_one_r
 from study.report.reasons import no_grid, no_grid_intervals, no_named, no_named_intervals
 from study.report.series import (
@@ -27,9 +27,9 @@ from study.report.series import (
     wilson_lengths,
 )
 from study.report.style import (
-    COMPONENTS,
     GREY,
-    LOOKS,
+    INTERVAL_LOOKS,
+    MISS,
     dodge_width,
     dodged,
     drawing,
@@ -135,7 +135,7 @@ def kinds(results: Results) -> Figure:
             own = table[(table["scenario"] == name) & (table["quantity"] == quantity)]
             own = own[own["R_coverage"] > 0].set_index("kind").reindex(here).reset_index()
             low = min(low, float((own["coverage"] - wilson_lengths(own)[0]).min()))
-            look = list(LOOKS.values())[place]
+            look = group_looks(results.design)[name]
             axes.errorbar(
                 own["coverage"].to_numpy(float),
                 dodged(np.arange(len(here), dtype=float), place, len(names), 0.5),
@@ -193,12 +193,11 @@ def kinds_grid(results: Results) -> Figure:
     for quantity, row in zip(quantities, panels, strict=True):
         for shape, axes in zip(shapes, row, strict=True):
             part = table[(table["quantity"] == quantity) & (table["shape"] == shape)]
+            part = part.sort_values("separation")
             nominal_level(axes, results.design.level, float(part["R_coverage"].max()))
             lines = [
-                Series(
-                    INTERVAL_KINDS[kind], look, part[part["kind"] == kind].sort_values("separation")
-                )
-                for kind, look in zip(present, LOOKS.values(), strict=False)
+                Series(INTERVAL_KINDS[kind], INTERVAL_LOOKS[kind], part[part["kind"] == kind])
+                for kind in present
             ]
             draw_lines(axes, lines, "coverage", wilson_lengths, dodge_width(separations))
         row[0].set_ylabel(f"Coverage,\n{quantity}")
@@ -247,7 +246,7 @@ def _zip(axes: Axes, rows: pd.DataFrame, level: float) -> None:
     misses = (truth < lower) | (truth > upper)
     looks: list[tuple[Any, str, str]] = [
         (~misses, "0.7", "holds the truth"),
-        (misses, COMPONENTS[5], "does not"),
+        (misses, MISS, "does not"),
     ]
     for chosen, color, label in looks:
         axes.hlines(y[chosen], lower[chosen], upper[chosen], color=color, lw=0.7, label=label)

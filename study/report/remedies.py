@@ -17,7 +17,15 @@ from study.report.exhibit import Drawing, Exhibit, Table
 from study.report.measures import Measure
 from study.report.reasons import no_remedies
 from study.report.series import Z
-from study.report.style import DOUBLE, GREY, LOOKS, dodge_width, dodged, drawing, separation_axis
+from study.report.style import (
+    DOUBLE,
+    GREY,
+    REMEDY_LOOKS,
+    dodge_width,
+    dodged,
+    drawing,
+    separation_axis,
+)
 from study.report.table import table_of, with_errors
 from study.rows import DATA_SET, DISTANCE, REMEDIES, Results
 
@@ -95,9 +103,10 @@ def remedies_bias(results: Results) -> Figure:
     panels = figure.subplots(1, 3, sharex=True)
     bases = (0.0, 0.0, results.design.level)
     width = dodge_width(place.values())
-    for j, (remedy, look) in enumerate(zip(shown, LOOKS.values(), strict=False)):
+    for j, remedy in enumerate(shown):
         part = table[table["remedy"] == remedy]
         x = dodged(part["place"].to_numpy(float), j, len(shown), width)
+        look = REMEDY_LOOKS[remedy]
         style: dict[str, Any] = {"color": look.color, "marker": look.marker, "ms": 3.0}
         style["label"] = LABELS.get(remedy, remedy)
         for axes, base, measure in zip(panels, bases, MEASURES, strict=True):

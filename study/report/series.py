@@ -15,15 +15,7 @@ from models import METHODS
 from models.mixture import Floats
 from study.report import measures
 from study.report.performance import performance_of, wide
-from study.report.style import (
-    GREY,
-    LOOKS,
-    Look,
-    dodge_width,
-    dodged,
-    names_of,
-    separation_axis,
-)
+from study.report.style import GREY, LOOKS, Look, dodge_width, dodged, names_of, separation_axis
 from study.report.table import MAXIMISERS
 from study.rows import Results
 

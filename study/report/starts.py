@@ -11,10 +11,10 @@ from models.mixture import Floats
 from models.verdicts import SAME
 from study.report import measures
 from study.report.exhibit import Drawing, Exhibit, Table
-from study.report.grid import groups
+from study.report.grid import group_looks, groups
 from study.report.measures import Measure
 from study.report.reasons import not_followed
-from study.report.style import COMPONENTS, DOUBLE, GREY, drawing, log_ticks, nothing
+from study.report.style import DOUBLE, LOOKS, drawing, log_ticks, nothing
 from study.report.table import table_of, with_errors
 from study.report.verdicts import best
 from study.rows import DATA_SET, Results
@@ -94,7 +94,8 @@ def many_starts(results: Results) -> Figure:
     methods = list(dict.fromkeys(counts["method"]))
     figure = Figure(figsize=(DOUBLE, 2.7))
     left, right = figure.subplots(1, 2, sharey=True)
-    for j, group in enumerate(chosen):
+    for group in chosen:
+        color = group_looks(results.design)[group].color
         for method in methods:
             own = counts[(counts["group"] == group) & (counts["method"] == method)]
             most = int(own["size"].max())
@@ -102,7 +103,7 @@ def many_starts(results: Results) -> Figure:
                 np.mean([chance(h, of, s) for h, of in own[["sum", "size"]].to_numpy()])
                 for s in range(1, most + 1)
             ]
-            look = {"color": (*COMPONENTS, GREY)[j], "ls": "-" if method == methods[0] else "--"}
+            look = {"color": color, "ls": LOOKS[method].line}
             name = f"{group}, {METHODS[method].label}"
             left.plot(np.arange(1, most + 1), p, label=name, **look)
             right.plot(cost[group, method] * np.arange(1, most + 1), p, **look)

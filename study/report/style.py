@@ -1,4 +1,4 @@
-"""How every figure looks: widths, one colour, marker and line a method, error bars, legends.
+"""How every figure looks: widths, legends, and one look for each thing wherever it is drawn.
 
 No figure is drawn here and nothing here reads rows.
 """
@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -23,7 +23,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from models import METHODS
 from models.mixture import Floats
 from study.report.exhibit import Drawing, Exhibit, Reason
-from study.rows import Results
+from study.rows import CHAIN_WORDS, INTERVAL_KINDS, REMEDIES, Results
 
 STYLE = Path(__file__).parent / "paper.mplstyle"
 SINGLE, DOUBLE = 3.5, 7.2  # inches, the columns of a journal
@@ -31,36 +31,73 @@ GREY = "0.55"
 COMPONENTS = ("#0072B2", "#E69F00", "#000000", "#56B4E9", "#009E73", "#D55E00")
 
 type Draw[Rows] = Callable[[Rows], Figure]
+type Line = str | tuple[float, tuple[float, ...]]
 
 
 class Look(NamedTuple):
-    """How a method is drawn in every figure."""
+    """How something is drawn in every figure."""
 
     color: str
     marker: str
-    line: str | tuple[float, tuple[float, ...]]
+    line: Line
 
 
 # Okabe and Ito's colours, which the colour-blind tell apart, with grey for their yellow; the
 # markers and the lines do without colour.
 _COLORS = ("#000000", "#D55E00", "#0072B2", "#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#7F7F7F")
 _MARKERS = ("o", "s", "^", "v", "D", "P", "X", "p", "<", ">", "h")
-_LINES: tuple[str | tuple[float, tuple[float, ...]], ...] = (
+_LINES: tuple[Line, ...] = (
     "solid",
     (0, (5, 1.5)),
     (0, (1, 1)),
     (0, (4, 1, 1, 1)),
     (0, (2, 2)),
     (0, (7, 2)),
-    (0, (3, 1, 1, 1, 1, 1)),
-    (0, (1, 2.5)),
+    (0, (3, 1)),
+    (0, (1, 2)),
 )
-LOOKS = {
-    method: Look(color, marker, line)
-    for method, color, marker, line in zip(
-        METHODS, itertools.cycle(_COLORS), itertools.cycle(_MARKERS), itertools.cycle(_LINES)
-    )
+
+
+def looks(names: Iterable[str]) -> dict[str, Look]:
+    """A look each, by the place of its name."""
+    cycles = map(itertools.cycle, (_COLORS, _MARKERS, _LINES))
+    return {name: Look(*look) for name, look in zip(names, zip(*cycles, strict=True), strict=False)}
+
+
+LOOKS = looks(METHODS)
+# Those that are drawn together first.
+INTERVAL_LOOKS = looks(
+    dict.fromkeys(("wald", "sandwich", "profile", "laplace", "equal-tailed", *INTERVAL_KINDS))
+)
+REMEDY_LOOKS = looks([*REMEDIES[1:], REMEDIES[0]])
+CHAIN_LOOKS = {
+    word: Look(color, marker, "solid")
+    for word, color, marker in zip(CHAIN_WORDS, COMPONENTS, ("o", "s", "^", "D"), strict=False)
 }
+AS_SAMPLED: Line = (0, (1, 1))
+RELABELLED: Line = "solid"
+MISS = "#D55E00"
+# From what is good to what is not: light to dark, the bad ones hatched.
+VERDICT_FILLS: dict[str, dict[str, Any]] = {
+    "certified": {"color": "0.92"},
+    "sampled": {"color": "0.92"},
+    "other local maximum": {"color": "#56B4E9"},
+    "stopped early": {"color": "#E69F00", "hatch": "//"},
+    "undersampled": {"color": "#E69F00", "hatch": "//"},
+    "spurious": {"color": "#D55E00", "hatch": "xx"},
+    "singular": {"color": "#7F7F7F", "hatch": ".."},
+    "failed": {"color": "black"},
+}
+
+
+def labelling_looks(labellings: Iterable[str]) -> dict[str, Look]:
+    """Of labellings such as "2 1 3": each its own of up to three components, else by place."""
+    names = list(labellings)
+    k = len(names[0].split()) if names else 0
+    if k <= 3:
+        names = [" ".join(p) for p in itertools.permutations(map(str, range(1, k + 1)))]
+    cycle = itertools.cycle(zip(COMPONENTS, ("o", "s", "^", "D", "v", "P"), strict=True))
+    return {name: Look(*look, "solid") for name, look in zip(names, cycle, strict=False)}
 
 
 def styled[Rows](draw: Draw[Rows]) -> Draw[Rows]:
@@ -114,8 +151,10 @@ def legend_above(figure: Figure) -> None:
             found.setdefault(str(label), handle)
     if not found:
         return
-    inches = sum(0.05 * len(label) + 0.5 for label in found)
-    rows = math.ceil(inches / figure.get_figwidth())
+    inches = [0.05 * len(label) + 0.5 for label in found]
+    rows = 1
+    while rows < len(found) and _columns_width(inches, rows) > figure.get_figwidth():
+        rows += 1
     legend = figure.legend(
         list(found.values()),
         list(found),
@@ -124,6 +163,11 @@ def legend_above(figure: Figure) -> None:
     )
     for line in legend.get_lines():
         line.set_linewidth(max(line.get_linewidth(), 1.0))
+
+
+def _columns_width(inches: Sequence[float], rows: int) -> float:
+    """Of entries that fill columns of so many rows one after the other."""
+    return sum(max(inches[i : i + rows]) for i in range(0, len(inches), rows))
 
 
 def nested_widths(count: int) -> list[float]:

@@ -17,7 +17,7 @@ from study.report.exhibit import Drawing, Exhibit, Table
 from study.report.grid import cells, groups, middle
 from study.report.measures import Measure
 from study.report.reasons import no_barrier, no_chains
-from study.report.style import COMPONENTS, DOUBLE, GREY, SINGLE, drawing, nothing
+from study.report.style import CHAIN_LOOKS, DOUBLE, GREY, SINGLE, drawing, labelling_looks, nothing
 from study.report.table import sorted_rows, table_of, with_errors
 from study.rows import AGREEMENTS, CHAIN_WORDS, Results
 
@@ -189,17 +189,17 @@ def settings(results: Results) -> list[str]:
 
 def _bars(axes: Axes, shares: pd.DataFrame) -> None:
     """Stacked bars, a chain each; labellings beyond SHADES are one, the last."""
-    values = shares.to_numpy()
+    values, colors = shares.to_numpy(), labelling_looks(shares.columns)
     if values.shape[1] > SHADES:
         values = np.column_stack([values[:, : SHADES - 1], values[:, SHADES - 1 :].sum(axis=1)])
     left = np.zeros(len(values))
-    for i, share in enumerate(values.T):
+    for labelling, share in zip(shares.columns, values.T, strict=False):
         axes.barh(
             shares.index + 1,
             share,
             0.75,
             left,
-            color=COMPONENTS[i % len(COMPONENTS)],
+            color=colors[labelling].color,
             lw=0.3,
             ec="w",
         )
@@ -217,13 +217,13 @@ def barrier(results: Results) -> Figure:
     figure = Figure(figsize=(SINGLE, 3.1))
     axes = figure.subplots()
     none = 0.4 * 1000.0 / float(fits["draws"].max())
-    for word, color, marker in zip(CHAIN_WORDS, COMPONENTS, ("o", "s", "^", "D"), strict=False):
+    for word, look in CHAIN_LOOKS.items():
         own = fits[fits["verdict"] == word]
         axes.plot(
             own["barrier"].clip(*BARRIERS),
             own["per_1000"].clip(lower=none),
-            marker,
-            color=color,
+            look.marker,
+            color=look.color,
             ms=2.8,
             mfc="none",
             mew=0.5,

@@ -6,8 +6,6 @@ followed closely (starts.py).
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -20,15 +18,8 @@ from models.verdicts import VERDICTS, judge
 from study.report import measures
 from study.report.exhibit import Drawing, Exhibit, Table
 from study.report.grid import groups
-from study.report.style import DOUBLE, drawing
-from study.report.table import (
-    MAXIMISERS,
-    OPTIMISERS,
-    SAMPLERS,
-    sorted_rows,
-    table_of,
-    with_errors,
-)
+from study.report.style import DOUBLE, VERDICT_FILLS, drawing
+from study.report.table import MAXIMISERS, OPTIMISERS, SAMPLERS, sorted_rows, table_of, with_errors
 from study.rows import DATA_SET, USABLE, Results
 
 
@@ -103,19 +94,6 @@ def claims(results: Results) -> pd.DataFrame:
     return sorted_rows(results, table_of(rows, columns))
 
 
-# From what is good to what is not: light to dark, the bad ones hatched.
-FILLS: dict[str, dict[str, Any]] = {
-    "certified": {"color": "0.92"},
-    "sampled": {"color": "0.92"},
-    "other local maximum": {"color": "#56B4E9"},
-    "stopped early": {"color": "#E69F00", "hatch": "//"},
-    "undersampled": {"color": "#E69F00", "hatch": "//"},
-    "spurious": {"color": "#D55E00", "hatch": "xx"},
-    "singular": {"color": "#7F7F7F", "hatch": ".."},
-    "failed": {"color": "black"},
-}
-
-
 def verdict_shares(results: Results) -> Figure:
     """Shares of the verdicts by method, a panel a separation and one for all that is not grid."""
     fits = with_verdict(results)
@@ -143,10 +121,10 @@ def _shares_of_verdicts(axes: Axes, fits: pd.DataFrame, methods: list[str]) -> N
     counts = fits.groupby("method")["verdict"].value_counts(normalize=True).unstack(fill_value=0)
     places = np.arange(len(methods))
     left = np.zeros(len(methods))
-    for verdict in FILLS:
+    for verdict in VERDICT_FILLS:
         share = np.array([counts.get(verdict, pd.Series()).get(m, 0.0) for m in methods])
         if share.any():
-            look = FILLS[verdict] | {"edgecolor": "black", "linewidth": 0.3}
+            look = VERDICT_FILLS[verdict] | {"edgecolor": "black", "linewidth": 0.3}
             axes.barh(places, share, 0.75, left, label=verdict, **look)
         left += share
     axes.set_yticks(places, [METHODS[m].label for m in methods])
