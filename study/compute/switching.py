@@ -21,15 +21,13 @@ ALONG = 400  # points along the data at which components' responsibilities are k
 def diagnosis(key: dict[str, Any], result: Fit, x: Floats, keep: bool) -> Rows:
     """What the chains of a fit of x (n,) did; if they are to be kept, its draws and allocations."""
     found = labels.diagnose(result, x)
-    rows: Rows = {
+    raw, permutations = labels.component_draws(result.draws), found.permutations
+    return {
         "labels": [{**key, **found.row}],
         "occupancy": [{**key, **row} for row in found.occupancy],
+        "draws": _draws(key, raw, permutations) if keep else [],
+        "allocations": _allocations(key, raw, permutations, x) if keep else [],
     }
-    if keep:
-        raw = labels.component_draws(result.draws)
-        rows["draws"] = _draws(key, raw, found.permutations)
-        rows["allocations"] = _allocations(key, raw, found.permutations, x)
-    return rows
 
 
 def _draws(key: dict[str, Any], raw: Floats, permutations: Permutations) -> list[dict[str, Any]]:

@@ -51,6 +51,7 @@ ESTIMATES = [
     "interval_width",
     "relative_precision",
 ]
+NO_BOUND = "No named scenario of this design has an efficiency bound."
 
 
 def estimates(results: Results) -> pd.DataFrame:
@@ -169,7 +170,7 @@ def lollipops(results: Results) -> Figure:
     table = of_scenarios(results, [s.name for s in results.design.scenarios])
     table = table[table["bound"].notna()] if not table.empty else table
     if table.empty:
-        return nothing("No named scenario of this design has an efficiency bound.")
+        return nothing(NO_BOUND)
     most = table.groupby("scenario", sort=False).agg(size=("method", "size"), r=("R_bias", "max"))
     kinds = results.intervals.groupby("scenario")["kind"].nunique()
     most["kinds"] = kinds.reindex(most.index).fillna(0)
@@ -365,7 +366,9 @@ TABLES: tuple[Table, ...] = (
 FIGURES: tuple[Drawing, ...] = (
     drawing("bias", "Bias, grid", "Estimates", bias, no_grid),
     drawing("rmse", "Root mean squared error, grid", "Estimates", rmse, no_grid),
-    drawing("lollipops", "Bias, efficiency, coverage", "Estimates", lollipops, no_named),
+    drawing(
+        "lollipops", "Bias, efficiency, coverage", "Estimates", lollipops, no_named, none=NO_BOUND
+    ),
     drawing("nested-loop", "The grid at once", "Estimates", nested_loop, no_grid),
     drawing("bias-rmse", "Bias against RMSE", "Estimates", bias_rmse, no_grid),
 )

@@ -39,9 +39,13 @@ class Exhibit[Rows, Made]:
     lacks: tuple[Reason, ...] = ()
     none: str = ""
 
+    def lacking(self, design: Design) -> str:
+        """What it needs and the design does not have, if there is such a thing."""
+        return next(filter(None, (lack(design) for lack in self.lacks)), "")
+
     def nothing(self, design: Design) -> str:
-        """Why it may have nothing to show; nothing itself if it must have something."""
-        return next(filter(None, (lack(design) for lack in self.lacks)), self.none)
+        """Why it may have nothing to show; no words if it must have something."""
+        return self.lacking(design) or self.none
 
     @property
     def caption(self) -> str:

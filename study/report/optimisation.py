@@ -29,6 +29,8 @@ from study.report.table import MAXIMISERS, OPTIMISERS, sorted_rows, table_of, wi
 from study.report.verdicts import with_verdict
 from study.rows import STATUSES, USABLE, Results, passes
 
+NO_GAP = "Every optimiser reached the best log-likelihood on every data set."
+
 
 def failures(results: Results) -> pd.DataFrame:
     """How many fits ended in each status, by scenario and method, zeros included."""
@@ -79,7 +81,7 @@ def gap(results: Results) -> Figure:
     none = [title for title, part in panels if part["behind"].max(skipna=False) <= GAPS[0]]
     panels = [(title, part) for title, part in panels if title not in none]
     if not panels:
-        return nothing("Every optimiser reached the best log-likelihood on every data set.")
+        return nothing(NO_GAP)
     columns = min(len(panels), 4)
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(width_for(columns), 0.9 + 1.55 * rows))
@@ -169,7 +171,13 @@ TABLES: tuple[Table, ...] = (
 )
 FIGURES: tuple[Drawing, ...] = (
     drawing(
-        "gap", "Gap to the best log-likelihood", "Optimisation", gap, no_simulation, no_optimisers
+        "gap",
+        "Gap to the best log-likelihood",
+        "Optimisation",
+        gap,
+        no_simulation,
+        no_optimisers,
+        none=NO_GAP,
     ),
     drawing("effort", "Passes over the data", "Optimisation", effort, no_grid, no_optimisers),
 )

@@ -35,12 +35,12 @@ NARROWEST = 1.4  # inches that a panel needs, with its ticks
 PLACES = {"component", "k", "target", "level"}
 
 
-def write_paper(results: Results, folder: Path) -> None:
+def write_paper(results: Results, folder: Path, figures: Iterable[Drawing] = FIGURES) -> None:
     """folder/figures, folder/tables, macros.tex, methods.tex, example.tex and README.md."""
     for name in ("figures", "tables"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     source = results.design.stamp()
-    drawn = [write_figure(figure, results, folder / "figures") for figure in FIGURES]
+    drawn = [write_figure(figure, results, folder / "figures") for figure in figures]
     made = {table.name: table.make(results) for table in TABLES}
     for table in TABLES:
         write_table(made[table.name], table, folder / "tables", results.design)

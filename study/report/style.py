@@ -111,16 +111,21 @@ def styled[Rows](draw: Draw[Rows]) -> Draw[Rows]:
     return drawn
 
 
-def drawing(name: str, title: str, category: str, draw: Draw[Results], *lacks: Reason) -> Drawing:
-    """The figure in the paper's style, with its legend above; words of a design that lacks it."""
+def drawing(
+    name: str, title: str, category: str, draw: Draw[Results], *lacks: Reason, none: str = ""
+) -> Drawing:
+    """The figure in the paper's style, its legend above; words where a design lacks what it needs.
+
+    none: what it means if there is nothing to draw of what the design has.
+    """
 
     def drawn(results: Results) -> Figure:
-        why = exhibit.nothing(results.design)
+        why = exhibit.lacking(results.design)
         figure = nothing(why) if why else draw(results)
         legend_above(figure)
         return figure
 
-    exhibit = Exhibit(name, title, category, styled(drawn), lacks=lacks)
+    exhibit = Exhibit(name, title, category, styled(drawn), lacks=lacks, none=none)
     return exhibit
 
 

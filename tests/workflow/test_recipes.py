@@ -43,7 +43,7 @@ folders = ["--made", "out", "--out", rows]
 assert main(["gather", "my.yaml", *folders]) == 0
 assert main(["tables", "my.yaml", "--rows", rows, "--out", "out/tables"]) == 0
 
-from study.report.figures import FIGURES
+from study.report.contents import FIGURES
 from study.rows import read
 
 results, legends = read_results(design, Path(rows)), {}

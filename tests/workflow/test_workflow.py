@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from study.report.figures import FIGURES
+from study.report.contents import FIGURES
 from study.workflow import plan
 from study.workflow.recovery import recover
 

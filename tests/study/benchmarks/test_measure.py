@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
-from study.report.figures import BENCHMARK_FIGURES
 
 from models import METHODS
 from study.__main__ import main
 from study.benchmarks import measure as benchmarks
 from study.benchmarks.measure import COMPRESSED, SCHEMA, SUITES, Plan, Rows
 from study.benchmarks.peers import OURS, PEERS, Absent, Peer
+from study.benchmarks.scaling import BENCHMARK_FIGURES
 from study.benchmarks.tables import BENCHMARK_TABLES, Measured, agreement, slopes_of
 
 TINY = {

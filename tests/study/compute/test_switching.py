@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from models import fit, labels
+from models import Mixture, fit, labels
 from models.labels import fits
 from models.sample import as_data
-from study.compute.switching import barriers, diagnosis
+from study.compute.switching import ALONG, barriers, diagnosis, mean_responsibilities
 from study.design import Design, load
 from study.rows import AGREEMENTS, CHAIN_WORDS, KINDS, PARAMETERS
 from study.simulate import data_set
+from tests.models.labels.draws import draws_near, separated
 
 DESIGN = load("smoke")
 KEY = {"scenario": "birds", "replicate": 0, "method": "nuts"}
@@ -25,8 +26,39 @@ def test_a_diagnosis_has_the_columns_of_its_kinds():
     values = [[row[name] for name in PARAMETERS] for row in kept["draws"]]
     raw = labels.component_draws(result.draws)
     np.testing.assert_array_equal(np.reshape(values, (4, 50, 2, 3)).swapaxes(2, 3), raw)
+    places = np.reshape([row["relabelled"] for row in kept["draws"]], (4, 50, 2))
+    order = labels.stephens(raw, *labels.condensed(x)).permutations
+    np.testing.assert_array_equal(np.take_along_axis(places, order, axis=-1)[..., 0], 1)
+    shares = np.reshape([row["relabelled"] for row in kept["allocations"]], (ALONG, 2))
+    np.testing.assert_allclose(shares.sum(axis=1), 1.0, atol=1e-12)
+    assert shares[0, 0] > 0.9 > 0.1 > shares[-1, 0]
     assert {f"agreement_{name}" for name in AGREEMENTS} == set(fits.AGREEMENTS.values())
     assert labels.NOT_EXCHANGEABLE not in CHAIN_WORDS
+
+
+def test_where_nothing_can_switch_draws_keep_their_places():
+    unit = DESIGN.scenario("article-1")
+    x = data_set(DESIGN, unit, 0)[:200]
+    result = fit("nuts", x, unit.model.build(), rng=1, draws=20, tune=50)
+    rows = diagnosis(KEY, result, x, True)
+    assert all(row["relabelled"] == row["component"] for row in rows["draws"])
+    assert all(row["relabelled"] == row["as_sampled"] for row in rows["allocations"])
+
+
+def test_mean_responsibilities_are_those_of_the_permuted_draws():
+    rng = np.random.default_rng(0)
+    draws = draws_near(separated(3, gap=2.0), rng, (2, 5))
+    order = rng.permuted(np.tile(np.arange(3), (2, 5, 1)), axis=-1)
+    x = np.linspace(-1, 6, 9)
+    expected = np.mean(
+        [
+            Mixture(*draws[c, d][:, order[c, d]]).responsibilities(x)
+            for c in range(2)
+            for d in range(5)
+        ],
+        axis=0,
+    )
+    np.testing.assert_allclose(mean_responsibilities(draws, x, order), expected.T, atol=1e-12)
 
 
 def test_barriers_are_between_the_best_maximum_and_the_ridge():

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from study.design import load
-from study.report import tables
+from study.report.calibration import calibration
 from study.rows import frame, of_frames
 
 
@@ -19,7 +19,7 @@ def ranks_rows(ranks, method="nuts", quantity="mean 1"):
 def test_the_table_tells_the_moments_and_verdicts_of_the_ranks():
     even, low = list(np.repeat(np.arange(10), 20)), [0] * 200
     rows = pd.concat([ranks_rows([*even, None]), ranks_rows(low, quantity="sd 1")])
-    table = tables.calibration(of_frames(load("smoke"), {"ranks": rows})).set_index("quantity")
+    table = calibration(of_frames(load("smoke"), {"ranks": rows})).set_index("quantity")
     assert table["R"].tolist() == [200, 200]
     assert table["failed"].tolist() == [1, 0]
     assert table.loc["mean 1", "mean"] == pytest.approx(0.5)

@@ -5,55 +5,49 @@ import pandas as pd
 import pytest
 
 from models.theory import efficiency_bound
-from study.design import load
+from study.compute.truths import target
+from study.design import Scenario, load
 from study.report import measures
 from study.report.performance import intervals, losses, performance, reference, wide, with_one_r
 from study.rows import Results
+from tests.study.synthetic import of, row
 
 SINGULAR = {("em", 1), ("newton", 2)}
 ESTIMATES = {"em": [27.0, 99.0, 28.5, 29.0], "newton": [27.5, 28.0, 99.0, 29.5]}
 
 
-def frame(kind, records):
-    return pd.DataFrame(records).reindex(columns=list(SCHEMA[kind])).astype(SCHEMA[kind])
-
-
-def key(method, replicate):
-    return {"scenario": "birds", "replicate": replicate, "method": method}
-
-
-def results():
+def results() -> Results:
     """Mean 1 of `birds` by two methods on four data sets, of which each loses another one."""
-    pairs = [(m, r) for m in ESTIMATES for r in range(4)]
-    fits = [
-        key(m, r)
-        | {"status": "singular" if (m, r) in SINGULAR else "ok", "k": 2, "n_iter": 1, "moments": 1}
-        | {"second_moments": 1, "gradients": 0, "start_passes": 1, "nodes": 0, "exact_passes": 0}
-        | {"believable": True}
-        for m, r in pairs
-    ]
+    pairs = [("birds", r, m) for m in ESTIMATES for r in range(4)]
+    fits = [row("fits", *p, status="singular" if p[:0:-1] in SINGULAR else "ok") for p in pairs]
     estimates = [
-        key(m, r)
-        | {"parameter": "mean", "component": 1, "truth": 28.0, "estimate": ESTIMATES[m][r]}
-        | {"se": 0.5, "lower": ESTIMATES[m][r] - 0.8, "upper": ESTIMATES[m][r] + 0.8}
-        for m, r in pairs
+        row("estimates", s, r, m, truth=28.0, se=0.5, estimate=e, lower=e - 0.8, upper=e + 0.8)
+        for s, r, m in pairs
+        for e in [ESTIMATES[m][r]]
     ]
     ends = [(27.0, 29.0), (28.5, 29.0), (np.nan, 30.0), (27.0, 28.2)]
+    known = {"kind": "profile", "quantity": "mean 1", "truth": 28.0, "estimate": 28.0}
     kinds = [
-        key("newton", r)
-        | {"kind": "profile", "quantity": "mean 1", "truth": 28.0, "estimate": 28.0, "se": np.nan}
-        | {"lower": low, "upper": high}
+        row("intervals", "birds", r, "newton", **known, lower=low, upper=high)
         for r, (low, high) in enumerate(ends)
     ]
     lost = [
-        key(m, r) | {"hellinger": 0.1 * (r + 1), "kullback_leibler": 0.0, "wasserstein": 1.0}
-        for m, r in pairs
+        row("losses", *p, hellinger=0.1 * (p[1] + 1), kullback_leibler=0.0, wasserstein=1.0)
+        for p in pairs
     ]
-    rows = {"fits": fits, "estimates": estimates, "intervals": kinds, "losses": lost}
-    return Results(load("smoke"), **{kind: frame(kind, rows.get(kind, [])) for kind in SCHEMA})
+    unit = load("smoke").scenario("birds")
+    assert isinstance(unit, Scenario)
+    truth = target(unit)
+    assert truth is not None
+    bounds = efficiency_bound(truth, unit.model.build(), unit.n)
+    targets = [
+        {"scenario": "birds", "parameter": "mean", "component": 1, "target": 28.0}
+        | {"bound": bounds[1, 0]}
+    ]
+    return of(fits=fits, estimates=estimates, intervals=kinds, losses=lost, targets=targets)
 
 
-def value(table, method, measure, cases="own"):
+def value(table: pd.DataFrame, method: str, measure: str, cases: str = "own") -> pd.Series:
     row = table[
         (table["method"] == method) & (table["measure"] == measure) & (table["cases"] == cases)
     ]
@@ -68,8 +62,8 @@ def test_each_of_the_cases_has_its_own_replicates():
     both = value(table, "em", "bias", "complete")
     assert (both["value"], both["R"]) == (pytest.approx(0.0), 2)
     covered = [value(table, "em", "coverage", c) for c in ("own", "complete", "all")]
-    assert [row["R"] for row in covered] == [3, 2, 4]
-    assert [row["value"] for row in covered] == [pytest.approx(1 / 3), 0.0, pytest.approx(1 / 4)]
+    assert [one["R"] for one in covered] == [3, 2, 4]
+    assert [one["value"] for one in covered] == [pytest.approx(1 / 3), 0.0, pytest.approx(1 / 4)]
 
 
 def test_a_missing_end_is_no_interval_or_a_miss():
@@ -83,26 +77,25 @@ def test_a_missing_end_is_no_interval_or_a_miss():
 
 def test_precision_is_paired_with_newton_on_the_replicates_that_both_have():
     assert reference(results()) == "newton"
-    row = value(performance(results()), "em", "relative_precision")
-    assert row["R"] == 2
+    found = value(performance(results()), "em", "relative_precision")
+    assert found["R"] == 2
     assert not ((performance(results())["method"] == "newton")
                 & (performance(results())["measure"] == "relative_precision")).any()  # fmt: skip
 
 
 def test_efficiency_is_held_against_the_quadrature():
     study = results()
-    unit = study.design.scenario("birds")
-    bound = efficiency_bound(unit.target(), unit.model.build(), unit.n)[1, 0]
-    row = value(performance(study), "em", "efficiency")
+    bound = study.targets["bound"].iloc[0]
+    found = value(performance(study), "em", "efficiency")
     spread = np.std([27.0, 28.5, 29.0], ddof=1)
-    assert row["value"] == pytest.approx((bound / spread) ** 2)
-    assert row["mcse"] == pytest.approx(2 * row["value"] / np.sqrt(2 * 2))
+    assert found["value"] == pytest.approx((bound / spread) ** 2)
+    assert found["mcse"] == pytest.approx(2 * found["value"] / np.sqrt(2 * 2))
 
 
 def test_losses_leave_out_failures_and_have_their_error():
-    row = value(losses(results()), "em", "hellinger")
+    found = value(losses(results()), "em", "hellinger")
     expected = measures.mean(np.array([0.1, 0.3, 0.4]))
-    assert (row["value"], row["mcse"], row["R"]) == expected
+    assert (found["value"], found["mcse"], found["R"]) == expected
 
 
 def test_every_number_of_a_wide_table_has_its_error_and_its_r():
@@ -110,15 +103,14 @@ def test_every_number_of_a_wide_table_has_its_error_and_its_r():
     table = wide(long, ["bias", "coverage", "relative_precision"])
     for name in ("bias", "coverage", "relative_precision"):
         assert {name, f"{name}_mcse", f"R_{name}"} <= set(table)
-    for row in table.itertuples():
-        found = value(long, row.method, "bias")
-        assert (row.bias, row.bias_mcse, row.R_bias) == (found["value"], found["mcse"], found["R"])
+    for one in table.to_dict("records"):
+        found = value(long, one["method"], "bias")
+        numbers = one["bias"], one["bias_mcse"], one["R_bias"]
+        assert numbers == (found["value"], found["mcse"], found["R"])
 
 
 def test_no_rows_give_empty_tables():
-    study = results()
-    empty = {kind: getattr(study, kind).iloc[:0] for kind in SCHEMA}
-    nothing = Results(study.design, **empty)
+    nothing = of()
     for table in (performance(nothing), intervals(nothing), losses(nothing)):
         assert table.empty
         assert {"measure", "value", "mcse", "R"} <= set(table)

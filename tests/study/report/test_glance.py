@@ -1,25 +1,29 @@
+"""Which optimiser to use where, and what intervals cover, by hand and over a grid."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from study.design import Design, Grid
-from study.report import findings, guide, tables
-from tests.study.test_figures import DESIGNS, synthetic
-from tests.study.test_tables import fit_row
-from tests.study.test_tables import results as of_rows
+from study.report.estimates import grid
+from study.report.glance import COVERAGE, covered, guide, recommended, verdict
+from tests.study import synthetic
+from tests.study.synthetic import of, rich, row
 
 CELL = "grid-d2-w0.5-r1-n100"
 
 
-def of_cell(good, passes):
+def of_cell(good: Mapping[str, Sequence[int]], passes: Mapping[str, int]) -> "pd.Series[Any]":
     """What is recommended for a cell of certified or stopped fits, by method, all at the best."""
     fits = [
-        fit_row(i, method, -100.0, certified=bool(ok))
-        | {"scenario": CELL, "moments": passes[method], "second_moments": 0}
+        row("fits", CELL, i, method)
+        | {"certified": bool(ok), "moments": passes[method], "second_moments": 0}
         for method, shares in good.items()
         for i, ok in enumerate(shares)
     ]
-    return guide.recommended(of_rows(fits)).set_index("scenario").loc[CELL]
+    return recommended(of(fits=fits)).set_index("scenario").loc[CELL]
 
 
 def test_the_cheapest_of_those_not_clearly_worse_is_recommended():
@@ -51,21 +55,22 @@ def test_pairing_tells_apart_what_unpaired_shares_would_not():
         (0.50, 20, "too low"),
     ],
 )
-def test_words_for_what_intervals_cover(coverage, replicates, says):
-    assert guide.verdict(coverage, replicates, 0.95) == says
+def test_words_for_what_intervals_cover(coverage: float, replicates: int, says: str):
+    assert verdict(coverage, replicates, 0.95) == says
 
 
 def test_the_guides_numbers_are_those_of_the_grid_table():
-    study = synthetic(DESIGNS["grid and data"])
-    table, grid = tables.guide(study), tables.grid(study)
-    assert len(table) == 8
-    for row in table.to_dict("records"):
-        for kind, method in (("wald", row["method"]), ("nuts", "nuts")):
-            here = grid[(grid["scenario"] == row["scenario"]) & (grid["method"] == method)]
-            assert row[f"{kind}_worst"] == here["coverage"].min()
+    study = synthetic.study(rich())
+    table, measured = guide(study), grid(study)
+    assert len(table) == 4
+    for one in table.to_dict("records"):
+        for kind, method in (("wald", one["method"]), ("nuts", "nuts")):
+            here = measured[measured["scenario"] == one["scenario"]]
+            here = here[here["method"] == method]
+            assert one[f"{kind}_worst"] == here["coverage"].min()
             first = here[(here["parameter"] == "mean") & (here["component"] == 1)].iloc[0]
-            assert row[f"{kind}_mean_1"] == first["coverage"]
-            assert row[f"{kind}_mean_1_mcse"] == first["coverage_mcse"]
+            assert one[f"{kind}_mean_1"] == first["coverage"]
+            assert one[f"{kind}_mean_1_mcse"] == first["coverage_mcse"]
     sizes = table[["n", "separation"]].to_numpy()
     assert sizes.tolist() == sorted(sizes.tolist())
 
@@ -77,35 +82,15 @@ def test_another_kind_of_interval_is_a_table_of_coverages():
             ("cell", "sd", 2, 0.90, 0.02, 400),
             ("cell", "sd", 1, np.nan, np.nan, 0),
         ],
-        columns=list(guide.COVERAGE),
+        columns=list(COVERAGE),
     )
-    found = guide.covered("profile", cover, 0.95).iloc[0]
+    found = covered("profile", cover, 0.95).iloc[0]
     assert found["scenario"] == "cell"
     assert found["profile_mean_1"] == 0.95
     assert (found["profile_worst"], found["profile_worst_of"]) == (0.90, "sd 2")
     assert found["profile_says"] == "too low"
 
 
-def test_findings_say_the_tables_numbers():
-    grid = Grid(name="grid", separation=[2], weight=[0.5], sd_ratio=[1], n=[1500])
-    design = Design(name="d", title="", seed=1, replicates={"newton": 4}, grids=[grid])
-    study = synthetic(design)
-    made, verdicts = tables.guide(study), tables.verdicts(study)
-    text = findings.findings(design, made, verdicts)
-    assert text.startswith(f".. design d, digest {design.digest()}")
-    share = verdicts["certified"].sum() / verdicts["R"].sum()
-    assert f"Newton {100 * share:.1f}%" in text
-    assert "at n = 1,500, separation 2" in text
-    assert '"1500","2","Newton"' in text
-
-
-def test_findings_of_a_design_without_a_grid():
-    study = synthetic(DESIGNS["no grid"])
-    text = findings.findings(study.design, tables.guide(study), tables.verdicts(study))
-    assert "Over the simulated scenarios" in text
-    assert "csv-table" not in text
-
-
 def test_rows_of_a_cell_without_optimisers_are_none():
-    assert guide.recommended(of_rows()).empty
-    assert tables.guide(of_rows()).empty
+    assert recommended(of()).empty
+    assert guide(of()).empty

@@ -4,6 +4,7 @@ import functools
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,33 +12,39 @@ import pytest
 from matplotlib.figure import Figure
 
 from study.design import Grid
-from study.report import paper, tables
-from study.report.exhibit import CAPTIONS
-from study.report.figures import FIGURES
-from study.report.figures.style import DOUBLE, SINGLE
-from study.report.tables import TABLES
-from tests.study.test_figures import FAITHFUL, NAMED, design, synthetic
+from study.report import paper
+from study.report.contents import FIGURES, TABLES
+from study.report.estimates import grid
+from study.report.exhibit import CAPTIONS, Table
+from study.report.style import DOUBLE, SINGLE
+from study.report.write import escaped, with_error
+from study.rows import Results
+from tests.study import synthetic
+from tests.study.synthetic import FAITHFUL, NAMED, design
 
 CELLS = Grid(name="cells", separation=[2, 4], weight=[0.5], sd_ratio=[1], n=[100])
+# One of words, one panel, some panels side by side, and one that is too wide for a column.
+NAMES = ("rate", "verdict-shares", "time", "densities", "overview")
+DRAWN = [figure for figure in FIGURES if figure.name in NAMES]
 LATEX = shutil.which("pdflatex")
 
 
 @functools.cache
-def study():
+def study() -> Results:
     methods = ("em", "newton", "map", "nuts")
-    return synthetic(design(methods, grids=[CELLS], scenarios=[NAMED], data=[FAITHFUL]))
+    return synthetic.study(design(methods, grids=[CELLS], scenarios=[NAMED], data=[FAITHFUL]))
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory):
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("paper")
-    paper.write_paper(study(), folder)
+    paper.write_paper(study(), folder, DRAWN)
     return folder
 
 
-def test_every_exhibit_is_there_and_every_file_says_its_source(written):
+def test_every_exhibit_is_there_and_every_file_says_its_source(written: Path):
     stamp = study().design.stamp()
-    assert {f"{f.name}.pdf" for f in FIGURES} <= {p.name for p in written.glob("figures/*")}
+    assert {f"{f.name}.pdf" for f in DRAWN} <= {p.name for p in written.glob("figures/*")}
     expected = {f"{t.name}{end}.tex" for t in TABLES for end in ("", "-alone")}
     assert expected == {p.name for p in written.glob("tables/*")}
     for path in written.rglob("*"):
@@ -45,9 +52,9 @@ def test_every_exhibit_is_there_and_every_file_says_its_source(written):
             assert stamp.encode() in path.read_bytes()[-2000:] + path.read_bytes()[:200], path
 
 
-def test_a_figure_is_drawn_at_other_widths_only_where_it_can_be_read(written):
+def test_a_figure_is_drawn_at_other_widths_only_where_it_can_be_read(written: Path):
     index = (written / "README.md").read_text()
-    for figure in FIGURES:
+    for figure in DRAWN:
         for name, width in paper.COLUMNS.items():
             file = written / "figures" / f"{figure.name}-{name}.pdf"
             assert file.is_file() == (f"`{file.name}`" in index)
@@ -56,7 +63,7 @@ def test_a_figure_is_drawn_at_other_widths_only_where_it_can_be_read(written):
                 assert float(box[1]) == pytest.approx(72 * width, abs=0.01)
 
 
-def test_fonts_are_embedded(written):
+def test_fonts_are_embedded(written: Path):
     for file in written.glob("figures/*.pdf"):
         content = file.read_bytes()
         assert content.count(b"/Type /FontDescriptor") == content.count(b"/FontFile2 ")
@@ -89,18 +96,18 @@ def test_tick_labels_out_of_view_do_not_crowd():
 
 
 def test_numbers_are_found_by_table_row_and_column():
-    table = tables.grid(study())
+    table = grid(study())
     found = {key: (value, error) for key, value, error in paper.numbers("grid", table)}
     row = table.iloc[0]
     where = f"grid/{row['scenario']}/weight/1/{row['method']}"
-    text = tables.with_error(row["bias"], row["bias_mcse"])
+    text = with_error(row["bias"], row["bias_mcse"])
     assert "{} ({})".format(*found[f"{where}/bias"]) == text
     assert found[f"{where}/R"] == (str(row["R"]), "")
     assert len(found) == len(set(found))
 
 
 @pytest.mark.parametrize("table", TABLES, ids=[t.name for t in TABLES])
-def test_every_tables_rows_have_keys(table):
+def test_every_tables_rows_have_keys(table: Table):
     made = table.make(study())
     keys = [key for key, *_ in paper.numbers(table.name, made)]
     assert all(re.fullmatch(r"[A-Za-z0-9./-]+", key) for key in keys)
@@ -115,7 +122,7 @@ def test_rows_without_keys_of_their_own_are_an_error():
     assert list(paper.numbers("t", table)) == []
 
 
-def test_short_names_have_only_letters(written):
+def test_short_names_have_only_letters(written: Path):
     names = re.findall(r"\\newcommand\{\\(mix\w*)\}\{", (written / "macros.tex").read_text())
     assert len(names) > 15
     assert all(re.fullmatch("[A-Za-z]+", name) for name in names)
@@ -124,19 +131,20 @@ def test_short_names_have_only_letters(written):
 def test_latex_has_every_character_of_captions_and_tables():
     texts = [path.read_text() for path in CAPTIONS.glob("*.rst")]
     texts += [t.make(study()).to_string() for t in TABLES]
-    assert {c for text in texts for c in tables.escaped(text) if ord(c) > 127} <= set("é")
-    assert tables.escaped(r"a_b & 5% \ {x}^2 ~") == (
+    assert {c for text in texts for c in escaped(text) if ord(c) > 127} <= set("é")
+    assert escaped(r"a_b & 5% \ {x}^2 ~") == (
         r"a\_b \& 5\% \textbackslash{} \{x\}\textasciicircum{}2 \textasciitilde{}"
     )
 
 
-def compile_latex(folder, name):
+def compile_latex(folder: Path, name: str) -> subprocess.CompletedProcess[str]:
+    assert LATEX is not None
     command = [LATEX, "-interaction=nonstopmode", "-halt-on-error", name]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.skipif(LATEX is None, reason="there is no pdflatex on this machine")
-def test_a_manuscript_and_every_table_alone_compile(written):
+def test_a_manuscript_and_every_table_alone_compile(written: Path):
     example = (written / "example.tex").read_text()
     assert example.count(r"\includegraphics") == 3
     assert example.count(r"\input{tables/") == 2
@@ -159,7 +167,7 @@ def test_a_manuscript_and_every_table_alone_compile(written):
         (r"\mixNoSuchName", "Undefined control sequence"),
     ],
 )
-def test_an_unknown_number_stops_latex(written, text, says):
+def test_an_unknown_number_stops_latex(written: Path, text: str, says: str):
     document = rf"\documentclass{{article}}\input{{macros}}\begin{{document}}{text}\end{{document}}"
     (written / "wrong.tex").write_text(f"% {study().design.stamp()}\n{document}")
     done = compile_latex(written, "wrong")

@@ -1,0 +1,172 @@
+"""Laws of all exhibits: each draws for every kind of design, and none is empty without a reason."""
+
+import ast
+import functools
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+import study.report
+from study import walkthrough
+from study.benchmarks.scaling import BENCHMARK_FIGURES
+from study.benchmarks.tables import BENCHMARK_TABLES
+from study.design import Grid, load
+from study.report.contents import FIGURES, TABLES
+from study.report.exhibit import CAPTIONS, Drawing, Exhibit, Table
+from study.report.write import save, write
+from study.rows import Results
+from study.workflow.stages import STAGES
+from tests.study import synthetic
+from tests.study.report.checks import unexplained
+from tests.study.synthetic import FAITHFUL, KNOWN, NAMED, TAILS, design, of, rich
+
+SIZES = Grid(name="grid", separation=[2, 4], weight=[0.5], sd_ratio=[1], n=[100, 500])
+DESIGNS = {
+    "rich": rich(),
+    "no grid": design(scenarios=[NAMED, TAILS], data=[FAITHFUL]),
+    "only data": design(data=[FAITHFUL]),
+    "one optimiser": design(["newton"], grids=[SIZES], data=[FAITHFUL]),
+    "only a sampler": design(["nuts-ordered"], scenarios=[NAMED, KNOWN], data=[FAITHFUL]),
+}
+
+
+@functools.cache
+def results(name: str) -> Results:
+    return synthetic.study(DESIGNS[name])
+
+
+@functools.cache
+def made(name: str) -> dict[str, pd.DataFrame]:
+    return {table.name: table.make(results(name)) for table in TABLES}
+
+
+def words_of_nothing(figure: Figure) -> str:
+    texts = [] if figure.axes else figure.texts
+    return " ".join(text.get_text() for text in texts)
+
+
+@pytest.mark.parametrize("name", DESIGNS)
+@pytest.mark.parametrize("exhibit", FIGURES, ids=lambda e: e.name)
+def test_every_figure_draws_for_every_design_or_says_what_it_lacks(exhibit: Drawing, name: str):
+    figure = exhibit.make(results(name))
+    assert bool(figure.axes) == (words_of_nothing(figure) == "")
+    assert words_of_nothing(figure) in {"", exhibit.nothing(DESIGNS[name])}
+    assert not (figure.axes and exhibit.lacking(DESIGNS[name]))
+    figure.draw_without_rendering()
+
+
+@pytest.mark.parametrize("name", DESIGNS)
+def test_no_table_is_empty_unless_the_design_leaves_it_nothing(name: str, tmp_path: Path):
+    for table in TABLES:
+        why = table.nothing(DESIGNS[name])
+        write(made(name)[table.name], table.caption, tmp_path / table.name, none=why)
+    assert unexplained(DESIGNS[name], tmp_path) == []
+
+
+def test_a_design_of_all_kinds_leaves_no_exhibit_empty():
+    empty = [name for name, table in made("rich").items() if table.empty]
+    assert empty == []
+    for name in ("smoke", "default"):
+        everything = load(name)
+        exhibits: tuple[Exhibit, ...] = (*TABLES, *FIGURES)
+        assert {e.lacking(everything) for e in exhibits} == {""}
+
+
+def test_rows_that_should_be_there_are_missed(tmp_path: Path):
+    for table in TABLES:
+        lost = made("rich")[table.name].iloc[:0] if table.name == "overtaking" else None
+        write(made("rich")[table.name] if lost is None else lost, "", tmp_path / table.name)
+    save(study.report.style.nothing("Nothing."), tmp_path / "rate")
+    for figure in FIGURES:
+        if figure.name != "rate":
+            (tmp_path / f"{figure.name}.svg").write_text("<svg/>")
+    assert unexplained(DESIGNS["rich"], tmp_path, tmp_path) == ["overtaking", "rate"]
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda t: t.name)
+def test_a_table_without_rows_says_so_in_every_form_but_csv(table: Table, tmp_path: Path):
+    empty = table.make(of())
+    if table.name != "warnings":  # a row a diagnostic, always
+        assert empty.empty
+    write(empty.iloc[:0], table.caption, tmp_path / "t", none="This design has no grid.")
+    for ending in ("md", "tex", "html"):
+        assert "No rows. This design has no grid." in (tmp_path / f"t.{ending}").read_text()
+    assert len((tmp_path / "t.csv").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["rate", "traces"])  # words and lines; many artists, some pixels
+def test_three_files_with_the_same_bytes_every_time(name: str, tmp_path: Path):
+    exhibit = next(e for e in FIGURES if e.name == name)
+    found = []
+    for run in ("first", "second"):
+        (tmp_path / run).mkdir()
+        save(exhibit.make(results("rich")), tmp_path / run / name)
+        found.append({f.name: f.read_bytes() for f in (tmp_path / run).iterdir()})
+    assert set(found[0]) == {f"{name}.{ending}" for ending in ("pdf", "svg", "png")}
+    assert found[0] == found[1]
+
+
+def test_every_exhibit_has_a_caption_and_every_caption_an_exhibit():
+    walk = (*walkthrough.TABLES, *walkthrough.FIGURES)
+    exhibits = (*TABLES, *FIGURES, *BENCHMARK_TABLES, *BENCHMARK_FIGURES, *walk, STAGES)
+    names = [exhibit.name for exhibit in exhibits]
+    assert len(names) == len(set(names))
+    captions = {file.stem for file in CAPTIONS.glob("*.rst")}
+    assert captions == {*names, "front", "provenance", "walkthrough"}
+
+
+# What tells rows apart, and what is no estimate from replicates: the caption of each says why.
+KEYS = {
+    *("n", "separation", "weight", "sd_ratio", "component", "target", "truth", "estimate", "se"),
+    *("lower", "upper", "loglik", "replicate", "certified"),  # one real data set
+    *("sensitivity_low", "sensitivity_high", "specificity_low", "specificity_high"),
+    *("rate_at_truth", "largest_error", "compile", "bound", "p", "p_all"),  # exact, or a maximum
+}
+
+
+@pytest.mark.parametrize("name", ["rich", "no grid"])
+def test_every_number_of_every_table_has_its_monte_carlo_error_and_its_r(name: str):
+    for exhibit, table in made(name).items():
+        numbers = [c for c in table if pd.api.types.is_numeric_dtype(table[c]) and c not in KEYS]
+        counts = {c for c in numbers if c == "R" or c.startswith("R_") or c.endswith("_R")}
+        bare = [
+            c
+            for c in numbers
+            if not c.endswith("_mcse") and c not in counts and f"{c}_mcse" not in table
+        ]
+        assert bare == [], (exhibit, bare)
+        assert counts or not numbers, exhibit
+
+
+def test_exhibits_with_seconds_are_marked_so():
+    """Seconds that differ change every table that is timed, and no other."""
+    before = made("rich")
+    study = results("rich")
+    slower = {
+        kind: getattr(study, kind).assign(seconds=lambda rows: 2 + rows["seconds"] ** 2)
+        for kind in ("timings", "remedy_timings")
+    }
+    changed = synthetic.changed(study, **slower)
+    for table in TABLES:
+        same = table.make(changed).to_csv() == before[table.name].to_csv()
+        assert same != table.timed, table.name
+
+
+def test_every_merge_names_its_keys():
+    """Without, another column that both sides come to have silently becomes a key."""
+    for file in Path(study.report.__path__[0]).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                keywords = {keyword.arg for keyword in node.keywords}
+                assert node.func.attr != "merge" or "on" in keywords, (file.name, node.lineno)
+
+
+def test_presenting_computes_nothing():
+    """No module of the report imports what fits, samples, relabels or finds truths."""
+    computing = ("study.compute", "models.em", "models.direct", "models.theory", "models.labels")
+    for file in Path(study.report.__path__[0]).glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module is not None:
+                assert not node.module.startswith(computing), (file.name, node.module)

@@ -1,0 +1,97 @@
+"""What figures draw as lines, where they stand, and one look for each thing."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from models import METHODS
+from models.verdicts import VERDICTS
+from study.report.grid import cells, group_looks, groups, shape_looks
+from study.report.real_data import mixture
+from study.report.series import series, wilson_lengths
+from study.report.style import (
+    CHAIN_LOOKS,
+    INTERVAL_LOOKS,
+    LOOKS,
+    REMEDY_LOOKS,
+    VERDICT_FILLS,
+    Look,
+    dodge_width,
+    dodged,
+    labelling_looks,
+)
+from study.rows import CHAIN_WORDS, INTERVAL_KINDS, REMEDIES
+from tests.study.synthetic import FAITHFUL, rich
+
+
+def test_each_thing_has_a_look_of_its_own():
+    everything: list[tuple[dict[str, Look], list[str]]] = [
+        (LOOKS, list(METHODS)),
+        (INTERVAL_LOOKS, list(INTERVAL_KINDS)),
+        (REMEDY_LOOKS, list(REMEDIES)),
+        (CHAIN_LOOKS, list(CHAIN_WORDS)),
+        (group_looks(rich()), list(dict.fromkeys(groups(rich()).values()))),
+        (shape_looks(rich()), list(cells(rich())["shape"].unique())),
+    ]
+    for looks, names in everything:
+        assert set(looks) == set(names)
+        assert len(set(looks.values())) == len(looks)
+        # In grey print colours are gone.
+        assert len({look[1:] for look in looks.values()}) == len(looks)
+    assert set(VERDICT_FILLS) == set(VERDICTS)
+
+
+def test_a_labelling_looks_the_same_whichever_others_are_there():
+    assert labelling_looks(["2 1"])["2 1"] == labelling_looks(["1 2", "2 1"])["2 1"]
+    assert len(set(labelling_looks(["1 2 3"]).values())) == 6
+    assert set(labelling_looks(["2 1 3 4", "1 2 3 4"])) == {"1 2 3 4", "2 1 3 4"}
+
+
+def test_optimisers_are_one_line_only_if_they_agree():
+    table = pd.DataFrame(
+        [
+            ("cell", "mean", 1, "em", 0.10, 0.02),
+            ("cell", "mean", 1, "lbfgs", 0.11, 0.02),
+            ("cell", "mean", 1, "map", 0.10, 0.02),
+        ],
+        columns=["scenario", "parameter", "component", "method", "bias", "bias_mcse"],
+    )
+    assert [s.label for s in series(table, "bias")] == ["ML (all optimisers)", "MAP"]
+    newton = table.iloc[[0]].assign(method="newton", bias=0.2)
+    found = [s.label for s in series(pd.concat([table, newton]), "bias")]
+    assert found == ["ML (EM, L-BFGS-B)", "Newton", "MAP"]
+    odd = table.replace({"method": {"em": "newton", "lbfgs": "nelder-mead", "map": "lbfgs"}})
+    found = [s.label for s in series(pd.concat([newton.assign(method="em"), odd]), "bias")]
+    assert found == ["EM", "ML (L-BFGS-B, Newton, Nelder-Mead)"]
+
+
+def test_wilson_intervals_are_not_empty_where_every_interval_covers():
+    table = pd.DataFrame({"coverage": [1.0, 0.5, np.nan], "R_coverage": [20, 100, 0]})
+    below, above = wilson_lengths(table)
+    # 20 of 20: Wilson's lower end is R/(R + z^2).
+    assert below[0] == pytest.approx(1 - 20 / (20 + 1.959964**2))
+    assert above[0] == pytest.approx(0.0, abs=1e-12)
+    assert below[1] == pytest.approx(above[1]) == pytest.approx(0.0962, abs=1e-4)
+
+
+def test_dodged_methods_keep_their_order_and_stay_nearer_than_the_next_place():
+    x = np.array([1.0, 2.0, 3.0])
+    places = np.stack([dodged(x, i, 5, dodge_width(x)) for i in range(5)])
+    assert np.all(np.diff(places, axis=0) > 0)
+    assert places.mean(axis=0) == pytest.approx(x)
+    assert np.all(places[-1, :-1] < places[0, 1:])
+
+
+def test_cells_are_the_grids_alone():
+    found = cells(rich())
+    assert len(found) == 4
+    assert not found["scenario"].isin(["named", "known", "faithful"]).any()
+
+
+def test_known_parameters_come_from_the_model():
+    model = FAITHFUL.model.model_copy(update={"means": [54, 80], "sds": [6, 6]})
+    unit = FAITHFUL.model_copy(update={"model": model})
+    rows = pd.DataFrame(
+        {"parameter": "weight", "component": [1, 2], "estimate": [0.36, 0.64], "method": "em"}
+    )
+    assert mixture(rows, unit).as_rows().tolist() == [[0.36, 0.64], [54, 80], [6, 6]]

@@ -1,0 +1,53 @@
+"""Tables as files: numbers cut to their errors, four forms, sums, and the source in each."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from study.report.estimates import estimates
+from study.report.write import with_error, write, write_sums
+from tests.study.synthetic import of, row
+
+
+def test_reader_forms_hold_the_numbers_and_latex_has_booktabs(tmp_path: Path):
+    values = [29.0, 27.0, 31.0]
+    rows = [row("estimates", replicate=i, truth=28.0, estimate=e) for i, e in enumerate(values)]
+    table = estimates(of(fits=[row("fits", replicate=i) for i in range(3)], estimates=rows))
+    write(table, "A caption with 95% & more_things.", tmp_path / "t")
+    assert "| 1.0 (1.2) " in (tmp_path / "t.md").read_text()
+    latex = (tmp_path / "t.tex").read_text()
+    assert r"\toprule" in latex
+    assert r"95\% \& more\_things" in latex
+    assert list(pd.read_csv(tmp_path / "t.csv").columns) == list(table.columns)
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (1.23456, 0.0123, "1.235 (0.012)"),
+        (0.5, 0.25, "0.50 (0.25)"),
+        (1234.5, 67.8, "1234 (68)"),
+        (1.0, 0.0, "1 (0)"),
+        (np.nan, 1.0, "–"),
+        (-np.inf, np.nan, "-inf"),
+        (2.0, np.nan, "2"),
+    ],
+)
+def test_numbers_are_cut_to_the_second_digit_of_their_error(value: float, error: float, text: str):
+    assert with_error(value, error) == text
+
+
+def test_every_form_says_its_source_and_the_csv_stays_tidy(tmp_path: Path):
+    table = pd.DataFrame({"method": ["em"], "bias": [0.5], "bias_mcse": [0.1]})
+    write(table, "A caption.", tmp_path / "t", "design d, digest 0123")
+    for ending in (".md", ".tex", ".html"):
+        assert "design d, digest 0123" in (tmp_path / f"t{ending}").read_text()
+    assert (tmp_path / "t.csv").read_text() == "method,bias,bias_mcse\nem,0.5,0.1\n"
+    write_sums([tmp_path / "t.csv"], tmp_path / "csv.sha256", "design d, digest 0123")
+    first, second = (tmp_path / "csv.sha256").read_text().splitlines()
+    assert first == "# design d, digest 0123"
+    digest = hashlib.sha256((tmp_path / "t.csv").read_bytes()).hexdigest()
+    assert second == f"{digest}  t.csv"
