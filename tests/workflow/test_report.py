@@ -8,10 +8,10 @@ import pytest
 from docutils.core import publish_parts
 from jinja2 import Environment
 
+from study.benchmarks.scaling import BENCHMARK_FIGURES
 from study.benchmarks.tables import BENCHMARK_TABLES
+from study.report.contents import FIGURES, TABLES
 from study.report.exhibit import CAPTIONS
-from study.report.figures import BENCHMARK_FIGURES, FIGURES
-from study.report.tables import TABLES
 from study.walkthrough import CATEGORY
 from tests import report_in_chromium
 
