@@ -11,7 +11,6 @@ import inspect
 import itertools
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -39,7 +38,6 @@ from models.priors import Normal as NormalPrior
 from models.truth import Family, Normal, SkewNormal, StudentT, Truth
 
 DESIGNS = Path(__file__).parent / "designs"
-ENGINES = ("numeric", "pymc")
 
 
 class DesignError(ValueError):
@@ -362,30 +360,6 @@ class Design(_Strict):
         """Names of all scenarios and data sets, in order."""
         return [unit.name for unit in self.units()]
 
-    def content(self, name: str, engine: str | None = None) -> str:
-        """Twelve hex digits that change with the scenario's data or, with an engine, its fits."""
-        unit = self.scenario(name)
-        parts: dict[str, Any] = {
-            "seed": self.seed,
-            "unit": unit.model_dump(
-                mode="json",
-                exclude={"title", "unit", "source", "file", "replicates", "intervals"},
-            ),
-        }
-        if engine is not None:
-            methods = [m for m in self.replicates_of(unit) if METHODS[m].engine == engine]
-            counts = self.replicates_of(unit)
-            parts["level"], parts["keep_draws"] = self.level, self.keep_draws
-            parts["methods"] = [(m, counts[m], self.options.get(m, {})) for m in methods]
-            parts["intervals"] = self.intervals_of(unit).model_dump(mode="json")
-        return _digest(parts)
-
-    def calibration_content(self) -> str:
-        """Twelve hex digits that change with the ranks of the calibration."""
-        spec = self.calibration
-        shown = None if spec is None else spec.model_dump(mode="json", exclude={"replicates"})
-        return _digest({"seed": self.seed, "calibration": shown})
-
     def scenario(self, name: str) -> Scenario | DataSet:
         """The scenario or real data set of that name; DesignError if there is none."""
         for unit in self.units():
@@ -419,45 +393,6 @@ class Design(_Strict):
 
 def _digest(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """One job: the methods of one engine on replicates first to last - 1 of a scenario."""
-
-    scenario: str
-    engine: str
-    first: int
-    last: int
-
-    @property
-    def name(self) -> str:
-        """Such as 0-100."""
-        return f"{self.first}-{self.last}"
-
-
-def chunks(design: Design) -> list[Chunk]:
-    """Every job of the study, in the design's order."""
-    found = []
-    for unit in design.units():
-        for engine in ENGINES:
-            counts = [
-                count
-                for method, count in design.replicates_of(unit).items()
-                if METHODS[method].engine == engine
-            ]
-            total = max(counts, default=0)
-            found += [
-                Chunk(unit.name, engine, first, min(first + design.chunk, total))
-                for first in range(0, total, design.chunk)
-            ]
-    return found
-
-
-def calibration_chunks(design: Design) -> list[tuple[int, int]]:
-    """The jobs of the calibration: first replicate, and last + 1."""
-    total = 0 if design.calibration is None else design.calibration.replicates
-    return [(i, min(i + design.chunk, total)) for i in range(0, total, design.chunk)]
 
 
 def followed(design: Design, unit: Scenario | DataSet) -> int:

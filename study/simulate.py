@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,14 @@ def data_set(design: Design, unit: Scenario | DataSet, replicate: int) -> Floats
         return read_column(unit.file, unit.column) / unit.divide_by
     rng = generator(design.seed, unit.name, replicate, "data")
     return unit.truth().sample(unit.n, rng)
+
+
+def write_first(design: Design, *, out: Annotated[Path, "folder"]) -> None:
+    """Write each scenario's first data set as CSV."""
+    out.mkdir(parents=True, exist_ok=True)
+    for unit in design.units():
+        table = pd.DataFrame({"x": data_set(design, unit, 0)})
+        table.to_csv(out / f"{unit.name}.csv", index=False, lineterminator="\n")
 
 
 def check_data(design: Design) -> None:

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from models import Mixture
 from models.losses import losses
-from models.methods import METHODS
 from models.mixture import Floats
 from models.starts import Start
 from study.compute import fits
@@ -51,35 +50,27 @@ class Task:
 def fit_all(
     design: Design,
     unit: Scenario | DataSet,
-    first: int,
-    last: int,
-    methods: Mapping[str, int],
+    methods: Mapping[str, Collection[int]],
     say: Say = lambda line: None,
 ) -> Rows:
-    """All rows of data sets first to last - 1.
+    """All rows of some methods, each with the data sets that it fits.
 
-    methods: those that fit them, each with the number of data sets, from 0 on, that it fits.
     say: gets a line of progress now and then, and one for each fit that is not ok.
     """
     task, rows = Task.of(design, unit, say), empty("fit")
     begin = said = time.perf_counter()
-    for replicate in range(first, last):
-        chosen = [method for method, count in methods.items() if replicate < count]
+    asked = {method: set(replicates) for method, replicates in methods.items()}
+    replicates = sorted(set().union(*asked.values()))
+    for done, replicate in enumerate(replicates, 1):
+        chosen = [method for method, all_its in asked.items() if replicate in all_its]
         for found in _of_data_set(task, replicate, chosen):
             for kind, own in found.items():
                 rows[kind] += own
         now = time.perf_counter()
-        if now - said > 10 or replicate == last - 1:
-            done = f"{replicate + 1 - first} of {last - first} data sets"
-            say(f"{unit.name}: {done}, {now - begin:.1f} s")
+        if now - said > 10 or done == len(replicates):
+            say(f"{unit.name}: {done} of {len(replicates)} data sets, {now - begin:.1f} s")
             said = now
     return rows
-
-
-def methods_of(design: Design, unit: Scenario | DataSet, engine: str) -> dict[str, int]:
-    """The methods of an engine that fit the unit, each with its number of data sets."""
-    counts = design.replicates_of(unit)
-    return {method: r for method, r in counts.items() if METHODS[method].engine == engine}
 
 
 def _of_data_set(task: Task, replicate: int, methods: list[str]) -> Iterator[Rows]:

@@ -10,6 +10,7 @@ import base64
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
@@ -89,9 +90,12 @@ TABLES: tuple[Exhibit[Walk, pd.DataFrame], ...] = (
 )
 
 
-def make(folder: Path) -> None:
-    """folder/figures, folder/tables, folder/walkthrough.md and .html."""
-    walk = Walk.run()
+def make(*, out: Annotated[Path, "folder"]) -> None:
+    """Make the guided walk through the two articles.
+
+    out/figures, out/tables, out/walkthrough.md and .html.
+    """
+    walk, folder = Walk.run(), out
     for name in ("figures", "tables"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     for figure in FIGURES:

@@ -6,10 +6,8 @@ reads them. Only standard modules are imported here, for every job imports this.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import platform
 import sys
 import time
 from collections import defaultdict
@@ -18,12 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-# Names in the environment: the folder of the records, and the process that runs the workflow.
-FOLDER, RUN = "STUDY_COSTS", "STUDY_RUN"
+from study.workflow import run
 
-# CPU seconds by part: of this job so far, and of the server that it is a fork of.
+# The environment's name for the folder of the records.
+FOLDER = "STUDY_COSTS"
+
+# CPU seconds of this job so far, by part.
 JOB: dict[str, float] = defaultdict(float)
-SERVER: dict[str, float] = defaultdict(float)
 
 
 def cpu() -> float:
@@ -33,13 +32,13 @@ def cpu() -> float:
 
 
 @contextmanager
-def part(name: str, of: dict[str, float] = JOB) -> Iterator[None]:
-    """Count the CPU seconds spent inside as a part of the job's, or of another count."""
+def part(name: str) -> Iterator[None]:
+    """Count the CPU seconds spent inside as a part of the job's."""
     before = cpu()
     try:
         yield
     finally:
-        of[name] += cpu() - before
+        JOB[name] += cpu() - before
 
 
 def keep(folder: str) -> None:
@@ -48,61 +47,59 @@ def keep(folder: str) -> None:
 
 
 @contextmanager
-def recorded(options: argparse.Namespace) -> Iterator[None]:
+def recorded(command: str, out: Path | None) -> Iterator[None]:
     """Leave a record of the job done inside, if records are kept and it comes to its end.
 
-    Its name is made of the command and its arguments, paths and design apart.
+    out: where the job writes, which its record is named after.
     """
-    JOB["start"] += cpu()  # in a fork of the server next to nothing
+    JOB["start"] += cpu() - sum(JOB.values())
     yield
-    if not os.environ.get(FOLDER):
+    if out is None or not os.environ.get(FOLDER):
         return
-    words = [str(v) for k, v in vars(options).items() if isinstance(v, str | int) and k != "design"]
-    path = Path(os.environ[FOLDER], "-".join(words).replace("/", "_") + ".json")
+    path = Path(os.environ[FOLDER], named(out))
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(record(options.command, words[1:])) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(record(command)) + "\n", encoding="utf-8")
 
 
-def record(command: str, arguments: list[str]) -> dict[str, Any]:
+def named(out: Path) -> str:
+    """The file name of the record of the job that writes there."""
+    return out.as_posix().replace("/", "_") + ".json"
+
+
+def record(command: str) -> dict[str, Any]:
     """What this process has taken: CPU seconds by part, the largest memory in megabytes.
 
-    With it go the seconds of the server and, so far, of Snakemake itself, which many records
-    share: `server` and `run` tell whose they are.
+    With it go the seconds of Snakemake so far, which many records share: `run` tells whose they
+    are.
     """
-    import resource
-
-    seconds = cpu()
-    inside = sum(v for k, v in JOB.items() if k not in ("start", "client"))
-    started = JOB["start"]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    inside = dict(JOB)
     return {
         "command": command,
-        "arguments": arguments,
-        "seconds": {
-            "start": started + JOB["client"],
-            **{k: v for k, v in JOB.items() if k not in ("start", "client")},
-            "work": seconds - started - inside,
-        },
-        "megabytes": peak / (1 << 20 if sys.platform == "darwin" else 1 << 10),
-        "server": {"process": os.getppid(), **SERVER} if SERVER else None,
+        "seconds": inside | {"work": cpu() - sum(inside.values())},
+        "megabytes": _peak(),
         "run": _snakemake(),
     }
 
 
-def _snakemake() -> dict[str, Any] | None:
-    """Snakemake's process and its CPU seconds so far, without its jobs'; None if elsewhere."""
-    import psutil
-
-    host, _, process = os.environ.get(RUN, "").rpartition(":")
-    if host != platform.node():
-        return None
+def _peak() -> float | None:
+    """The largest memory of this process so far, in megabytes; None where no one keeps count."""
     try:
-        times = psutil.Process(int(process)).cpu_times()
-    except psutil.NoSuchProcess:
+        import resource
+    except ImportError:  # Windows
         return None
-    return {"process": os.environ[RUN], "seconds": times.user + times.system}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
-def read(folder: Path) -> list[dict[str, Any]]:
-    """The records in a folder, by name."""
-    return [json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*.json"))]
+def _snakemake() -> dict[str, Any] | None:
+    """Snakemake's process and its CPU seconds so far, without its jobs'; None if there is none."""
+    process = run.process()
+    if process is None:
+        return None
+    times = process.cpu_times()
+    return {"process": os.environ[run.RUN], "seconds": times.user + times.system}
+
+
+def read(folder: Path, name: str = "*.json") -> list[dict[str, Any]]:
+    """The records in a folder of that name, or all of them, by name."""
+    return [json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob(name))]

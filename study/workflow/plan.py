@@ -24,28 +24,21 @@ from study.compute import references, remedies
 from study.compute.calibration import calibrate
 from study.compute.chunk import fit_all
 from study.compute.fits import start_of
-from study.design import (
-    ENGINES,
-    DataSet,
-    Design,
-    Intervals,
-    Scenario,
-    calibration_chunks,
-    chunks,
-    followed,
-    referred,
-)
+from study.compute.switching import barriers
+from study.compute.truths import truths
+from study.design import DataSet, Design, Intervals, Scenario, barred, followed, referred
 from study.report.contents import FIGURES
 from study.simulate import data_set, generator
 from study.workflow import costs
+from study.workflow.chunks import packed
+from study.workflow.pieces import STEPS as COMPUTED
 
 # CPU seconds of what no pilot repeats, on an AVX-512 core: from the smoke study's table `stages`
 # and the default study's rows. tests/workflow holds them against a run.
 SECONDS = {
     "Snakemake": 4.0,
     "Snakemake, a job": 0.06,
-    "a job's start": 0.06,
-    "imports and loading": 4.0,
+    "a job's start": 3.0,
     "walkthrough": 16.0,
     "number simulated": 5e-7,
     "chunk gathered": 0.03,
@@ -93,15 +86,15 @@ def replicates_for(points: float, level: float) -> int:
 
 
 class Task(NamedTuple):
-    """What a stage repeats: `run(replicate)` so many times, in so many jobs.
+    """What a stage repeats: `run(replicate)` so many times.
 
     run returns CPU seconds, or is those. kind: tasks of one kind can stand for each other, best
-    where n is near. job: tasks with the same one are done together.
+    where n is near. job: tasks with the same one are done together, in the chunks of that step of
+    computing or in one job.
     """
 
     kind: str
     job: str
-    jobs: int
     n: float
     times: int
     run: Callable[[int], float] | float
@@ -116,7 +109,7 @@ class Stage(NamedTuple):
 
 
 def _once(kind: str) -> Callable[[Design], list[Task]]:
-    return lambda design: [Task(kind, kind, 1, 1.0, 1, SECONDS[kind])]
+    return lambda design: [Task(kind, kind, 1.0, 1, SECONDS[kind])]
 
 
 def _size(design: Design, unit: Scenario | DataSet) -> float:
@@ -129,29 +122,34 @@ def _number_of_fits(design: Design) -> int:
 
 def _simulated(design: Design) -> Iterator[Task]:
     numbers = int(sum(_size(design, unit) for unit in design.units()))
-    yield Task("number", "simulate", 1, 1.0, numbers, SECONDS["number simulated"])
+    yield Task("number", "simulate", 1.0, numbers, SECONDS["number simulated"])
 
 
 def _gathered(design: Design) -> Iterator[Task]:
-    yield Task("chunk", "gather", 1, 1.0, len(chunks(design)), SECONDS["chunk gathered"])
+    number = sum(_jobs(design).values())
+    yield Task("chunk", "gather", 1.0, number, SECONDS["chunk gathered"])
 
 
 def _tables(design: Design) -> Iterator[Task]:
     seconds = SECONDS["tables"] + SECONDS["tables, a fit"] * _number_of_fits(design)
-    yield Task("tables", "tables", 1, 1.0, 1, seconds)
+    yield Task("tables", "tables", 1.0, 1, seconds)
 
 
 def _figures(design: Design) -> Iterator[Task]:
     seconds = SECONDS["figure"] + SECONDS["figure, a fit"] * _number_of_fits(design)
-    for figure in FIGURES:
-        yield Task("figure", figure.name, 1, 1.0, 1, seconds)
+    yield Task("figure", "figures", 1.0, len(FIGURES), seconds)
+
+
+def _jobs(design: Design) -> dict[str, int]:
+    """By step of computing, its chunks."""
+    return {step: len(packed(design, step)) for step in COMPUTED}
 
 
 def _fits(design: Design) -> Iterator[Task]:
     """By scenario and method, and the data sets and starts that the methods of an engine share."""
     for unit in design.units():
         n = _size(design, unit)
-        for engine in ENGINES:
+        for engine in ("numeric", "pymc"):
             counts = {
                 method: count
                 for method, count in design.replicates_of(unit).items()
@@ -159,17 +157,15 @@ def _fits(design: Design) -> Iterator[Task]:
             }
             if not counts:
                 continue
-            job, total = f"{unit.name} {engine}", max(counts.values())
-            jobs = -(-total // design.chunk)
             prepare = _Preparation(design, unit)
-            yield Task("data and starts", job, jobs, n, total, prepare)
+            yield Task("data and starts", engine, n, max(counts.values()), prepare)
             wanted, plain = design.intervals_of(unit), unit.model_copy(update=NO_INTERVALS)
             for method, count in counts.items():
-                yield Task(method, job, jobs, n, count, _OneFit(design, plain, method, prepare))
+                yield Task(method, engine, n, count, _OneFit(design, plain, method, prepare))
                 if times := min(count, wanted.replicates) * (method in wanted.methods):
                     kind = f"{method}, intervals, {wanted.refits} refits"
                     run = _Intervals(design, unit, method, prepare)
-                    yield Task(kind, job, jobs, n, times, run)
+                    yield Task(kind, engine, n, times, run)
 
 
 class _Preparation:
@@ -199,8 +195,7 @@ class _OneFit:
 
     def __call__(self, replicate: int) -> float:
         begin, clock = costs.cpu(), time.perf_counter()
-        own = {self.method: replicate + 1}
-        rows = fit_all(self.design, self.unit, replicate, replicate + 1, own)
+        rows = fit_all(self.design, self.unit, {self.method: [replicate]})
         seconds = costs.cpu() - begin
         compiled = sum(float(row["compile_seconds"]) for row in rows["timings"])
         compiled *= seconds / (time.perf_counter() - clock)
@@ -225,9 +220,7 @@ class _Intervals:
         return max(self.whole(replicate) - self.fit(replicate), 0.0)
 
 
-def _each(
-    kind: str, job: str, n: float, times: int, run: Callable[[int], Any], jobs: int = 1
-) -> Task:
+def _each(kind: str, job: str, n: float, times: int, run: Callable[[int], Any]) -> Task:
     """A task whose replicates are timed as they are."""
 
     def seconds(replicate: int) -> float:
@@ -235,7 +228,7 @@ def _each(
         run(replicate)
         return costs.cpu() - begin
 
-    return Task(kind, job, jobs, n, times, seconds)
+    return Task(kind, job, n, times, seconds)
 
 
 def _calibrated(design: Design) -> Iterator[Task]:
@@ -245,8 +238,7 @@ def _calibrated(design: Design) -> Iterator[Task]:
         def run(replicate: int) -> Any:
             return calibrate(spec, design.seed, range(replicate, replicate + 1))
 
-        jobs = len(calibration_chunks(design))
-        yield _each("calibration", "calibration", spec.n, spec.replicates, run, jobs)
+        yield _each("calibration", "calibrate", spec.n, spec.replicates, run)
 
 
 def _remedied(design: Design) -> Iterator[Task]:
@@ -254,28 +246,51 @@ def _remedied(design: Design) -> Iterator[Task]:
     for unit in design.all_scenarios():
         if spec is not None and unit.name in spec.scenarios:
             run = partial(remedies.compare, design, unit)
-            yield _each("remedies", f"remedies {unit.name}", unit.n, spec.replicates, run)
+            yield _each("remedies", "remedies", unit.n, spec.replicates, run)
 
 
 def _referred(design: Design) -> Iterator[Task]:
     for unit in design.units():
         if times := referred(design, unit):
             run = partial(references.refer, design, unit)
-            yield _each("reference", f"references {unit.name}", _size(design, unit), times, run)
+            yield _each("reference", "refer", _size(design, unit), times, run)
 
 
 def _followed(design: Design) -> Iterator[Task]:
     for unit in design.units():
         run = partial(convergence.follow, design, unit)
         times = followed(design, unit)
-        yield _each("followed closely", unit.name, _size(design, unit), times, run)
+        yield _each("followed closely", "follow", _size(design, unit), times, run)
+
+
+def _barred(design: Design) -> Iterator[Task]:
+    for unit in design.units():
+        if times := barred(design, unit):
+            run = partial(_barrier, design, unit)
+            yield _each("barrier", "barrier", _size(design, unit), times, run)
+
+
+def _barrier(design: Design, unit: Scenario | DataSet, replicate: int) -> Any:
+    return barriers(design, unit, replicate, replicate + 1)
+
+
+def _true(design: Design) -> Iterator[Task]:
+    for scenario in design.all_scenarios():
+        alone = {"scenarios": [scenario], "grids": [], "data": []}
+        run = partial(_truth, design.model_copy(update=alone))
+        yield _each("target", "truths", scenario.n, 1, run)
+
+
+def _truth(alone: Design, replicate: int) -> Any:
+    return truths(alone)
 
 
 STAGES = (
     Stage("workflow", 0, _once("Snakemake")),
-    Stage("import", 0, _once("imports and loading")),
     Stage("simulate", 1, _simulated),
     Stage("fit", 1, _fits),
+    Stage("truths", 1, _true),
+    Stage("barrier", 1, _barred),
     Stage("follow", 1, _followed),
     Stage("calibrate", 1, _calibrated),
     Stage("remedies", 1, _remedied),
@@ -331,7 +346,7 @@ def pilot(design: Design, budget: float, say: Callable[[str], None]) -> Pilot:
     for method in {task.kind for _, task in made.tasks if task.kind in METHODS}:
         load_engine(METHODS[method].engine)
     warm_up()
-    made.ready = begin = costs.cpu()
+    made.ready, begin, compiled = costs.cpu(), _spent(), costs.JOB["compile"]
     order = [i for i, (_, task) in enumerate(made.tasks) if not isinstance(task.run, float)]
     generator(design.seed, "plan").shuffle(order)
     quick = [i for i in order if _quick(made.tasks[i][1])]
@@ -339,7 +354,7 @@ def pilot(design: Design, budget: float, say: Callable[[str], None]) -> Pilot:
     rounds = [(0, quick), (1, quick), (0, slow), (2, quick), (1, slow)]
     for replicate, indices in rounds:
         _round(made, replicate, indices, begin + budget, say)
-    made.ready += costs.JOB["compile"]
+    made.ready += costs.JOB["compile"] - compiled
     return made
 
 
@@ -376,13 +391,14 @@ def _quick(task: Task) -> bool:
 
 def expected(made: Pilot) -> pd.DataFrame:
     """Expected cost by task: stage, phase, kind, job, jobs, times, measured cells, CPU seconds."""
+    jobs = _jobs(made.design)
     rows = [
         {
             "stage": stage.name,
             "phase": stage.phase,
             "kind": task.kind,
             "job": task.job,
-            "jobs": task.jobs,
+            "jobs": jobs.get(task.job, 1),
             "times": task.times,
             "replicates": len(made.measured.get(i, ())),
             "seconds": task.times * made.seconds(i),

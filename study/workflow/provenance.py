@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import llvmlite.binding
 import pandas as pd
@@ -45,6 +46,18 @@ def provenance(design: Design, timings: pd.DataFrame) -> dict[str, Any]:
             "ended": _moment(timings["ended"].max()),
         },
     } | environment()
+
+
+def write_provenance(
+    design: Design,
+    *,
+    rows: Annotated[Path, "folder that gather wrote"],
+    out: Annotated[Path, "file"],
+) -> None:
+    """Write design, versions, git revision and machine."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    record = provenance(design, pd.read_parquet(rows / "timings.parquet"))
+    out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 def environment() -> dict[str, Any]:

@@ -1,55 +1,123 @@
-"""Going on after a kill: what Snakemake would otherwise ask a person to do by hand.
+"""Going on after a kill, and keeping apart the runs that live in one folder.
 
-A run that is killed leaves Snakemake's lock on the folder, and marks on the files that it was
-writing, and Snakemake then refuses to start without --unlock and --rerun-incomplete.
+Snakemake's lock stays behind where a run is killed, is taken from every run in the folder where one
+of them ends, and needs a person to remove it. In its place each run has a file of its own in
+.snakemake/runs, named after where it writes, and no two runs that live write to one place. Nothing
+has to be cleared away: a chunk without its record is unmade, and what else a killed run was writing
+Snakemake's own marks tell.
 """
 
 from __future__ import annotations
 
-import fcntl
+import json
+import os
+import platform
 import shutil
 import subprocess
-from base64 import urlsafe_b64decode
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO
+from typing import Any
 
-_HELD: list[IO[str]] = []
+import psutil
+from snakemake.exceptions import WorkflowError
+
+RUNS = Path(".snakemake", "runs")
+# Seconds between two signs of life of a run, by which runs on other machines know of it.
+BEAT = 10.0
 
 
-def recover(root: Path = Path()) -> bool:
-    """Drop what a killed run left in the folder: locks, half-written files and their marks.
+def attend(workflow: Any, begin: Callable[[], Iterable[str]]) -> None:
+    """Have Snakemake go on from what a killed run left, and refuse what another run is writing.
 
-    A run holds an operating system's lock on .snakemake/run for as long as it lives. Where that
-    lock can be had, no other run is alive in this folder; where it cannot, nothing is touched. Not
-    for jobs that Snakemake starts through itself, as on a cluster, whose file system may keep such
-    locks on each machine alone. Returns whether it was had; RuntimeError if a killed run left jobs
-    in Slurm's queue, which would write what this one writes.
+    Changes nothing on the disk until the workflow is executed, and nothing for a dry run. It
+    stands for `snakemake --nolock --rerun-incomplete`, which no Snakefile can ask for: Snakemake
+    is told when it starts to execute the workflow, by this object's `execute`, which is no
+    documented place. Where that is no longer called, people give the two options by hand.
+
+    begin: called when the run starts; the places that it writes to.
     """
-    folder = root / ".snakemake"
-    folder.mkdir(exist_ok=True)
-    handle = (folder / "run").open("w")
+    execute = workflow.execute
+
+    def attended(*given: Any, **named: Any) -> Any:
+        workflow.execution_settings.lock = False
+        workflow.dag_settings.force_incomplete = True
+        if named["executor_plugin"].common_settings.dryrun_exec:
+            return execute(*given, **named)
+        if left := orphans():
+            raise WorkflowError(
+                "Slurm jobs of a run that was killed still work in this folder; wait until they "
+                f"end, or end them by: scancel {' '.join(left)}"
+            )
+        with ExitStack() as held:
+            for place in begin():
+                held.enter_context(alone(place))
+            return execute(*given, **named)
+
+    workflow.execute = attended
+
+
+@contextmanager
+def alone(place: str, runs: Path = RUNS, beat: float = BEAT) -> Iterator[None]:
+    """Be the one run of this folder that writes there; WorkflowError if another one lives."""
+    own = psutil.Process()
+    file = runs / place / f"{platform.node()}.{own.pid}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    run = {"host": platform.node(), "pid": own.pid, "born": own.create_time()}
+    file.write_text(json.dumps(run), encoding="utf-8")
+    done = threading.Event()
+    threading.Thread(target=_live, args=(file, done, beat), daemon=True).start()
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        handle.close()
+        for other in sorted(file.parent.glob("*.json")):
+            if other != file and _lives(other, beat):
+                raise WorkflowError(
+                    f"another run is writing results of {place} in this folder, see {other}; "
+                    "wait until it ends"
+                )
+        yield
+    finally:
+        done.set()
+        file.unlink(missing_ok=True)
+
+
+def _live(file: Path, done: threading.Event, beat: float) -> None:
+    """Give signs of life until the run is done."""
+    while not done.wait(beat):
+        if file.exists():
+            os.utime(file)
+
+
+def _lives(file: Path, beat: float) -> bool:
+    """Whether the run of a file is alive; the file of one that is not is deleted.
+
+    On this machine by its process; on another one by the signs of life that it gives in the time
+    of three, which no clock but this one measures.
+    """
+    try:
+        run, seen = json.loads(file.read_text(encoding="utf-8")), file.stat().st_mtime_ns
+    except FileNotFoundError:  # It has just ended.
         return False
-    if left := orphans(root):
-        handle.close()
-        raise RuntimeError(
-            "Slurm jobs of a run that was killed still work in this folder; wait until they end, "
-            f"or end them by: scancel {' '.join(left)}"
-        )
-    _HELD.append(handle)
-    for lock in (folder / "locks").glob("*"):
-        lock.unlink()
-    marks = folder / "incomplete"
-    for mark in [path for path in marks.rglob("*") if path.is_file()]:
-        # A mark is named after its file, in base64; long names are cut into folders with an @.
-        parts = mark.relative_to(marks).parts
-        name = urlsafe_b64decode("".join(part.removeprefix("@") for part in parts)).decode()
-        (root / name).unlink(missing_ok=True)
-        mark.unlink()
-    return True
+    except ValueError:  # It has just begun, or never came further.
+        run, seen = {"host": None}, file.stat().st_mtime_ns
+    if run["host"] == platform.node():
+        alive = _is(run)
+    else:
+        print(f"waiting for a sign of life of the run of {file}", file=sys.stderr, flush=True)
+        time.sleep(3.0 * beat)
+        alive = file.exists() and file.stat().st_mtime_ns != seen
+    if not alive:
+        file.unlink(missing_ok=True)
+    return alive
+
+
+def _is(run: dict[str, Any]) -> bool:
+    try:
+        return psutil.Process(run["pid"]).create_time() == run["born"]
+    except psutil.Error:
+        return False
 
 
 def orphans(root: Path = Path()) -> list[str]:

@@ -1,6 +1,6 @@
-"""What a job of the study asks a cluster for: minutes and megabytes, bounds and not estimates.
+"""What a job takes: seconds, roughly, for packing; minutes and megabytes, bounds, for a cluster.
 
-They follow from the design alone, for a cluster wants them before anything runs. A job that asks
+All follow from the design alone, for a cluster wants them before anything runs. A job that asks
 for too little is killed; one that asks for too much only waits longer.
 """
 
@@ -8,71 +8,89 @@ from __future__ import annotations
 
 from math import ceil
 
-from models import METHODS
 from models.methods import SAMPLERS
-from study.design import Chunk, DataSet, Design, Scenario, followed
+from study.design import Calibration, Design, Scenario
+from study.workflow.pieces import PRIOR, STEPS, Chunk, Span
 
+# Seconds, on an ordinary core, of two components: a fit, a draw of NUTS with its four chains
+# together, the intervals of a fit, a refit of its bootstrap, a data set followed closely, the
+# barrier between two labellings, and what a scenario's estimates tend to.
+_FIT, _DRAW, _INTERVALS, _REFIT = 0.01, 3e-4, 0.1, 1e-3
+_FOLLOW, _BARRIER, _TRUTH = 0.3, 0.02, 0.2
+# And for each observation, in what passes over all of them: a fit, a data set with its start.
+_PASSES, _DATA = 2e-7, 1.2e-7
+# Draws, with those before, of a posterior sampled at length, and posteriors that remedies compare.
+_LENGTH, _REMEDIES = 3000, 4
+# A slow core with as many neighbours as it can have, in a cell that is harder than most.
+_SLOW = 6.0
 # Seconds of two starts of Snakemake, of the imports and, the first time, of compiling for PyMC.
 _READY = 150.0
-# Seconds of a fit with two components, and of a draw of NUTS, its four chains together: about the
-# mean in the slowest cell of the default study, on a processor with five others to serve.
-_OPTIMUM, _DRAW = 0.1, 1.5e-3
-# Seconds of the intervals of a fit, and of one refit of a parametric bootstrap.
-_INTERVALS, _REFIT = 0.3, 5e-3
-# Seconds of following one data set step by step and from many starts.
-_FOLLOW = 15.0
-# Megabytes of the two Snakemakes, of the server with all that it imports, and of its fork.
-_PROCESSES = 2000.0
+# Megabytes of the two Snakemakes and of the job with all that it imports.
+_PROCESSES = 1500.0
 # Megabytes of the rows of one fit, and of one observation: its arrays in the widest pass.
 _ROWS, _OBSERVATION = 0.02, 2e-4
 
 
-def chunk_minutes(design: Design, chunk: Chunk) -> int:
+class Costs:
+    """What the spans and chunks of one step of a design take."""
+
+    def __init__(self, design: Design, step: str) -> None:
+        self._design, self._step = design, step
+        self._units = {unit.name: unit for unit in design.units()}
+
+    def seconds(self, span: Span) -> float:
+        """CPU seconds of the work, roughly, without the start of the job."""
+        replicates = span.last - span.first
+        each = sum(self._each(span.scenario, method) for method in span.methods or ("",))
+        more = sum(self._intervals(span, method) for method in span.methods)
+        return replicates * (_DATA * self._n(span.scenario) + each) + more
+
+    def _each(self, scenario: str, method: str) -> float:
+        """Of a replicate."""
+        size = self._components(scenario) / 2.0
+        draws = {"refer": _LENGTH, "remedies": _REMEDIES * self._iterations("nuts")}
+        steps = {"truths": _TRUTH, "barrier": _BARRIER, "follow": _FOLLOW} | {
+            step: _DRAW * number for step, number in draws.items()
+        }
+        if self._step in steps:
+            return size * steps[self._step]
+        once = _DRAW * self._iterations(method) if method in SAMPLERS else _FIT
+        return size * once + _PASSES * self._n(scenario)
+
+    def _iterations(self, method: str) -> float:
+        spec: Design | Calibration | None = self._design
+        if self._step == "calibrate":
+            spec = self._design.calibration
+        options = {} if spec is None else spec.options.get(method, {})
+        return sum(float(options.get(name, 1000)) for name in ("draws", "tune"))
+
+    def _intervals(self, span: Span, method: str) -> float:
+        if STEPS[self._step].makes != "fit":
+            return 0.0
+        wanted = self._design.intervals_of(self._units[span.scenario])
+        number = max(0, min(span.last, wanted.replicates) - span.first)
+        each = _INTERVALS + wanted.refits * _REFIT
+        return number * each * self._components(span.scenario) / 2.0 * (method in wanted.methods)
+
+    def _components(self, scenario: str) -> int:
+        if scenario == PRIOR:
+            return 2 if self._design.calibration is None else self._design.calibration.k
+        return self._units[scenario].model.k
+
+    def _n(self, scenario: str) -> int:
+        unit = self._units.get(scenario)
+        return unit.n if isinstance(unit, Scenario) else 0
+
+
+def minutes(design: Design, chunk: Chunk) -> int:
     """Minutes that a chunk ends within, its start and compilation included."""
-    unit = design.scenario(chunk.scenario)
-    fits = sum(count * _fit(design, unit, method) for method, count in _fits(design, chunk).items())
-    wanted = design.intervals_of(unit)
-    more = sum(
-        max(0, min(count, wanted.replicates - chunk.first)) * _size(unit)
-        for method, count in _fits(design, chunk).items()
-        if method in wanted.methods
-    )
-    return ceil((_READY + fits + more * (_INTERVALS + wanted.refits * _REFIT)) / 60.0)
-
-
-def follow_minutes(design: Design, name: str) -> int:
-    """Minutes that following some data sets of a scenario or of real data ends within."""
-    unit = design.scenario(name)
-    return ceil((_READY + followed(design, unit) * _FOLLOW * _size(unit)) / 60.0)
+    seconds = Costs(design, chunk.step).seconds
+    return ceil((_READY + _SLOW * sum(map(seconds, chunk.spans()))) / 60.0)
 
 
 def megabytes(design: Design, chunk: Chunk) -> int:
     """Megabytes (of 1e6 bytes) that a chunk, Snakemake included, stays below."""
-    fits = sum(_fits(design, chunk).values())
-    return ceil(_PROCESSES + _ROWS * fits + _OBSERVATION * _n(design.scenario(chunk.scenario)))
-
-
-def _fits(design: Design, chunk: Chunk) -> dict[str, int]:
-    """How many fits of the chunk each method makes."""
-    return {
-        method: max(0, min(count, chunk.last) - chunk.first)
-        for method, count in design.replicates_of(design.scenario(chunk.scenario)).items()
-        if METHODS[method].engine == chunk.engine
-    }
-
-
-def _fit(design: Design, unit: Scenario | DataSet, method: str) -> float:
-    """Seconds of one fit."""
-    if method not in SAMPLERS:
-        return _OPTIMUM * _size(unit)
-    options = design.options.get(method, {})
-    return _DRAW * sum(float(options.get(name, 1000)) for name in ("draws", "tune")) * _size(unit)
-
-
-def _size(unit: Scenario | DataSet) -> float:
-    """How much more than a small sample of two components it takes; large ones are compressed."""
-    return unit.model.k / 2.0 * (1.0 + _n(unit) / 5e5)
-
-
-def _n(unit: Scenario | DataSet) -> int:
-    return unit.n if isinstance(unit, Scenario) else 0
+    fits = sum(piece.last - piece.first for piece in chunk.pieces)
+    named = {piece.scenario for piece in chunk.pieces}
+    sizes = [u.n for u in design.all_scenarios() if u.name in named]
+    return ceil(_PROCESSES + _ROWS * fits + _OBSERVATION * max(sizes, default=0))

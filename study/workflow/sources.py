@@ -8,7 +8,7 @@ list is kept by hand. A step names what it imports itself while it runs.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -29,31 +29,31 @@ def closure(modules: Iterable[str]) -> set[Path]:
     found: set[Path] = set()
     waiting = list(modules)
     while waiting:
-        for file in _files(waiting.pop()):
-            if file not in found:
-                found.add(file)
-                waiting += _imported(file)
+        new = set(files(waiting.pop())) - found
+        found |= new
+        waiting += (module for file in new for module in imported(file))
     return found
 
 
-def digest(files: Iterable[Path]) -> str:
+def digest(sources: Iterable[Path]) -> str:
     """Twelve hex digits of the files' contents and of their places in the repository."""
-    parts = [f"{file.relative_to(ROOT)} {sha256(file.read_bytes()).hexdigest()}" for file in files]
+    parts = [
+        f"{file.relative_to(ROOT)} {sha256(file.read_bytes()).hexdigest()}" for file in sources
+    ]
     return sha256("\n".join(sorted(parts)).encode()).hexdigest()[:12]
 
 
-def _files(module: str) -> Iterator[Path]:
+@cache
+def files(module: str) -> tuple[Path, ...]:
     """The file of a module and those of its packages; none if it is not the repository's."""
     parts = module.split(".")
-    for n in range(1, len(parts) + 1):
-        place = ROOT.joinpath(*parts[:n])
-        for file in (place / "__init__.py", place.with_suffix(".py")):
-            if file.is_file():
-                yield file
+    places = [ROOT.joinpath(*parts[:n]) for n in range(1, len(parts) + 1)]
+    pairs = ((place / "__init__.py", place.with_suffix(".py")) for place in places)
+    return tuple(file for pair in pairs for file in pair if file.is_file())
 
 
 @cache
-def _imported(file: Path) -> tuple[str, ...]:
+def imported(file: Path) -> tuple[str, ...]:
     """What a file imports when it is loaded; a name from a package may be a module of it."""
     found: list[str] = []
     waiting: list[ast.stmt] = list(ast.parse(file.read_text(encoding="utf-8")).body)

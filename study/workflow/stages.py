@@ -3,33 +3,47 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
 
 import pandas as pd
 
-from study.design import Design, chunks
+from study.design import Design
 from study.report.exhibit import Exhibit
+from study.report.write import write
+from study.workflow import costs
+from study.workflow.chunks import finished, plan
+from study.workflow.pieces import STEPS as COMPUTED
 
 type Records = Sequence[dict[str, Any]]
 
 # What readers call a command's work, where that is another word.
-NAMES = {"chunk": "fit", "figures": "draw"}
+NAMES = {step: what.makes for step, what in COMPUTED.items()} | {"figures": "draw"}
 # What a study is for; the time of all other stages is overhead.
-WORK = ("fit", "follow", "calibrate", "remedies", "refer")
+WORK = tuple(dict.fromkeys(what.makes for what in COMPUTED.values()))
 FIRST = ("workflow", "start", "import", "compile", *WORK)
-APART = ("benchmark", "benchmark-exhibits")
 
 
-def of_design(design: Design, records: Records) -> list[dict[str, Any]]:
-    """The records of the design's jobs: not of the benchmarks, nor of chunks of another size."""
-    own = {(c.scenario, c.engine, str(c.first), str(c.last)) for c in chunks(design)}
-    return [
-        one
-        for one in records
-        if one["command"] not in APART
-        and (one["command"] != "chunk" or tuple(one["arguments"]) in own)
-    ]
+def write_stages(
+    design: Design,
+    *,
+    results: Annotated[Path, "folder of all designs' folders"],
+    out: Annotated[Path, "folder"],
+) -> None:
+    """Make the table of CPU time by stage."""
+    out.mkdir(parents=True, exist_ok=True)
+    records = [*of_design(design, results), costs.record("stages")]
+    write(STAGES.make(records), STAGES.caption, out / STAGES.name)
+
+
+def of_design(design: Design, results: Path) -> Iterator[dict[str, Any]]:
+    """The records of the jobs behind the design's rows, whichever design they were done for."""
+    for one, _ in plan(design, finished(results, design.name)).used:
+        yield from costs.read(one.folder.parents[2] / "costs", costs.named(one.folder))
+    for record in costs.read(results / design.name / "costs"):
+        if record["command"] not in COMPUTED:
+            yield record
 
 
 def stages(records: Records) -> pd.DataFrame:
@@ -38,22 +52,16 @@ def stages(records: Records) -> pd.DataFrame:
     jobs: Counter[str] = Counter()
     megabytes: dict[str, float] = {}
     runs: dict[str, float] = {}
-    servers: dict[int, dict[str, float]] = {}
     for one in records:
         stage = NAMES.get(str(one["command"]), str(one["command"]))
         jobs[stage] += 1
-        megabytes[stage] = max(megabytes.get(stage, 0.0), one["megabytes"])
+        megabytes[stage] = max(megabytes.get(stage, 0.0), one["megabytes"] or 0.0)
         for part, value in one["seconds"].items():
             seconds[stage if part == "work" else part] += value
         if one["run"]:
             process = one["run"]["process"]
             runs[process] = max(runs.get(process, 0.0), one["run"]["seconds"])
-        if one["server"]:
-            servers[one["server"]["process"]] = one["server"]
     seconds["workflow"] = sum(runs.values())
-    for server in servers.values():
-        seconds["import"] += server["import"]
-        seconds["compile"] += server["compile"]
     order = [*FIRST, *(stage for stage in seconds if stage not in FIRST)]
     table = pd.DataFrame({"stage": order})
     table["jobs"] = table["stage"].map(jobs).fillna(0).astype(int)

@@ -4,7 +4,7 @@ import yaml
 
 from models.methods import SAMPLERS
 from models.truth import Normal, SkewNormal, StudentT
-from study.design import DesignError, calibration_chunks, chunks, load
+from study.design import DesignError, load
 from study.workflow.plan import replicates_for
 
 GOOD = {
@@ -110,54 +110,16 @@ def test_files_that_are_no_designs(tmp_path):
         load("nowhere")
 
 
-def test_chunks_cover_each_replicate_once(tmp_path):
-    design = load(write(tmp_path))
-    found = [(c.engine, c.first, c.last) for c in chunks(design)]
-    assert found == [("numeric", 0, 4), ("numeric", 4, 8), ("numeric", 8, 10), ("pymc", 0, 3)]
-
-
-def test_the_calibration_is_cut_into_chunks_and_its_content_is_its_own(tmp_path):
-    one = load(write(tmp_path, calibration=calibration(replicates=10)))
-    assert calibration_chunks(one) == [(0, 4), (4, 8), (8, 10)]
-    more = load(write(tmp_path, calibration=calibration(replicates=11)))
-    assert more.calibration_content() == one.calibration_content()
-    other = load(write(tmp_path, calibration=calibration(replicates=10, n=30)))
-    assert other.calibration_content() != one.calibration_content()
-    assert calibration_chunks(load(write(tmp_path))) == []
-
-
 def test_the_digest_follows_the_content_and_not_the_chunks(tmp_path):
     one = load(write(tmp_path))
     assert load(write(tmp_path), chunk=50).digest() == one.digest()
     assert load(write(tmp_path, seed=2)).digest() != one.digest()
 
 
-def test_a_scenarios_content_changes_with_what_its_fits_depend_on(tmp_path):
-    one = load(write(tmp_path))
-    other = load(write(tmp_path, options={"em": {"tol": 1e-7}}))
-    assert one.content("one") == other.content("one")
-    assert one.content("one", "numeric") != other.content("one", "numeric")
-    assert one.content("one", "pymc") == other.content("one", "pymc")
-    retitled = load(write(tmp_path, title="Else", scenarios=scenario(title="New")))
-    assert one.content("one", "numeric") == retitled.content("one", "numeric")
-
-
 def test_what_a_scenario_does_not_use_is_not_in_its_content(tmp_path):
     """So that old results stay good when there is something new to choose."""
     plain = load(write(tmp_path)).scenario("one")
     assert not {"df", "slant", "round_to"} & set(plain.model_dump(mode="json"))
-    contents = {
-        load(write(tmp_path, scenarios=scenario(**changes))).content("one")
-        for changes in (
-            {},
-            {"round_to": 0.5},
-            {"family": "t", "df": 3},
-            {"family": "t", "df": 4},
-            {"family": "skew-normal", "slant": 3},
-            {"family": "skew-normal", "slant": -3},
-        )
-    }
-    assert len(contents) == 6
 
 
 def test_grid_scenarios_have_the_separation_and_sd_ratio_they_say():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from study.__main__ import main
+from study.__main__ import COMMANDS, main
 
 
 def run(capsys, *arguments):
@@ -78,3 +78,44 @@ def test_check_counts_the_fits(capsys):
     code, out, _ = run(capsys, "check", "smoke")
     assert code == 0
     assert "8 scenarios, 2 data sets" in out
+
+
+def test_every_command_says_what_it_takes(capsys):
+    assert main(["--help"]) == 0
+    overview = capsys.readouterr().out
+    for command in COMMANDS:
+        assert f"\n  {command} " in overview
+        with pytest.raises(SystemExit) as end:
+            main([command, "--help"])
+        assert end.value.code == 0
+        (line,) = (line for line in overview.splitlines() if line.startswith(f"  {command} "))
+        first = line.removeprefix(f"  {command} ").strip()
+        assert first.endswith(".")
+        assert first in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["magic"], "study: unknown command 'magic'; choose from fit, check, plan, replay"),
+        (["compute", "smoke"], "the following arguments are required: step, pieces, --out"),
+        (["compute", "smoke", "numeric", "--out", "."], "pieces: there are none"),
+        (["compute", "smoke", "magic", "birds:0-1", "--out", "."], "step: unknown 'magic'"),
+        (["compute", "smoke", "numeric", "birds:0-21:em", "--out", "."], "does not ask numeric"),
+        (["plan", "smoke", "--cores", "two"], "argument --cores: invalid int value: 'two'"),
+        (["check", "smoke", "--fast"], "unrecognized arguments: --fast"),
+        (["tables", "smoke", "--rows", ".", "--out", ".", "--only", "x"], "--only: there is no"),
+    ],
+)
+def test_what_a_command_does_not_take_is_one_line_and_exit_code_2(
+    capsys, tmp_path, monkeypatch, arguments, says
+):
+    monkeypatch.chdir(tmp_path)
+    try:
+        code = main(arguments)
+    except SystemExit as end:
+        code = end.code
+    err = capsys.readouterr().err
+    assert code == 2
+    assert says in err
+    assert err.count("\n") == 1

@@ -25,7 +25,7 @@ def sample():
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     folder = tmp_path_factory.mktemp("walkthrough")
-    make(folder)
+    make(out=folder)
     return folder
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.workflow
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SECTION = README.split("## Add to the study\n")[1].split("\n## ")[0]
@@ -26,27 +27,25 @@ replicates: {em: 3, newton-cg: 3}
 """
 # Every step of a study that needs no sampler, in one process; then the figures' legends.
 STEPS = """
-import json, sys
+import json
 from pathlib import Path
 
 from study.__main__ import main
-from study.design import chunks, load
-
-design, rows = load("my.yaml"), "out/rows"
-assert main(["check", "my.yaml"]) == 0
-for c in chunks(design):
-    out = ["--out", f"out/fits/{c.scenario}/{c.engine}/{c.name}"]
-    assert main(["chunk", "my.yaml", c.scenario, c.engine, str(c.first), str(c.last), *out]) == 0
-for name in design.unit_names():
-    assert main(["follow", "my.yaml", name, "--out", f"out/closely/{name}"]) == 0
-folders = ["--made", "out", "--out", rows]
-assert main(["gather", "my.yaml", *folders]) == 0
-assert main(["tables", "my.yaml", "--rows", rows, "--out", "out/tables"]) == 0
-
+from study.design import load
 from study.report.contents import FIGURES
 from study.rows import read
+from study.workflow.chunks import plan
 
-results, legends = read_results(design, Path(rows)), {}
+design, rows = load("my.yaml"), "results/mine/rows"
+assert main(["check", "my.yaml"]) == 0
+for chunk in plan(design, []).new:
+    words = [str(span) for span in chunk.spans()]
+    out = ["--digest", chunk.digest, "--out", f"results/mine/chunks/{chunk.place}"]
+    assert main(["compute", "my.yaml", chunk.step, *words, *out]) == 0
+assert main(["gather", "my.yaml", "--results", "results", "--out", rows]) == 0
+assert main(["tables", "my.yaml", "--rows", rows, "--out", "out/tables"]) == 0
+
+results, legends = read(design, Path(rows)), {}
 for exhibit in FIGURES:
     figure = exhibit.make(results)
     legends[exhibit.name] = [t.get_text() for legend in figure.legends for t in legend.get_texts()]
@@ -78,12 +77,14 @@ def added(tmp_path_factory):
     with (copy / "models/direct.py").open("a", encoding="utf-8") as file:
         file.write(f"\n\n{METHOD}")
     insert(copy / "models/methods.py", "METHODS: dict[str, Method] = {\n", line('"newton-cg"'))
-    tables = copy / "study/tables.py"
-    opening = "TABLES: tuple[Exhibit[Results, pd.DataFrame], ...] = (\n"
+    tables = copy / "study/report/optimisation.py"
+    opening = "TABLES: tuple[Table, ...] = (\n"
     text = tables.read_text(encoding="utf-8")
     tables.write_text(text.replace(opening, f"{TABLE}\n\n{opening}"), encoding="utf-8")
     insert(tables, opening, line('Exhibit("iterations"'))
-    (copy / "study/report/iterations.rst").write_text("Mean iterations.\n", encoding="utf-8")
+    (copy / "study/report/captions/iterations.rst").write_text(
+        "Mean iterations.\n", encoding="utf-8"
+    )
     (copy / "my.yaml").write_text(HEADER + SCENARIO + DATA, encoding="utf-8")
     lengths = np.random.default_rng(0).normal(np.repeat([0, 5, 10], 40))
     np.savetxt(copy / "mine.csv", lengths, header="length", comments="")

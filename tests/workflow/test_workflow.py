@@ -1,65 +1,58 @@
-"""The workflow on a tiny design: resuming, chunks, cores, and what an edit re-makes."""
+"""The whole workflow on a tiny design: going on after kills, edits, runs beside each other."""
 
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 import yaml
 
-from study.report.contents import FIGURES
-from study.workflow import plan
-from study.workflow.recovery import recover
+from study.rows import KINDS
+from study.workflow.pieces import STEPS
+from tests.workflow.test_sources import loaded
+from tests.workflow.tiny import DESIGN
 
+pytestmark = pytest.mark.workflow
 ROOT = Path(__file__).parents[2]
-DESIGN = {
-    "name": "tiny",
-    "title": "Tiny",
-    "seed": 7,
-    "chunk": 6,
-    "closely": 1,
-    "replicates": {"em": 12, "lbfgs": 12, "map": 4, "nuts": 1},
-    "options": {"nuts": {"draws": 50, "tune": 50}},
-    "scenarios": [
-        {"name": "near", "weights": [0.5, 0.5], "means": [0, 2], "sds": [1, 1], "n": 60},
-        {"name": "far", "weights": [0.3, 0.7], "means": [0, 6], "sds": [1, 2], "n": 60},
-    ],
-    "calibration": {
-        "replicates": 8,
-        "n": 20,
-        "of": 9,
-        "prior": {"weights": 2, "means": [0, 2], "variances": [2, 1]},
-        "methods": ["nuts", "nuts-ordered"],
-        "options": {"nuts": {"draws": 50, "tune": 50}, "nuts-ordered": {"draws": 50, "tune": 50}},
-    },
-}
-ROWS = (
-    "fits",
-    "estimates",
-    "labels",
-    "occupancy",
-    "barriers",
-    "draws",
-    "reaches",
-    "stops",
-    "rates",
-    "optima",
-    "ranks",
-)
+ROWS = [kind for kind, what in KINDS.items() if not what.timed]
+COMPUTED = dict.fromkeys(STEPS, 1)
 
 
-def snakemake(folder, *arguments, **settings):
-    command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile")]
-    return subprocess.run(
-        [*command, "--cores", "2", "--config", "design=tiny.yaml", *arguments],
-        cwd=folder, capture_output=True, text=True, check=True, **settings,
+def command(root=ROOT):
+    return [sys.executable, "-m", "snakemake", "-s", str(root / "Snakefile"), "--cores", "2"]
+
+
+def snakemake(folder, *arguments, root=ROOT, check=True, design="tiny.yaml"):
+    done = subprocess.run(
+        [*command(root), "--config", f"design={design}", *arguments],
+        cwd=folder, capture_output=True, text=True, check=False,
     )  # fmt: skip
+    assert done.returncode == 0 or not check, done.stderr
+    return done
+
+
+def begun(folder, root=ROOT):
+    """A run at work: what it computes first is there, and more is on its way."""
+    run = subprocess.Popen(
+        [*command(root), "--config", "design=tiny.yaml"],
+        cwd=folder, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 300
+    while not list(folder.glob("results/tiny/chunks/*/*/record.json")):
+        assert run.poll() is None, run.stdout.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return run
 
 
 def digests(folder):
@@ -69,9 +62,25 @@ def digests(folder):
     return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
-def tiny(folder):
+def everything(folder):
+    """All files by their contents, Snakemake's log and its memory of dates apart."""
+    apart = {"log", "iocache"}
+    files = (f for f in folder.rglob("*") if f.is_file() and not apart & set(f.parts))
+    return {file: file.read_bytes() for file in files}
+
+
+def to_be_done(folder, **settings):
+    """What a dry run would do: jobs by rule, those of computing by step."""
+    said = snakemake(folder, "-n", **settings).stdout
+    jobs = Counter(re.findall(r"^(?:local)?rule (\w+):", said, re.MULTILINE))
+    steps = re.findall(r"^    output: \S+/chunks/(\w+)/\w+/record.json", said, re.MULTILINE)
+    assert jobs.pop("compute", 0) == len(steps)
+    return {**jobs, **Counter(steps)}
+
+
+def tiny(folder, **changes):
     folder.mkdir(exist_ok=True)
-    (folder / "tiny.yaml").write_text(yaml.safe_dump(DESIGN))
+    (folder / "tiny.yaml").write_text(yaml.safe_dump({**DESIGN, **changes}))
     return folder
 
 
@@ -83,7 +92,24 @@ def finished(tmp_path_factory):
     return folder
 
 
-def test_everything_is_made(finished):
+@pytest.fixture
+def copy(finished, tmp_path):
+    """A copy of that folder, whose files keep their dates."""
+    return Path(shutil.copytree(finished, tmp_path / "copy"))
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """A copy of the repository, to be edited."""
+    ignored = shutil.ignore_patterns(".git", ".venv", "results", ".snakemake", ".*_cache")
+    return Path(shutil.copytree(ROOT, tmp_path / "repository", ignore=ignored))
+
+
+def edit(file, text="\n# edited\n"):
+    file.write_text(file.read_text() + text)
+
+
+def test_everything_is_made_and_nothing_is_left_to_do(finished):
     out = finished / "results" / "tiny"
     assert (out / "provenance.json").is_file()
     assert (out / "data" / "near.csv").read_text().count("\n") == 61
@@ -92,130 +118,170 @@ def test_everything_is_made(finished):
         assert {p.suffix for p in (out / "tables").glob(f"{name}.*")} == {
             ".csv", ".md", ".tex", ".html",
         }  # fmt: skip
+    assert to_be_done(finished) == {}
 
 
-def test_where_the_cpu_time_went(finished):
-    """Every job once, and what plans take for given to a factor of three of what it was."""
-    out = finished / "results" / "tiny"
-    table = pd.read_csv(out / "tables" / "stages.csv").set_index("stage")
-    jobs = {"simulate": 1, "fit": 2 * 3, "follow": 2, "walkthrough": 1, "gather": 1, "tables": 1}
-    jobs |= {"draw": len(FIGURES), "provenance": 1, "stages": 1, "calibrate": 2, "paper": 1}
-    assert dict(table["jobs"][table["jobs"] > 0].drop(["overhead", "all"])) == jobs
-    assert len(list((out / "costs").iterdir())) == sum(jobs.values())
-    took, stated = table["cpu_seconds"], plan.SECONDS
-    number = sum(jobs.values())
-    for stage, expected in {
-        "workflow": stated["Snakemake"] + number * stated["Snakemake, a job"],
-        "start": number * stated["a job's start"],
-        "import": stated["imports and loading"],
-        "walkthrough": stated["walkthrough"],
-        "gather": jobs["fit"] * stated["chunk gathered"],
-        "tables": stated["tables"],
-        "draw": len(FIGURES) * stated["figure"],
+def test_every_job_is_in_the_table_of_stages_once(finished):
+    table = pd.read_csv(finished / "results/tiny/tables/stages.csv").set_index("stage")
+    jobs = dict(table["jobs"][table["jobs"] > 0].drop(["overhead", "all"]))
+    presented = ("simulate", "walkthrough", "gather", "tables", "draw", "paper", "provenance")
+    computed = Counter(step.makes for step in STEPS.values())
+    assert jobs == {**computed, **dict.fromkeys((*presented, "stages"), 1)}
+
+
+def test_what_presenting_steps_load_is_among_their_rules_inputs(finished, tmp_path):
+    said = snakemake(finished, "-n", "--forceall").stdout
+    rules = re.findall(r"^(?:local)?rule (\w+):\n    input: (.*)$", said, re.MULTILINE)
+    inputs = {
+        rule: {os.path.relpath(finished / f, ROOT) for f in files.split(", ")}
+        for rule, files in rules
+    }
+    rows = ["--rows", "results/tiny/rows"]
+    for rule, arguments in {
+        "simulate": ["tiny.yaml"],
+        "gather": ["tiny.yaml", "--results", "results"],
+        "tables": ["tiny.yaml", *rows],
+        "figures": ["tiny.yaml", *rows],
+        "paper": ["tiny.yaml", *rows],
+        "walkthrough": [],
+        "provenance": ["tiny.yaml", *rows],
+        "stages": ["tiny.yaml", "--results", "results"],
     }.items():
-        assert 1 / 3 < took[stage] / expected < 3, stage
+        found = loaded(finished, rule, *arguments, "--out", str(tmp_path / rule))
+        assert found <= inputs[rule], rule
 
 
 def test_benchmarks_are_a_target_apart(finished):
     assert not (finished / "results" / "benchmarks").exists()
-    jobs = snakemake(finished, "-n", "--", "benchmarks").stdout
-    stats = jobs[jobs.index("Job stats") :].split("\n\n")[0].splitlines()[3:]
-    counts = {line.split()[0]: int(line.split()[1]) for line in stats if line.strip()}
-    assert counts == {"benchmark": 4, "benchmark_exhibits": 1, "benchmarks": 1, "total": 6}
+    said = snakemake(finished, "-n", "--", "benchmarks").stdout
+    jobs = Counter(re.findall(r"^(?:local)?rule (\w+):", said, re.MULTILINE))
+    assert jobs == {"benchmark": 4, "benchmark_exhibits": 1, "benchmarks": 1}
 
 
-def test_one_core_and_other_chunks_give_the_same_bytes(finished, tmp_path):
+def test_one_core_and_shorter_pieces_give_the_same_bytes(finished, tmp_path):
     folder = tiny(tmp_path / "other")
     snakemake(folder, "chunk=5", "--cores", "1", "--", "tables")
     assert digests(folder) == digests(finished)
 
 
+# Kills and neighbours ----------------------------------------------------------------------------
+
+
 def test_killed_and_started_again_it_ends_with_the_same_bytes(finished, tmp_path):
     folder = tiny(tmp_path / "killed")
-    command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--cores", "2"]
-    run = subprocess.Popen(
-        [*command, "--config", "design=tiny.yaml", "chunk=3"],
-        cwd=folder,
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    fits = folder / "results" / "tiny" / "fits"
-    deadline = time.monotonic() + 120
-    while not list(fits.glob("*/*/*/fits.parquet")) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    run = begun(folder)
     os.killpg(run.pid, signal.SIGKILL)
     run.wait()
-    assert list(fits.glob("*/*/*/fits.parquet"))
-    assert not (folder / "results" / "tiny" / "tables").exists()
-    snakemake(folder, "chunk=3", "--", "tables")
+    before = everything(folder)
+    snakemake(folder, "-n")
+    assert everything(folder) == before
+    done = {file.parent.name for file in folder.glob("results/tiny/chunks/*/*/record.json")}
+    said = snakemake(folder, "--", "tables").stderr
+    assert done
+    assert not [digest for digest in done if f"{digest} --out" in said]
     assert digests(folder) == digests(finished)
 
 
-def jobs_after_touching(finished, file):
-    """Names of the rules that a dry run would run if a source had changed."""
-    copy = finished.parent / f"repository-{Path(file).stem}"
-    shutil.copytree(
-        ROOT,
-        copy,
-        ignore=shutil.ignore_patterns(".git", ".venv", "results", ".snakemake", ".*_cache"),
-    )
-    path = copy / file
-    work = copy / "work"
-    shutil.copytree(finished, work, symlinks=True)
-    command = [sys.executable, "-m", "snakemake", "-s", str(copy / "Snakefile"), "--cores", "2"]
-    settings = {"cwd": work, "capture_output": True, "text": True, "check": True}
-    target = ["--config", "design=tiny.yaml"]
-    # The copy stands elsewhere: its files are taken as they are before one of them is edited.
-    subprocess.run([*command, "--touch", *target], **settings)
-    text = path.read_text()
-    path.write_text(text + "\n# edited\n")
-    later = time.time() + 5
-    os.utime(path, (later, later))
-    done = subprocess.run([*command, "-n", "--rerun-triggers", "mtime", *target], **settings)
-    stats = done.stdout[done.stdout.index("Job stats") :].split("\n\n")[0].splitlines()[3:]
-    return {line.split()[0]: int(line.split()[1]) for line in stats if line.strip()}
+def test_jobs_end_where_snakemake_alone_is_killed(tmp_path):
+    run = begun(tiny(tmp_path / "orphans"))
+    family = psutil.Process(run.pid).children(recursive=True)
+    assert family
+    run.kill()
+    run.wait()
+    _, alive = psutil.wait_procs(family, timeout=60)
+    assert not alive
 
 
-def test_editing_a_table_remakes_tables_and_what_reads_them(finished):
-    jobs = jobs_after_touching(finished, "study/measures.py")
-    assert "fit" not in jobs
-    assert "gather" not in jobs
-    assert jobs["tables"] == 1
+def test_another_designs_run_beside_a_living_one_leaves_it_alone(finished, tmp_path):
+    folder = tiny(tmp_path / "beside")
+    (folder / "short.yaml").write_text(yaml.safe_dump({**DESIGN, "name": "short", "seed": 8}))
+    run = begun(folder)
+    for arguments in (["--", "simulate"], ["-n"], ["--", "simulate"]):
+        snakemake(folder, *arguments, design="short.yaml")
+    assert run.poll() is None
+    second = snakemake(folder, check=False)
+    assert second.returncode == 1
+    assert "another run is writing results of tiny" in second.stderr
+    said, _ = run.communicate()
+    assert run.returncode == 0, said
+    assert digests(folder) == digests(finished)
 
 
-def test_editing_an_optimiser_remakes_the_fits(finished):
-    jobs = jobs_after_touching(finished, "models/direct.py")
-    assert (
-        jobs["fit"] == 2 * 3
-    )  # PyMC's as well: the barrier between labellings takes its objective
-    assert jobs["tables"] == 1
+# Edits -------------------------------------------------------------------------------------------
 
 
-def test_editing_em_remakes_the_fits(finished):
-    jobs = jobs_after_touching(finished, "models/em.py")
-    assert jobs["fit"] == 2 * 3  # PyMC's as well: their starts take EM steps
+def test_a_design_that_is_extended_makes_what_is_new(copy):
+    tiny(copy, replicates={**DESIGN["replicates"], "em": 14})
+    made = to_be_done(copy)
+    assert {step: made[step] for step in STEPS if step in made} == {"numeric": 1}
+    snakemake(copy, "--", "tables")
+    tiny(copy)
+    assert not to_be_done(copy).keys() & STEPS.keys()
 
 
-def test_a_living_run_is_left_alone(tmp_path):
-    folder = tmp_path / ".snakemake"
-    (folder / "locks").mkdir(parents=True)
-    (folder / "locks" / "0.input.lock").touch()
-    holder = subprocess.Popen(
-        [
-            sys.executable, "-c",
-            "import fcntl, time; f = open('.snakemake/run', 'w'); fcntl.flock(f, fcntl.LOCK_EX);"
-            "print('held', flush=True); time.sleep(60)",
-        ],
-        cwd=tmp_path, stdout=subprocess.PIPE,
-    )  # fmt: skip
-    assert holder.stdout.readline().strip() == b"held"
-    assert not recover(tmp_path)
-    assert (folder / "locks" / "0.input.lock").exists()
-    holder.kill()
-    holder.wait()
-    assert recover(tmp_path)
-    assert not (folder / "locks" / "0.input.lock").exists()
+def test_another_design_takes_over_the_chunks_that_it_shares(copy, finished):
+    shared = {**DESIGN, "name": "second", "title": "Second"}
+    (copy / "second.yaml").write_text(yaml.safe_dump(shared))
+    assert not to_be_done(copy, design="second.yaml").keys() & STEPS.keys()
+    snakemake(copy, "--", "gather", design="second.yaml")
+    first, second = (copy / "results" / name / "rows" for name in ("tiny", "second"))
+    for kind in ROWS:
+        name = f"{kind}.parquet"
+        assert (first / name).read_bytes() == (second / name).read_bytes(), kind
+
+
+@pytest.mark.parametrize(
+    ("file", "steps"),
+    [
+        ("study/report/measures.py", set()),
+        ("study/workflow/chunks.py", set()),
+        ("study/compute/follow.py", {"follow"}),
+        ("models/em.py", set(STEPS)),  # the shared starts take EM steps
+    ],
+)
+def test_an_edit_of_the_sources_makes_what_loads_them(copy, repository, file, steps):
+    assert not to_be_done(copy, root=repository).keys() & STEPS.keys()
+    edit(repository / file)
+    assert to_be_done(copy, root=repository).keys() & STEPS.keys() == steps
+
+
+def refused(run):
+    said, _ = run.communicate()
+    assert run.returncode == 1, said
+    return said
+
+
+def test_a_design_that_is_edited_under_a_run_mixes_nothing(finished, tmp_path):
+    folder = tiny(tmp_path / "edited")
+    run = begun(folder)
+    near, far = DESIGN["scenarios"]
+    tiny(folder, scenarios=[{**near, "n": 30}, {**far, "n": 30}])
+    refused(run)
+    logs = (file.read_text() for file in folder.glob("results/tiny/logs/*/*.log"))
+    assert any("were edited since the run began" in log for log in logs)
+    tiny(folder)
+    snakemake(folder, "--", "tables")
+    assert digests(folder) == digests(finished)
+
+
+def test_sources_that_are_edited_under_a_run_mix_nothing(finished, repository, tmp_path):
+    folder = tiny(tmp_path / "edited")
+    run = begun(folder, repository)
+    edit(repository / "models" / "mixture.py")
+    refused(run)
+    snakemake(folder, "--", "tables", root=repository)
+    assert digests(folder) == digests(finished)
+    assert len(list(folder.glob("results/tiny/chunks/truths/*/record.json"))) == 2
+
+
+def test_a_damaged_file_of_a_chunk_says_which_folder_to_delete(copy):
+    (file,) = copy.glob("results/tiny/chunks/follow/*/stops.parquet")
+    file.write_bytes(file.read_bytes()[:100])
+    assert snakemake(copy, "--forcerun", "gather", "--", "gather", check=False).returncode == 1
+    said = (copy / "results/tiny/logs/gather.log").read_text()
+    assert f"delete the folder {file.parent.relative_to(copy)}" in said
+    shutil.rmtree(file.parent)
+    snakemake(copy, "--", "tables")
 
 
 def test_the_workflow_is_clean_but_for_the_answered_demand():

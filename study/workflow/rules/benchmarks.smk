@@ -3,6 +3,7 @@
 from study.benchmarks.tables import BENCHMARK_TABLES
 from study.benchmarks.measure import SUITES
 from study.benchmarks.scaling import BENCHMARK_FIGURES
+from study.workflow.pieces import STEPS
 
 BENCHMARKS = "results/benchmarks"
 
@@ -13,7 +14,11 @@ wildcard_constraints:
 
 rule benchmark:
     input:
-        loaded("study.benchmarks.measure", "study.benchmarks.peers.samplers", *of_engine("numeric"), *of_engine("pymc"), *CHAINS),
+        loaded(
+            *("study.benchmarks.steps", "study.benchmarks.measure", "study.workflow.provenance"),
+            *STEPS["numeric"].loads,
+            *STEPS["pymc"].loads,
+        ),
         code(*folder("study/benchmarks/peers", "*.R")),
     output:
         expand(
@@ -27,7 +32,7 @@ rule benchmark:
         folder=subpath(output[0], parent=True),
     threads: workflow.cores
     shell:
-        "python -m study benchmark {wildcards.suite} --out {params.folder} 2> {log}"
+        "python -m study benchmark {wildcards.suite} --out {params.folder:q} 2> {log:q}"
 
 
 rule benchmark_exhibits:
@@ -37,9 +42,12 @@ rule benchmark_exhibits:
             suite=list(SUITES),
             kind=["timings", "estimates"],
         ),
-        loaded("study.benchmarks.tables", "study.benchmarks.scaling", "study.report.write"),
+        loaded(
+            *("study.benchmarks.steps", "study.benchmarks.tables"),
+            *("study.benchmarks.scaling", "study.report.write"),
+        ),
         code("study/report/paper.mplstyle"),
-        code(*(f"study/report/captions/{table.name}.rst" for table in BENCHMARK_TABLES)),
+        captions(BENCHMARK_TABLES),
     output:
         [shown(f"{BENCHMARKS}/tables/{t.name}.html", t, "table") for t in BENCHMARK_TABLES],
         [shown(f"{BENCHMARKS}/figures/{f.name}.svg", f, "figure") for f in BENCHMARK_FIGURES],
@@ -59,7 +67,7 @@ rule benchmark_exhibits:
         rows=subpath(input[0], ancestor=2),
         folder=subpath(output[0], ancestor=2),
     shell:
-        "python -m study benchmark-exhibits --rows {params.rows} --out {params.folder} 2> {log}"
+        "python -m study benchmark-exhibits --rows {params.rows:q} --out {params.folder:q} 2> {log:q}"
 
 
 rule benchmarks:

@@ -3,16 +3,21 @@ from study.report.contents import FIGURES, TABLES
 from study.report.performance import LONG
 
 ROWS = rules.gather.output
-FORMATS = ("svg", "pdf", "png")
-PRESENTED = loaded("study.report.contents", "study.report.findings", "study.report.write")
-DRAWN = loaded("study.report.contents", "study.report.write") + code("study/report/paper.mplstyle")
+PRESENTED = loaded(
+    *("study.report.steps", "study.report.contents", "study.report.performance"),
+    *("study.report.findings", "study.report.write"),
+)
+
+
+def captions(exhibits):
+    return code(*(f"study/report/captions/{exhibit.name}.rst" for exhibit in exhibits))
 
 
 rule tables:
     input:
         ROWS,
         PRESENTED,
-        code(*(f"study/report/captions/{table.name}.rst" for table in TABLES)),
+        captions(TABLES),
     output:
         [shown(f"{OUT}/tables/{table.name}.html", table, "table") for table in TABLES],
         expand(
@@ -32,41 +37,37 @@ rule tables:
         folder=subpath(output[0], parent=True),
     localrule: True
     shell:
-        "python -m study.workflow.worker tables {params.design} --rows {params.rows} --out {params.folder} 2> {log}"
+        "python -m study tables {params.design:q} --rows {params.rows:q}"
+        " --out {params.folder:q} 2> {log:q}"
 
 
-# A rule each, for a rule's caption may not depend on a wildcard.
-for figure in FIGURES:
-
-    rule:
-        name:
-            f"figure_{figure.name.replace('-', '_')}"
-        input:
-            ROWS,
-            DRAWN,
-        output:
-            shown(f"{OUT}/figures/{figure.name}.svg", figure, "figure"),
-            multiext(f"{OUT}/figures/{figure.name}", ".pdf", ".png"),
-        log:
-            f"{OUT}/logs/figures/{figure.name}.log",
-        params:
-            design=config.get("design", "default"),
-            digest=design.digest(),
-            name=figure.name,
-            rows=subpath(input[0], parent=True),
-            folder=subpath(output[0], parent=True),
-        localrule: True
-        shell:
-            "python -m study.workflow.worker figures {params.design} --only {params.name}"
-            " --rows {params.rows} --out {params.folder} 2> {log}"
+rule figures:
+    input:
+        ROWS,
+        PRESENTED,
+        code("study/report/paper.mplstyle"),
+    output:
+        [shown(f"{OUT}/figures/{figure.name}.svg", figure, "figure") for figure in FIGURES],
+        [f"{OUT}/figures/{f.name}.{ending}" for f in FIGURES for ending in ("pdf", "png")],
+    log:
+        f"{OUT}/logs/figures.log",
+    params:
+        design=config.get("design", "default"),
+        digest=design.digest(),
+        rows=subpath(input[0], parent=True),
+        folder=subpath(output[0], parent=True),
+    localrule: True
+    shell:
+        "python -m study figures {params.design:q} --rows {params.rows:q}"
+        " --out {params.folder:q} 2> {log:q}"
 
 
 rule paper:
     input:
         ROWS,
-        loaded("study.report.paper"),
+        loaded("study.report.steps", "study.report.paper"),
         code("study/report/paper.mplstyle"),
-        code(*(f"study/report/captions/{exhibit.name}.rst" for exhibit in (*TABLES, *FIGURES))),
+        captions((*TABLES, *FIGURES)),
     output:
         expand(
             f"{OUT}/paper/{{file}}",
@@ -82,12 +83,14 @@ rule paper:
         rows=subpath(input[0], parent=True),
         folder=subpath(output[0], parent=True),
     shell:
-        "python -m study.workflow.worker paper {params.design} --rows {params.rows} --out {params.folder} 2> {log}"
+        "python -m study paper {params.design:q} --rows {params.rows:q}"
+        " --out {params.folder:q} 2> {log:q}"
 
 
 rule provenance:
     input:
         ROWS,
+        loaded("study.workflow.provenance"),
     output:
         report(
             f"{OUT}/provenance.json",
@@ -103,4 +106,5 @@ rule provenance:
         rows=subpath(input[0], parent=True),
     localrule: True
     shell:
-        "python -m study.workflow.worker provenance {params.design} --rows {params.rows} --out {output} 2> {log}"
+        "python -m study provenance {params.design:q} --rows {params.rows:q}"
+        " --out {output:q} 2> {log:q}"

@@ -6,7 +6,7 @@ rule stages:
     input:
         MADE,
         loaded("study.workflow.stages"),
-        code(f"study/report/captions/{STAGES.name}.rst"),
+        captions([STAGES]),
     output:
         shown(f"{OUT}/tables/{STAGES.name}.html", STAGES, "table"),
         multiext(f"{OUT}/tables/{STAGES.name}", ".csv", ".md", ".tex"),
@@ -14,9 +14,9 @@ rule stages:
         f"{OUT}/logs/stages.log",
     params:
         design=config.get("design", "default"),
-        chunk=design.chunk,
-        costs=f"{OUT}/costs",
+        results="results",
         folder=subpath(output[0], parent=True),
+    localrule: True
     shell:
-        "python -m study.workflow.worker stages {params.design} --chunk {params.chunk}"
-        " --costs {params.costs} --out {params.folder} 2> {log}"
+        "python -m study stages {params.design:q} --results {params.results}"
+        " --out {params.folder:q} 2> {log:q}"

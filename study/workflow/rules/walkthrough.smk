@@ -9,7 +9,7 @@ rule walkthrough:
     input:
         loaded("study.walkthrough", *of_engine("numeric")),
         code("study/walkthrough/page.md", "study/report/paper.mplstyle"),
-        code(*(f"study/report/captions/{exhibit.name}.rst" for exhibit in (*WALK_FIGURES, *WALK_TABLES))),
+        captions((*WALK_FIGURES, *WALK_TABLES)),
     output:
         report(
             f"{WALK}/walkthrough.html",
@@ -30,4 +30,4 @@ rule walkthrough:
         runtime=lambda wildcards, attempt: 5 * attempt,
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
     shell:
-        "python -m study walkthrough --out {params.folder} 2> {log}"
+        "python -m study walkthrough --out {params.folder:q} 2> {log:q}"

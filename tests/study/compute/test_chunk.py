@@ -7,10 +7,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from models import METHODS, Mixture
-from study.compute.chunk import fit_all, methods_of
+from study.compute.chunk import fit_all
 from study.compute.fits import matching
 from study.compute.truths import target
-from study.design import Design, chunks, load
+from study.design import Design, load
 from study.rows import CHAIN_WORDS, KINDS, MADE_BY, frames, gather
 from tests.models.strategies import mixtures
 
@@ -22,7 +22,12 @@ def made(
 ) -> dict[str, pd.DataFrame]:
     """The tables of a chunk, by kind."""
     unit = design.scenario(name)
-    return frames(fit_all(design, unit, first, last, methods_of(design, unit, engine)))
+    methods = {
+        method: range(first, min(last, count))
+        for method, count in design.replicates_of(unit).items()
+        if METHODS[method].engine == engine
+    }
+    return frames(fit_all(design, unit, methods))
 
 
 def test_a_chunk_has_a_row_for_every_fit_and_parameter():
@@ -64,7 +69,7 @@ def test_a_fit_that_breaks_is_a_row_and_the_chunk_goes_on(monkeypatch):
     monkeypatch.setattr("models.direct.lbfgs", broken)
     said: list[str] = []
     unit = DESIGN.scenario("birds")
-    rows = fit_all(DESIGN, unit, 0, 2, methods_of(DESIGN, unit, "numeric"), said.append)
+    rows = fit_all(DESIGN, unit, dict.fromkeys(("em", "lbfgs"), range(2)), said.append)
     found = frames(rows)
     by_method = found["fits"].groupby("method")["status"].unique()
     assert by_method["lbfgs"].tolist() == ["failed"]
@@ -148,17 +153,3 @@ def test_nuts_leaves_draws_and_diagnostics():
     assert len(by_chain) == 2 * 4
     weights = found["draws"].groupby(["chain", "draw"])["weight"].sum()
     np.testing.assert_allclose(weights, 1.0, rtol=1e-12)
-
-
-@pytest.mark.parametrize("name", ["smoke", "default"])
-def test_every_replicate_of_every_method_is_in_one_chunk(name):
-    design = load(name)
-    for unit in design.units():
-        for engine in ("numeric", "pymc"):
-            mine = [c for c in chunks(design) if (c.scenario, c.engine) == (unit.name, engine)]
-            covered = [r for c in mine for r in range(c.first, c.last)]
-            wanted = max(
-                (n for m, n in design.replicates_of(unit).items() if METHODS[m].engine == engine),
-                default=0,
-            )
-            assert covered == list(range(wanted))

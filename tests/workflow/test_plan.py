@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from study.__main__ import main
-from study.compute.chunk import fit_chunk
-from study.design import Chunk, Design, Scenario, load
+from study.compute.chunk import fit_all
+from study.design import Design, Scenario, load
 from study.report import measures
 from study.workflow import costs, plan
 from study.workflow.plan import Pilot, Stage, Task, precision, replicates_for, wall_seconds
@@ -46,8 +46,8 @@ def test_replicates_for_is_the_smallest_number(points, expected):
 def test_what_was_not_reached_is_judged_by_its_kind_where_n_is_nearest():
     stage = Stage("fit", 1, lambda design: [])
     sizes = [100.0, 100.0, 10_000.0, 200.0, 5_000.0]
-    tasks = [(stage, Task("em", "job", 1, n, 10, lambda r: 0.0)) for n in sizes]
-    tasks += [(stage, Task("gather", "job", 1, 1.0, 4, 0.25))]
+    tasks = [(stage, Task("em", "job", n, 10, lambda r: 0.0)) for n in sizes]
+    tasks += [(stage, Task("gather", "job", 1.0, 4, 0.25))]
     made = Pilot(design(em=10), tasks)
     made.measured.update({0: [1.0, 3.0], 1: [4.0], 2: [7.0]})
     assert list(plan.expected(made)["seconds"]) == [20.0, 40.0, 70.0, 30.0, 70.0, 1.0]
@@ -74,7 +74,7 @@ def test_the_pilot_foretells_the_cpu_time_of_the_chunks():
     assert set(fits["replicates"]) == {3}
     begin = costs.cpu()
     for unit in (FAR, NEAR):
-        fit_chunk(made.design, Chunk(unit.name, "numeric", 0, 40))
+        fit_all(made.design, unit, dict.fromkeys(("em", "newton"), range(40)))
     assert 0.5 < fits["seconds"].sum() / (costs.cpu() - begin) < 2.0
 
 

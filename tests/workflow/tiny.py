@@ -1,0 +1,27 @@
+"""A study of seconds, for tests of the workflow."""
+
+from typing import Any
+
+DESIGN: dict[str, Any] = {
+    "name": "tiny",
+    "title": "Tiny",
+    "seed": 7,
+    "closely": 1,
+    "references": 1,
+    "remedies": {"scenarios": ["near"], "replicates": 1},
+    "intervals": {"replicates": 2},
+    "replicates": {"em": 12, "lbfgs": 12, "map": 4, "nuts": 1},
+    "options": {"nuts": {"draws": 50, "tune": 50}, "nuts-ordered": {"draws": 50, "tune": 50}},
+    "scenarios": [
+        {"name": "near", "weights": [0.5, 0.5], "means": [0, 2], "sds": [1, 1], "n": 60},
+        {"name": "far", "weights": [0.3, 0.7], "means": [0, 6], "sds": [1, 2], "n": 60},
+    ],
+    "calibration": {
+        "replicates": 8,
+        "n": 20,
+        "of": 9,
+        "prior": {"weights": 2, "means": [0, 2], "variances": [2, 1]},
+        "methods": ["nuts", "nuts-ordered"],
+        "options": {"nuts": {"draws": 50, "tune": 50}, "nuts-ordered": {"draws": 50, "tune": 50}},
+    },
+}
