@@ -32,7 +32,7 @@ from study.rows import Results
 COLUMNS = {"one-column": SINGLE, "two-column": DOUBLE}
 NARROWEST = 1.4  # inches that a panel needs, with its ticks
 # Columns of numbers that tell rows apart; text does so anyway.
-PLACES = {"component", "k", "target", "level"}
+PLACES = {"component", "k", "target", "level", "weight", "sd_ratio", "n"}
 
 
 def write_paper(results: Results, folder: Path, figures: Iterable[Drawing] = FIGURES) -> None:
