@@ -8,23 +8,29 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 import sys
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
+from hashlib import sha256
+from importlib.metadata import version
 from itertools import chain
+from pathlib import Path
 from pkgutil import resolve_name
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol, cast
 
 import numpy as np
+from llvmlite.binding import get_host_cpu_name
 from numpy.typing import ArrayLike
 from threadpoolctl import LibController, ThreadpoolController
 
-from models import verdicts
+from models import kernels, verdicts
 from models.compression import Cells, Compressed
+from models.elsewhere import compile_elsewhere, compiling
 from models.inference.certificate import (
     CERTIFIED_DISTANCE,
     Certificate,
@@ -523,6 +529,7 @@ def warm_up(engine: Engine = "numeric") -> float:
 
 @cache
 def _warm(engine: Engine) -> None:
+    _fill_cache()
     compile_passes()
     model, rng = MixtureModel(), np.random.default_rng(0)
     side = np.linspace(1.0, 3.0, 9)
@@ -536,11 +543,46 @@ def _warm(engine: Engine) -> None:
                 METHODS[name].run(sample, model, start, rng)
 
 
+@cache
+def _fill_cache() -> None:
+    """Have all that `compile_all` compiles in Numba's cache, before any of it is called."""
+    if not compiling() and not _whole().exists():
+        compile_elsewhere("from models.methods import compile_all; compile_all()")
+
+
+def _whole() -> Path:
+    """The mark of a cache that holds all that `compile_all` compiles: its name tells of what."""
+    parts = (Path(kernels.__file__).read_bytes(), version("numba"), get_host_cpu_name())
+    told = sha256(repr((*parts, os.environ.get("NUMBA_CPU_NAME"))).encode()).hexdigest()[:12]
+    return Path(str(kernels.add_pass.stats.cache_path)) / f"kernels-{told}.whole"
+
+
+def compile_all() -> None:
+    """Compile every function of kernels.py that fits and relabelling call, into Numba's cache."""
+    from models import labels
+
+    rng = np.random.default_rng(0)
+    x, draws = rng.normal(size=60), np.tile([[0.5, 0.5], [-1.0, 1.0], [1.0, 1.0]], (2, 20, 1, 1))
+    draws += 0.01 * rng.random(draws.shape)
+    draws[..., 0, :] /= draws[..., 0, :].sum(axis=-1, keepdims=True)
+    _warm("numeric")
+    kernels.pass_entry()
+    kernels.expand_function()
+    labels.relabel_by_all(draws, x)
+    labels.judge(draws, x)
+    for options in ({}, {"penalty": "chen"}, {"counts": np.arange(1.0, 61.0)}):
+        for method in ("em", "em-squarem", "newton"):
+            fit(method, x, **options)
+    with suppress(OSError):
+        _whole().touch()
+
+
 def load_engine(engine: Engine) -> float:
     """Import what the engine needs now; the seconds it took, 0.0 when it is there."""
     if engine == "numeric" or "models.posterior.density" in sys.modules:
         return 0.0
     begin = time.perf_counter()
+    _fill_cache()
     for module in ("models.posterior.density", "nutpie", "xarray"):
         importlib.import_module(module)
     return time.perf_counter() - begin

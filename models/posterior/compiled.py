@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import pickle
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ from numba import types
 from numba.core.errors import TypingError
 
 from models import kernels, priors
+from models.elsewhere import compile_elsewhere, compiling, order
 from models.mixture import Floats
 from models.posterior import density as pymc_density
 from models.posterior.density import (
@@ -75,12 +77,41 @@ def logp(size, point, gradient_out, value_out, data):
     called: dict[str, Any] = {"__name__": __name__}  # Numba imports it on loading.
     exec(compile(source, str(file), "exec"), called)
     compiled = numba.cfunc(_SIGNATURE, cache=True, error_model="numpy")
+    if not compiling():
+        if (found := _loaded(compiled, called["logp"])) is None:
+            _compile(structure, jacobian)
+            found = _loaded(compiled, called["logp"])
+        if found is not None:
+            return found
+    called |= {"np": np, "carray": numba.carray, "vector_of": kernels.vector_of}
+    called["density"] = _density(structure, jacobian)
+    return compiled(called["logp"])
+
+
+def _loaded(compiled: Any, logp: Callable[..., Any]) -> Any | None:
+    """The C function from the cache; None where it is not: what it calls is not there either."""
     try:
-        return compiled(called["logp"])
-    except TypingError:  # It is not in the cache, and what it calls is not there yet.
-        called |= {"np": np, "carray": numba.carray, "vector_of": kernels.vector_of}
-        called["density"] = _density(structure, jacobian)
-        return compiled(called["logp"])
+        return compiled(logp)
+    except TypingError:
+        return None
+
+
+def _compile(structure: Structure, jacobian: bool) -> None:
+    """Leave the compiled function in the cache.
+
+    Without PyTensor's own cache, from which pieces are linked differently.
+    """
+    compile_elsewhere(
+        "from models.posterior import compiled; compiled.compile_ordered()",
+        pickle.dumps((structure, jacobian)).hex(),
+        "numba__cache=False",
+    )
+
+
+def compile_ordered() -> None:
+    """What `_compile` has the other process do."""
+    structure, jacobian = pickle.loads(bytes.fromhex(order()))
+    c_function(structure, jacobian=jacobian)
 
 
 def _stored(source: str, name: str) -> Path:
