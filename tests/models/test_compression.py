@@ -38,7 +38,7 @@ def rounding(mixture, x, counts):
 
 
 @given(hostile_samples(), mixtures(), mixtures(), st.floats(0.1, 1.0))
-@settings(max_examples=1000)
+@settings(max_examples=300)
 def test_the_certified_error_is_never_exceeded(sample, pilot, other, narrowing):
     """At the pilot, near it, on the way out, and anywhere, wherever the bound is finite."""
     x, counts = sample
@@ -56,7 +56,7 @@ def test_the_certified_error_is_never_exceeded(sample, pilot, other, narrowing):
 
 
 @given(hostile_samples(), mixtures(), mixtures())
-@settings(max_examples=1000)
+@settings(max_examples=300)
 def test_the_exact_pass_is_taken_where_the_nodes_are_not_certified(sample, pilot, other):
     x, counts = sample
     exact = Data(x, counts)
@@ -142,7 +142,7 @@ def chunks(n, size):
 
 fit("newton", compress(chunks(100_000, 50_000)))  # compiles
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-sample = compress(chunks(100_000_000, 500_000))
+sample = compress(chunks(20_000_000, 500_000))
 result = fit("em", sample)
 more = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
 error = (result.mixture.as_rows() - [[0.3, 0.7], [1, 9], [2, 3]]) / result.se
@@ -151,8 +151,8 @@ print(np.abs(error).max())
 """
 
 
-def test_a_hundred_million_streamed_observations_in_bounded_memory():
-    """The sample would take 800 MB; a chunk of it takes 4, and a few temporaries as large.
+def test_twenty_million_streamed_observations_in_bounded_memory():
+    """The sample would take 160 MB; a chunk of it takes 4, and a few temporaries as large.
 
     All five estimates within five of their standard errors: false-alarm rate 3e-6.
     """
@@ -160,7 +160,7 @@ def test_a_hundred_million_streamed_observations_in_bounded_memory():
     assert done.returncode == 0, done.stderr
     first, second = done.stdout.splitlines()
     n, nodes, status, certified, megabytes = first.split()
-    assert float(n) == 1e8
+    assert float(n) == 2e7
     assert int(nodes) < 1000
     assert (status, certified) == ("ok", "True")
     assert float(megabytes) < 60

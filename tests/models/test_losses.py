@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from scipy.stats import wasserstein_distance_nd
 
 from models import Mixture
@@ -38,6 +38,7 @@ def test_nothing_cancels_between_densities_that_are_hardly_different():
 
 
 @given(mixtures(), mixtures())
+@settings(max_examples=40)
 def test_laws_of_distances(one, other):
     h, kl, w = (loss(one, other) for loss in LOSSES)
     assert 0 <= h <= 1 + 1e-12

@@ -177,7 +177,7 @@ def test_studentised_ends_are_those_of_the_t_statistics():
 
 def test_studentised_ends_are_walds_in_large_samples():
     """t statistics are normal then; 5 standard errors of a 90% quantile of 400 are .43."""
-    model, n = MixtureModel(), 20_000
+    model, n = MixtureModel(), 4_000
     estimate = fit("newton", TRUTH.sample(n, rng())[0]).mixture
     found = bootstrap(model, estimate, n, 400, rng())
     bound = efficiency_bound(estimate, model, n)

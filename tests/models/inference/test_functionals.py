@@ -107,16 +107,16 @@ def test_labels_do_not_matter_and_draws_go_through_at_once(name):
 
 @pytest.mark.parametrize("name", TABLE)
 def test_delta_method_errors_are_the_spread_over_samples(name):
-    """300 samples of 2,000: a standard deviation has a relative error of 4.1%; five of them, and
-    2% for what is of second order; eight functionals, false-alarm rate 5e-6."""
+    """200 samples of 2,000: a standard deviation has a relative error of 5%; five of them, and 2%
+    for what is of second order; nine functionals, false-alarm rate 5e-6."""
     values, errors = [], []
-    for seed in range(300):
+    for seed in range(200):
         x, _ = SECOND_ARTICLE.sample(2000, np.random.default_rng(seed))
         top = fits(seed, x)
         value, se = delta_method(TABLE[name], top.mixture, top.covariance)
         values.append(value)
         errors.append(se)
-    assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(np.std(values, ddof=1), rel=0.225)
+    assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(np.std(values, ddof=1), rel=0.27)
 
 
 _FITS = {}
