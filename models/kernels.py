@@ -377,7 +377,7 @@ def value_and_gradient(  # type: ignore[no-untyped-def]
         own[0, j], own[1, j], own[2, j] = np.exp(log_weights[j]), means[j], np.exp(log_sds[j])
     first = np.int64(own.ctypes.data)
     sums = np.zeros((k, 3))
-    value = _call_entry(
+    value = _call_entry(  # type: ignore[call-arg, var-annotated]
         np.int64(entry[0]),
         (np.int64(k), np.int64(x.size), np.int64(cells.size // 3), np.int64(exact_x.size)),
         (

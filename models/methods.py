@@ -590,7 +590,8 @@ def load_engine(engine: Engine) -> float:
 
 @cache
 def _blas() -> list[LibController]:
-    return ThreadpoolController().select(user_api="blas").lib_controllers
+    found: list[LibController] = ThreadpoolController().select(user_api="blas").lib_controllers
+    return found
 
 
 @contextmanager

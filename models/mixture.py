@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
 
 from models import kernels
-from models.kernels import LOG_2PI, Floats
+from models.kernels import LOG_2PI
+from models.kernels import Floats as Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +126,8 @@ class Mixture:
 
     def log_density(self, x: ArrayLike) -> Floats:
         """(n,): log of the mixture density."""
-        return np.logaddexp.reduce(self.log_joint(x), axis=1)
+        log_density: Floats = np.logaddexp.reduce(self.log_joint(x), axis=1)
+        return log_density
 
     def density(self, x: ArrayLike) -> Floats:
         """(n,): the mixture density."""
@@ -164,17 +166,20 @@ class ParameterArray(np.ndarray[tuple[int, int], np.dtype[np.float64]]):
     @property
     def weights(self) -> Floats:
         """(K,): the row of the weights."""
-        return np.asarray(self)[0]
+        row: Floats = np.asarray(self)[0]
+        return row
 
     @property
     def means(self) -> Floats:
         """(K,): the row of the means."""
-        return np.asarray(self)[1]
+        row: Floats = np.asarray(self)[1]
+        return row
 
     @property
     def sds(self) -> Floats:
         """(K,): the row of the sds."""
-        return np.asarray(self)[2]
+        row: Floats = np.asarray(self)[2]
+        return row
 
 
 def draws_by_mean(draws: Floats) -> Floats:

@@ -69,7 +69,7 @@ class MixtureModel:
     @property
     def n_free(self) -> int:
         """Length of the unconstrained vector eta."""
-        return self.selection.shape[1]
+        return int(self.selection.shape[1])
 
     @property
     def n_free_sds(self) -> int:

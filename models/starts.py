@@ -129,7 +129,8 @@ def _apart(centres: Floats, data: Data) -> Floats:
     if len(set(centres.tolist())) == centres.size:
         return centres + 0.0
     earlier = np.tril(centres[:, None] == centres, k=-1).sum(axis=1)
-    return centres + 0.01 * data.sd * earlier
+    moved: Floats = centres + 0.01 * data.sd * earlier
+    return moved
 
 
 def _k_means(data: Data, centres: Floats, max_iter: int = 50) -> Floats:

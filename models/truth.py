@@ -48,11 +48,13 @@ class Normal:
 
     def density(self, z: Floats) -> Floats:
         """As of `Family`."""
-        return np.exp(-0.5 * (z * z + LOG_2PI))
+        density: Floats = np.exp(-0.5 * (z * z + LOG_2PI))
+        return density
 
     def cdf(self, z: Floats) -> Floats:
         """As of `Family`."""
-        return ndtr(z)
+        mass: Floats = ndtr(z)
+        return mass
 
     def sample(self, n: int, rng: np.random.Generator) -> Floats:
         """As of `Family`."""
@@ -80,11 +82,13 @@ class StudentT:
         """As of `Family`."""
         v, t = self.df, self.sd * z
         log_height = gammaln(0.5 * (v + 1.0)) - gammaln(0.5 * v) - 0.5 * np.log(v * np.pi)
-        return self.sd * np.exp(log_height - 0.5 * (v + 1.0) * np.log1p(t * t / v))
+        density: Floats = self.sd * np.exp(log_height - 0.5 * (v + 1.0) * np.log1p(t * t / v))
+        return density
 
     def cdf(self, z: Floats) -> Floats:
         """As of `Family`."""
-        return stdtr(self.df, self.sd * z)
+        mass: Floats = stdtr(self.df, self.sd * z)
+        return mass
 
     def sample(self, n: int, rng: np.random.Generator) -> Floats:
         """As of `Family`."""
@@ -122,17 +126,19 @@ class SkewNormal:
     def density(self, z: Floats) -> Floats:
         """As of `Family`."""
         y = self.mean + self.sd * z
-        return 2.0 * self.sd * np.exp(-0.5 * (y * y + LOG_2PI)) * ndtr(self.slant * y)
+        density: Floats = 2.0 * self.sd * np.exp(-0.5 * (y * y + LOG_2PI)) * ndtr(self.slant * y)
+        return density
 
     def cdf(self, z: Floats) -> Floats:
         """As of `Family`."""
         y = self.mean + self.sd * z
-        return ndtr(y) - 2.0 * owens_t(y, self.slant)
+        mass: Floats = ndtr(y) - 2.0 * owens_t(y, self.slant)
+        return mass
 
     def sample(self, n: int, rng: np.random.Generator) -> Floats:
         """As of `Family`."""
         first, second = rng.standard_normal((2, n))
-        y = self.delta * np.abs(first) + np.sqrt(1.0 - self.delta**2) * second
+        y: Floats = self.delta * np.abs(first) + np.sqrt(1.0 - self.delta**2) * second
         return (y - self.mean) / self.sd
 
 

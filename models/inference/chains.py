@@ -137,7 +137,8 @@ def _rhat(chains: Floats) -> Floats:
     between = chains.mean(axis=-1).var(axis=-1, ddof=1)
     within = chains.var(axis=-1, ddof=1).mean(axis=-1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.sqrt(between / within + (draws - 1.0) / draws)
+        rhat: Floats = np.sqrt(between / within + (draws - 1.0) / draws)
+    return rhat
 
 
 def _ess(chains: Floats) -> Floats:

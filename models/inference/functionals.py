@@ -75,7 +75,8 @@ def misclassification(rows: Floats) -> Floats:
     below = ndtr((edges[..., None] - m[..., None, :]) / s[..., None, :])
     mass = w[..., None, :] * np.diff(below, axis=-2)
     wrong = np.arange(rows.shape[-1]) != best[..., None]
-    return (mass * wrong).sum(axis=(-2, -1))
+    error: Floats = (mass * wrong).sum(axis=(-2, -1))
+    return error
 
 
 def density_at(x: float) -> Functional:
@@ -103,7 +104,8 @@ def quantile_at(level: float) -> Functional:
         ).x
         below = _below(rows, found)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return found - (below - below.real) / _density(rows.real, found)
+            moved: Floats = found - (below - below.real) / _density(rows.real, found)
+            return moved
 
     return quantile
 
@@ -157,7 +159,8 @@ def _density(rows: Floats, x: Floats) -> Floats:
 
 def _below(rows: Floats, x: Floats) -> Floats:
     w, m, s = _parts(rows)
-    return (w * ndtr((x[..., None] - m) / s)).sum(axis=-1)
+    mass: Floats = (w * ndtr((x[..., None] - m) / s)).sum(axis=-1)
+    return mass
 
 
 def _edges(rows: Floats) -> Floats:

@@ -198,7 +198,8 @@ def data_based(
     def costs(reference: Floats) -> Floats:
         centre, spread = reference[0, :, None], np.maximum(reference[1], least)[:, None]
         about = squares[:, None] - 2.0 * centre * sums[:, None] + centre**2 * n[:, None]
-        return about / spread**2
+        distances: Floats = about / spread**2
+        return distances
 
     def update(permutations: Permutations) -> Floats:
         moved = [np.take_along_axis(v, permutations, axis=-1) for v in (centres, spreads)]
@@ -379,4 +380,5 @@ def _indicators(shares: Floats) -> Floats:
 
 
 def _shifted(flat: Floats, shift: float) -> Floats:
-    return flat - np.array([0.0, shift, 0.0])[:, None]
+    moved: Floats = flat - np.array([0.0, shift, 0.0])[:, None]
+    return moved

@@ -8,7 +8,8 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from models import kernels
-from models.kernels import Floats, Permutations
+from models.kernels import Floats
+from models.kernels import Permutations as Permutations
 
 # Up to here all K! permutations are tried: 720 of them take a microsecond a draw.
 ENUMERATED = 6
@@ -43,7 +44,8 @@ def numbered(permutations: Permutations) -> Permutations:
     if k > 15:  # k**k leaves 64 bits
         found = np.unique(permutations.reshape(-1, k), axis=0, return_inverse=True)[1]
         return found.reshape(permutations.shape[:-1])
-    return permutations @ k ** np.arange(k)[::-1]
+    numbers: Permutations = permutations @ k ** np.arange(k)[::-1]
+    return numbers
 
 
 def _best_and_margin(cost: Floats) -> tuple[Permutations, float]:

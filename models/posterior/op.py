@@ -52,32 +52,33 @@ class LoglikAndGradient(Op):
 
     __props__ = ()
 
-    def make_node(self, *inputs: Any) -> Apply:
+    def make_node(self, *inputs: Any) -> Apply[Any]:
         """The node of the inputs, in the order of the class's text."""
         return Apply(self, [pt.as_tensor(v) for v in inputs], [pt.dscalar(), pt.dmatrix()])
 
-    def perform(self, node: Apply, inputs: Sequence[Any], output_storage: Any) -> None:
+    def perform(self, node: Apply[Any], inputs: Sequence[Any], output_storage: Any) -> None:
         """Without a compiled graph."""
         value, gradient = _value_and_gradient(*inputs)
         output_storage[0][0], output_storage[1][0] = np.asarray(value), gradient
 
-    def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[Any]:
+    def infer_shape(self, node: Apply[Any], shapes: Sequence[Any]) -> list[Any]:
         """() and (3, K)."""
         return [(), (3, shapes[1][0])]
 
-    def connection_pattern(self, node: Apply) -> list[list[bool]]:
+    def connection_pattern(self, node: Apply[Any]) -> list[list[bool]]:
         """Only the value depends, differentiably, on the parameters, and nothing on the data."""
         return [[True, False]] * 3 + [[False, False]] * N_DATA
 
     def pullback(
         self,
-        inputs: Sequence[Variable],
-        outputs: Sequence[Variable],
-        cotangents: Sequence[Variable],
-    ) -> list[Variable]:
+        inputs: Sequence[Variable[Any, Any]],
+        outputs: Sequence[Variable[Any, Any]],
+        cotangents: Sequence[Variable[Any, Any]],
+    ) -> list[Variable[Any, Any]]:
         """The cotangent of the value times the gradient that came with it."""
-        value, gradient = cotangents[0], outputs[1]
-        by_parameter: list[Variable] = [value * gradient[row] for row in range(3)]  # type: ignore
+        value: Any = cotangents[0]
+        gradient: Any = outputs[1]
+        by_parameter = [value * gradient[row] for row in range(3)]
         return [*by_parameter, *(disconnected_type() for _ in range(N_DATA))]
 
 
@@ -91,6 +92,8 @@ ENTRY = np.array([kernels.pass_entry()], dtype=float)
 _value_and_gradient = numba_njit(kernels.value_and_gradient, final_function=True)
 
 
-@register_funcify_and_cache_key(LoglikAndGradient)
-def _funcify(op: LoglikAndGradient, node: Apply, **settings: Any) -> tuple[Callable[..., Any], str]:
+@register_funcify_and_cache_key(LoglikAndGradient)  # type: ignore[untyped-decorator]
+def _funcify(
+    op: LoglikAndGradient, node: Apply[Any], **settings: Any
+) -> tuple[Callable[..., Any], str]:
     return numba_njit(kernels.value_and_gradient), _KEY

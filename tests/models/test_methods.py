@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from models import METHODS, Mixture, MixtureModel, fit
-from models.em import e_step, m_step, step_length
-from models.methods import OPTIMISERS, Method
+from models.direct import lbfgs, nelder_mead, newton
+from models.em import e_step, em, em_squarem, m_step, step_length
+from models.methods import OPTIMISERS, SAMPLERS, Method, Run
+from models.posterior.methods import map_estimate, nuts, nuts_ordered
 from models.sample import Data
 from tests.models.strategies import NUMERIC, SECOND_ARTICLE
 
@@ -21,6 +23,28 @@ MODELS = {
     "known sds": MixtureModel(2, sds=[2, 3]),
     "one component": MixtureModel(1),
 }
+
+
+# Typed, so that mypy holds each function against the contract; METHODS knows them by place alone.
+RUNS: dict[str, Run] = {
+    "em": em,
+    "em-squarem": em_squarem,
+    "lbfgs": lbfgs,
+    "newton": newton,
+    "nelder-mead": nelder_mead,
+    "map": map_estimate,
+    "nuts": nuts,
+    "nuts-ordered": nuts_ordered,
+}
+
+
+def test_every_method_is_checked_against_the_contract() -> None:
+    assert {name: method.run for name, method in METHODS.items()} == RUNS
+
+
+def test_methods_by_what_they_give() -> None:
+    assert OPTIMISERS == NUMERIC
+    assert SAMPLERS == ("nuts", "nuts-ordered")
 
 
 def test_the_registry_has_the_five_optimisers_without_pymc():

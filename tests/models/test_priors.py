@@ -160,14 +160,14 @@ def test_zero_weights():
         (lambda: Normal(0.0, -1.0), "Normal sd"),
         (lambda: Normal((0.0, np.inf), 1.0), "Normal mean"),
         (lambda: Normal((), 1.0), "Normal mean"),
-        (lambda: Normal(0.0, (1.0, 1.0)), "Normal sd"),
+        (lambda: Normal(0.0, (1.0, 1.0)), "Normal sd"),  # type: ignore[arg-type]
         (lambda: InverseGamma(2.0, 0.0), "InverseGamma scale"),
         (lambda: LogInverseGamma(0.0, 1.0), "LogInverseGamma shape"),
-        (lambda: LogNormal(0.0, "1"), "LogNormal sigma"),
+        (lambda: LogNormal(0.0, "1"), "LogNormal sigma"),  # type: ignore[arg-type]
         (lambda: HalfNormal(np.inf), "HalfNormal scale"),
-        (lambda: Prior(Normal(0.0, 1.0), Flat(), Flat()), "weights"),
-        (lambda: Prior(Flat(), HalfNormal(1.0), Flat()), "means"),
-        (lambda: Prior(Flat(), Flat(), Normal(0.0, 1.0)), "sds"),
+        (lambda: Prior(Normal(0.0, 1.0), Flat(), Flat()), "weights"),  # type: ignore[arg-type]
+        (lambda: Prior(Flat(), HalfNormal(1.0), Flat()), "means"),  # type: ignore[arg-type]
+        (lambda: Prior(Flat(), Flat(), Normal(0.0, 1.0)), "sds"),  # type: ignore[arg-type]
     ],
 )
 def test_bad_values_are_named(make, named):

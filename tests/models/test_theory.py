@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 
 from models import Mixture, MixtureModel
-from models.mixture import LOG_2PI
+from models.kernels import LOG_2PI
 from models.theory import (
     efficiency_bound,
     expected_information,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
-from models import Mixture, MixtureModel, fit
+from models import Fit, Mixture, MixtureModel, fit
 from models.inference.functionals import (
     crossing,
     delta_method,
@@ -119,7 +119,7 @@ def test_delta_method_errors_are_the_spread_over_samples(name):
     assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(np.std(values, ddof=1), rel=0.27)
 
 
-_FITS = {}
+_FITS: dict[int, Fit] = {}
 
 
 def fits(seed, x):
