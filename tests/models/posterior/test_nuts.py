@@ -33,6 +33,8 @@ pytestmark = pytest.mark.filterwarnings("error")
 
 def quadrature(data: Data, prior: Prior, model: MixtureModel) -> tuple[float, float]:
     """Posterior mean and variance of the first weight, the components known, on a fine grid."""
+    assert model.means is not None
+    assert model.sds is not None
     grid = (np.arange(4000) + 0.5) / 4000
     mixtures = [Mixture([w, 1 - w], model.means, model.sds) for w in grid]
     logs = np.array(
