@@ -1,7 +1,6 @@
-import importlib.metadata
-
 """The compiled density: PyTensor's graph to rounding, compiled once, and loaded to the last bit."""
 
+import importlib.metadata
 import os
 import subprocess
 import sys
