@@ -59,6 +59,11 @@ class Sample(ABC):
         """COLLAPSE times the smaller of the sd and the scaled interquartile range (if > 0)."""
 
     @property
+    @abstractmethod
+    def terms(self) -> int:
+        """How many terms a pass sums, on which the rounding of its sums depends."""
+
+    @property
     def final(self) -> Sample:
         """What the numbers of a result come from."""
         return self
@@ -95,6 +100,11 @@ class Data(Sample):
 
     x: Floats
     counts: Floats
+
+    @property
+    def terms(self) -> int:
+        """Rows."""
+        return self.x.size
 
     @cached_property
     def n(self) -> float:
@@ -180,6 +190,11 @@ class StreamedData(Sample):
     def rows(self) -> Data:
         """One row a cell, its mean and its count: good for quantiles and starts."""
         return Data(self.compressed.cell_means, self.compressed.totals)
+
+    @property
+    def terms(self) -> int:
+        """Observations."""
+        return int(self.n)
 
     @property
     def n(self) -> float:
@@ -272,6 +287,11 @@ class CompressedData(Sample):
         if isinstance(self.exact, Data):
             raise ValueError(f"{name}: was not streamed; make it with compress([x])")
         return self.exact.sources
+
+    @property
+    def terms(self) -> int:
+        """Nodes."""
+        return self.compressed.nodes[0].size
 
     @property
     def n(self) -> float:
