@@ -2,6 +2,7 @@
 # `snakemake --cores all --config design=NAME_OR_FILE` another one, and
 # `snakemake --cores all benchmarks` the benchmarks; `--profile study/workflow/profiles/slurm` in
 # the place of `--cores all` works on a cluster.
+import os
 import sys
 from pathlib import Path
 
@@ -14,8 +15,12 @@ from study.simulate import check_data
 from study.workflow import costs, run
 from study.workflow.recovery import attend
 
-# The rules' python is the one that runs Snakemake, whatever the PATH.
+# The rules' python is the one that runs Snakemake, and their modules those beside this file,
+# whatever the PATH and whatever is installed.
 shell.prefix(f'set -euo pipefail; export PATH="{Path(sys.executable).parent}:$PATH"; ')
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, (str(workflow.basedir), os.environ.get("PYTHONPATH")))
+)
 
 design = load(config.get("design", "default"), **{k: config[k] for k in ("chunk",) if k in config})
 check_data(design)
