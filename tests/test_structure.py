@@ -17,7 +17,7 @@ STUDY = (
     ("__main__", "benchmarks", "walkthrough"),
 )
 MODELS = (
-    ("kernels", "mixture"),
+    ("elsewhere", "kernels", "mixture"),
     ("model",),
     ("likelihood", "compression"),
     ("sample", "solution", "truth", "losses"),

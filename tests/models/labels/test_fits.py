@@ -83,7 +83,7 @@ def test_known_components_have_no_labels_to_judge():
     draws = draws_near(truth, rng, (2, 50))
     draws[:, :, 1:] = truth.as_rows()[1:]
     model = MixtureModel(2, means=truth.means, sds=truth.sds)
-    row, occupancy = labels.diagnose(as_fit(draws, model), x)
+    row, occupancy, _ = labels.diagnose(as_fit(draws, model), x)
     assert row["verdict"] == labels.NOT_EXCHANGEABLE
     assert row["rhat_raw"] == row["rhat_relabelled"]
     assert "near_ties" not in row
