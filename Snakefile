@@ -52,7 +52,7 @@ include: "study/workflow/rules/stages.smk"
 
 
 if workflow.is_main_process:
-    attend(workflow, begin)
+    attend(workflow, places, begin)
 
 
 localrules:

@@ -30,7 +30,7 @@ RUNS = Path(".snakemake", "runs")
 BEAT = 10.0
 
 
-def attend(workflow: Any, begin: Callable[[], Iterable[str]]) -> None:
+def attend(workflow: Any, places: Callable[[], Iterable[str]], begin: Callable[[], None]) -> None:
     """Have Snakemake go on from what a killed run left, and refuse what another run is writing.
 
     Changes nothing on the disk until the workflow is executed, and nothing for a dry run. It
@@ -38,7 +38,7 @@ def attend(workflow: Any, begin: Callable[[], Iterable[str]]) -> None:
     is told when it starts to execute the workflow, by this object's `execute`, which is no
     documented place. Where that is no longer called, people give the two options by hand.
 
-    begin: called when the run starts; the places that it writes to.
+    places: what the run writes to, asked when it starts. begin: called when those are its own.
     """
     execute = workflow.execute
 
@@ -53,8 +53,9 @@ def attend(workflow: Any, begin: Callable[[], Iterable[str]]) -> None:
                 f"end, or end them by: scancel {' '.join(left)}"
             )
         with ExitStack() as held:
-            for place in begin():
+            for place in places():
                 held.enter_context(alone(place))
+            begin()
             return execute(*given, **named)
 
     workflow.execute = attended

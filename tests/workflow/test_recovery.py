@@ -120,7 +120,7 @@ def test_a_command_without_a_run_goes_on():
 
 SNAKEFILE = """
 from study.workflow.recovery import attend
-attend(workflow, lambda: ["a"])
+attend(workflow, lambda: ["a"], lambda: None)
 rule all:
     input: "made/a"
 rule a:

@@ -16,12 +16,15 @@ new = made.new if workflow.is_main_process else read_new(design, Path(NEW))
 BY_DIGEST = {chunk.digest: chunk for chunk in new}
 
 
+def places():
+    """The folders of results that a run writes to, which are its own while it lives."""
+    targets = [str(target) for target in workflow.dag_settings.targets] or ["all"]
+    apart = {target.startswith(("benchmark", BENCHMARKS)) for target in targets}
+    return ["benchmarks" if benchmarks else design.name for benchmarks in apart]
+
+
 def begin():
-    """What a run does first; the places that it writes to."""
     write_new(new, Path(NEW))
-    targets = [str(target) for target in workflow.dag_settings.targets]
-    apart = [target.startswith(("benchmark", BENCHMARKS)) for target in targets]
-    return [*([] if apart and all(apart) else [design.name]), *(["benchmarks"] if any(apart) else [])]
 
 
 def chunk_of(wildcards):
