@@ -10,7 +10,7 @@ import pandas as pd
 from models import METHODS, Mixture
 from models.mixture import Floats, aligned
 from study.report import measures
-from study.report.exhibit import Drawing, Exhibit, Table
+from study.report.exhibit import Drawing, Table, tabular
 from study.report.measures import Measure
 from study.report.reasons import no_alignment
 from study.report.table import MAXIMISERS, sorted_rows, table_of, with_errors
@@ -90,8 +90,6 @@ def _alignments(
 
 
 TABLES: tuple[Table, ...] = (
-    Exhibit(
-        "alignment", "Alignment of estimates", "Label switching", alignment, lacks=(no_alignment,)
-    ),
+    tabular("alignment", "Alignment of estimates", "Label switching", alignment, no_alignment),
 )
 FIGURES: tuple[Drawing, ...] = ()

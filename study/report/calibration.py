@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from models import METHODS
 from models.mixture import Floats
 from study.report import measures, uniformity
-from study.report.exhibit import Drawing, Exhibit, Table
+from study.report.exhibit import Drawing, Table, tabular
 from study.report.measures import Measure
 from study.report.reasons import no_calibration
 from study.report.style import DOUBLE, LOOKS, drawing, nothing
@@ -128,25 +128,19 @@ def _bands(axes: Axes, ranks: pd.DataFrame, lines: int) -> None:
 def _line(axes: Axes, ranks: pd.DataFrame, method: str) -> None:
     z, off = uniformity.difference(ranks["rank"].to_numpy(int), int(ranks["of"].iloc[0]))
     look, label = LOOKS[method], METHODS[method].label
-    axes.plot([0, *z, 1], [0, *off, 0], color=look.color, ls=look.line, lw=0.9, label=label)
+    axes.plot([0, *z, 1], [0, *off, 0], **look.stroke, lw=0.9, label=label)
     axes.set_xlim(0, 1)
     axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
 
 
 TABLES: tuple[Table, ...] = (
-    Exhibit(
-        "calibration",
-        "Ranks of the calibration",
-        "Calibration",
-        calibration,
-        lacks=(no_calibration,),
-    ),
-    Exhibit(
+    tabular("calibration", "Ranks of the calibration", "Calibration", calibration, no_calibration),
+    tabular(
         "calibration-chains",
         "Chains of the calibration",
         "Calibration",
         calibration_chains,
-        lacks=(no_calibration,),
+        no_calibration,
     ),
 )
 FIGURES: tuple[Drawing, ...] = (

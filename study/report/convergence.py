@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from study.report import measures
-from study.report.exhibit import Drawing, Exhibit, Table
+from study.report.exhibit import Drawing, Table, tabular
 from study.report.grid import cells, group_looks, groups, shape_looks
 from study.report.reasons import no_grid, not_followed
 from study.report.style import DOUBLE, GREY, SINGLE, drawing, log_ticks, separation_axis
@@ -85,9 +85,7 @@ def stopping(results: Results) -> Figure:
                 middle,
                 place + 0.16 * (j - 0.5 * (len(names) - 1)),
                 xerr=[middle - low, high - middle],
-                color=look.color,
-                marker=look.marker,
-                ls="none",
+                **look.points,
                 elinewidth=0.7,
                 label=name,
             )
@@ -115,13 +113,7 @@ def rate(results: Results) -> Figure:
         look = shape_looks(results.design)[shape]
         part = grid[grid["shape"] == shape].drop_duplicates("separation").sort_values("separation")
         theory = part["scenario"].map(rate_at_truth(results)).to_numpy(float)
-        axes.plot(
-            part["separation"],
-            _decade(theory),
-            color=look.color,
-            ls=look.line,
-            label=f"{shape}",
-        )
+        axes.plot(part["separation"], _decade(theory), **look.stroke, label=f"{shape}")
         seen = rows[(rows["shape"] == shape) & rows["observed"].between(0.0, 1.0)]
         for k, (_, own) in enumerate(seen.groupby("n")):
             medians = own.groupby("separation")["observed"].median()
@@ -147,8 +139,8 @@ def _decade(rates: np.ndarray) -> np.ndarray:
 
 
 TABLES: tuple[Table, ...] = (
-    Exhibit("stops", "Stopping rules", "Optimisation", stops, lacks=(not_followed,)),
-    Exhibit("rates", "EM's rate", "Optimisation", rates, lacks=(not_followed,)),
+    tabular("stops", "Stopping rules", "Optimisation", stops, not_followed),
+    tabular("rates", "EM's rate", "Optimisation", rates, not_followed),
 )
 FIGURES: tuple[Drawing, ...] = (
     drawing("stopping", "Stopping rules", "Optimisation", stopping, not_followed),

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from models import METHODS
 from study.report import measures
-from study.report.exhibit import Drawing, Exhibit, Table
+from study.report.exhibit import Drawing, Table, tabular
 from study.report.grid import cells
 from study.report.reasons import no_remedies
 from study.report.series import QUARTILES, present, quartile_lengths, quartiles_against
@@ -113,9 +113,7 @@ def _by_scenario(
                 0.7,
             ),
             xerr=quartile_lengths(found),
-            color=look.color,
-            marker=look.marker,
-            ls="none",
+            **look.points,
             elinewidth=0.7,
             label=METHODS[method].label,
         )
@@ -130,9 +128,7 @@ def _by_scenario(
 
 
 TABLES: tuple[Table, ...] = (
-    Exhibit(
-        "remedy-costs", "What remedies cost", "Cost", remedy_costs, timed=True, lacks=(no_remedies,)
-    ),
-    Exhibit("timings", "Seconds by method", "Cost", timings, timed=True),
+    tabular("remedy-costs", "What remedies cost", "Cost", remedy_costs, no_remedies, timed=True),
+    tabular("timings", "Seconds by method", "Cost", timings, timed=True),
 )
 FIGURES: tuple[Drawing, ...] = (drawing("time", "Seconds by method", "Cost", seconds),)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from models.inference.chains import MAX_RHAT, MIN_ESS
 from models.mixture import Floats, draws_by_mean
 from study.report import measures
-from study.report.exhibit import Drawing, Exhibit, Table
+from study.report.exhibit import Drawing, Table, tabular
 from study.report.reasons import no_references
 from study.report.style import DOUBLE, drawing, nothing
 from study.report.table import table_of, with_errors
@@ -217,9 +217,7 @@ def _rates(axes: Axes, table: pd.DataFrame, names: list[str]) -> None:
 
 
 TABLES: tuple[Table, ...] = (
-    Exhibit(
-        "warnings", "Do the warnings warn?", "Label switching", warnings, lacks=(no_references,)
-    ),
+    tabular("warnings", "Do the warnings warn?", "Label switching", warnings, no_references),
 )
 FIGURES: tuple[Drawing, ...] = (
     drawing(

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from models import METHODS
 from models.mixture import Floats
-from study.report.exhibit import Drawing, Exhibit, Table
+from study.report.exhibit import Drawing, Table, tabular
 from study.report.grid import cells, gridded, middle, named
 from study.report.performance import (
     LOSSES,
@@ -272,7 +272,7 @@ def nested_loop(results: Results) -> Figure:
             at = np.append(line.table["place"], line.table["place"].max() + 1)
             y = np.append(line.table[measure], line.table[measure].iloc[-1])
             axes.step(
-                at, y, where="post", color=line.look.color, ls=line.look.line, lw=0.9,
+                at, y, where="post", **line.look.stroke, lw=0.9,
                 label=line.label,
             )  # fmt: skip
     top.set_yscale("log")
@@ -346,22 +346,14 @@ def bias_rmse(results: Results) -> Figure:
 
 
 TABLES: tuple[Table, ...] = (
-    Exhibit(
-        "estimates",
-        "Estimates against truth, named scenarios",
-        "Estimates",
-        estimates,
-        lacks=(no_named,),
+    tabular(
+        "estimates", "Estimates against truth, named scenarios", "Estimates", estimates, no_named
     ),
-    Exhibit("grid", "Estimates against truth, grid", "Estimates", grid, lacks=(no_grid,)),
-    Exhibit(
-        "losses",
-        "Distance from the truth as a whole",
-        "Estimates",
-        label_free_losses,
-        lacks=(no_intervals,),
+    tabular("grid", "Estimates against truth, grid", "Estimates", grid, no_grid),
+    tabular(
+        "losses", "Distance from the truth as a whole", "Estimates", label_free_losses, no_intervals
     ),
-    Exhibit("complete", "Where fits failed", "Estimates", complete, none="No fit failed."),
+    tabular("complete", "Where fits failed", "Estimates", complete, none="No fit failed."),
 )
 FIGURES: tuple[Drawing, ...] = (
     drawing("bias", "Bias, grid", "Estimates", bias, no_grid),

@@ -52,3 +52,16 @@ class Exhibit[Rows, Made]:
         """One paragraph of plain text."""
         text = (CAPTIONS / f"{self.name}.rst").read_text(encoding="utf-8")
         return " ".join(text.split())
+
+
+def tabular(
+    name: str,
+    title: str,
+    category: str,
+    make: Callable[[Results], pd.DataFrame],
+    *lacks: Reason,
+    none: str = "",
+    timed: bool = False,
+) -> Table:
+    """A table of a study."""
+    return Exhibit(name, title, category, make, timed, lacks, none)

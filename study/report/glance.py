@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from study.report import measures
-from study.report.exhibit import Drawing, Exhibit, Table
+from study.report.exhibit import Drawing, Table, tabular
 from study.report.grid import cells, middle
 from study.report.measures import wilson
 from study.report.optimisation import efforts
@@ -169,12 +169,13 @@ def overview(results: Results) -> Figure:
 
 
 TABLES: tuple[Table, ...] = (
-    Exhibit(
+    tabular(
         "guide",
         "Which method, and what its intervals cover",
         "At a glance",
         guide,
-        lacks=(no_grid, no_optimisers),
+        no_grid,
+        no_optimisers,
     ),
 )
 FIGURES: tuple[Drawing, ...] = (

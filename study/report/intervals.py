@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from models.mixture import Floats
-from study.report.exhibit import Drawing, Exhibit, Table
+from study.report.exhibit import Drawing, Table, tabular
 from study.report.grid import cells, gridded, group_looks, named
 from study.report.performance import all_cases, intervals, wide, with_one_r
-from study.report.reasons import no_grid, no_grid_intervals, no_named, no_named_intervals
+from study.report.reasons import no_grid, no_grid_intervals, no_named_intervals
 from study.report.series import (
     Series,
     draw_lines,
@@ -140,9 +140,7 @@ def kinds(results: Results) -> Figure:
                 own["coverage"].to_numpy(float),
                 dodged(np.arange(len(here), dtype=float), place, len(names), 0.5),
                 xerr=wilson_lengths(own),
-                color=look.color,
-                marker=look.marker,
-                ls="none",
+                **look.points,
                 ms=2.8,
                 elinewidth=0.6,
                 label=name,
@@ -272,34 +270,25 @@ def centiles(truth: Floats, estimate: Floats, lower: Floats, upper: Floats) -> F
 
 
 TABLES: tuple[Table, ...] = (
-    Exhibit(
+    tabular(
         "intervals",
         "Intervals by kind, named scenarios",
         "Uncertainty",
         interval_kinds,
-        lacks=(no_named, no_named_intervals),
+        no_named_intervals,
     ),
-    Exhibit(
+    tabular(
         "intervals-grid",
         "Intervals by kind, grid",
         "Uncertainty",
         interval_kinds_grid,
-        lacks=(no_grid, no_grid_intervals),
+        no_grid_intervals,
     ),
 )
 FIGURES: tuple[Drawing, ...] = (
     drawing("coverage", "Coverage, first mean, grid", "Uncertainty", coverage, no_grid),
     drawing("coverage-weight", "Coverage, weight, grid", "Uncertainty", coverage_weight, no_grid),
-    drawing(
-        "kinds", "Coverage by kind of interval", "Uncertainty", kinds, no_named, no_named_intervals
-    ),
-    drawing(
-        "kinds-grid",
-        "The same over the grid",
-        "Uncertainty",
-        kinds_grid,
-        no_grid,
-        no_grid_intervals,
-    ),
-    drawing("zip", "Interval by interval", "Uncertainty", zipped, no_named, no_named_intervals),
+    drawing("kinds", "Coverage by kind of interval", "Uncertainty", kinds, no_named_intervals),
+    drawing("kinds-grid", "The same over the grid", "Uncertainty", kinds_grid, no_grid_intervals),
+    drawing("zip", "Interval by interval", "Uncertainty", zipped, no_named_intervals),
 )

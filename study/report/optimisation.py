@@ -12,7 +12,7 @@ from matplotlib.ticker import NullLocator
 
 from models import METHODS
 from study.report import measures
-from study.report.exhibit import Drawing, Exhibit, Table
+from study.report.exhibit import Drawing, Table, tabular
 from study.report.grid import cells, middle
 from study.report.reasons import no_grid, no_optimisers, no_simulation
 from study.report.series import present, quartiles_against
@@ -111,15 +111,7 @@ def _shares(axes: Axes, fits: pd.DataFrame) -> None:
         x = np.unique(np.concatenate([[GAPS[0]], edges, [GAPS[1]]]))
         y = [(behind > g).mean() for g in x]
         look = LOOKS[method]
-        axes.step(
-            x,
-            y,
-            where="post",
-            color=look.color,
-            ls=look.line,
-            lw=width,
-            label=METHODS[method].label,
-        )
+        axes.step(x, y, where="post", **look.stroke, lw=width, label=METHODS[method].label)
     axes.set_xscale("log")
     axes.set_xlim(*GAPS)
     axes.set_xticks([1e-6, 1e-3, 1.0])
@@ -160,13 +152,9 @@ def efforts(results: Results) -> pd.DataFrame:
 
 
 TABLES: tuple[Table, ...] = (
-    Exhibit("failures", "Fits by status", "Optimisation", failures),
-    Exhibit(
-        "optimisation",
-        "Gap, certificates, iterations",
-        "Optimisation",
-        optimisation,
-        lacks=(no_optimisers,),
+    tabular("failures", "Fits by status", "Optimisation", failures),
+    tabular(
+        "optimisation", "Gap, certificates, iterations", "Optimisation", optimisation, no_optimisers
     ),
 )
 FIGURES: tuple[Drawing, ...] = (

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from models import METHODS, Mixture
 from models.mixture import Floats
 from study.design import DataSet
-from study.report.exhibit import Drawing, Exhibit, Table
+from study.report.exhibit import Drawing, Table, tabular
 from study.report.reasons import no_real_data
 from study.report.style import LOOKS, drawing, nested_widths, nothing, width_for
 from study.report.table import sorted_rows
@@ -106,12 +106,8 @@ def _panel(upper: Axes, lower: Axes, x: Floats, fits: dict[str, Mixture]) -> Non
     for (method, found), width in zip(fits.items(), nested_widths(len(fits)), strict=True):
         look = LOOKS[method]
         density = found.density(grid)
-        upper.plot(
-            grid, density, color=look.color, ls=look.line, lw=width, label=METHODS[method].label
-        )
-        lower.plot(
-            grid, 100 * (density - base) / base.max(), color=look.color, ls=look.line, lw=width
-        )
+        upper.plot(grid, density, **look.stroke, lw=width, label=METHODS[method].label)
+        lower.plot(grid, 100 * (density - base) / base.max(), **look.stroke, lw=width)
     upper.set_ylim(bottom=0)
     upper.tick_params(labelbottom=False)
     lower.set_xlim(upper.get_xlim())
@@ -120,7 +116,7 @@ def _panel(upper: Axes, lower: Axes, x: Floats, fits: dict[str, Mixture]) -> Non
 
 
 TABLES: tuple[Table, ...] = (
-    Exhibit("real-data", "Real data", "Real data", real_data, lacks=(no_real_data,)),
+    tabular("real-data", "Real data", "Real data", real_data, no_real_data),
 )
 FIGURES: tuple[Drawing, ...] = (
     drawing("fitted-densities", "Real data and fits", "Real data", fitted_densities, no_real_data),

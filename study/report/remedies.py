@@ -13,7 +13,7 @@ from models.inference.chains import MAX_RHAT
 from models.mixture import Floats
 from study.design import Scenario
 from study.report import measures
-from study.report.exhibit import Drawing, Exhibit, Table
+from study.report.exhibit import Drawing, Table, tabular
 from study.report.measures import Measure
 from study.report.reasons import no_remedies
 from study.report.series import Z
@@ -154,10 +154,8 @@ def _lollipops(axes: Axes, x: Any, y: Any, ends: Any, base: float, style: dict[s
 
 
 TABLES: tuple[Table, ...] = (
-    Exhibit("remedies", "What remedies answer", "Label switching", remedies, lacks=(no_remedies,)),
-    Exhibit(
-        "folding", "Ordering and relabelling", "Label switching", folding, lacks=(no_remedies,)
-    ),
+    tabular("remedies", "What remedies answer", "Label switching", remedies, no_remedies),
+    tabular("folding", "Ordering and relabelling", "Label switching", folding, no_remedies),
 )
 FIGURES: tuple[Drawing, ...] = (
     drawing("remedies-bias", "Bias by remedy", "Label switching", remedies_bias, no_remedies),

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from models import METHODS
 from models.mixture import Floats
 from study.report import measures
-from study.report.exhibit import Drawing, Exhibit, Table
+from study.report.exhibit import Drawing, Table, tabular
 from study.report.grid import cells
 from study.report.measures import Measure
 from study.report.reasons import no_grid, no_race, not_traced
@@ -131,7 +131,7 @@ def descent(results: Results) -> Figure:
                 own = own[np.isfinite(own)].sort_index(ascending=False)
                 look = LOOKS[method]
                 axes.plot(
-                    own, own.index, color=look.color, ls=look.line, lw=width,
+                    own, own.index, **look.stroke, lw=width,
                     label=METHODS[method].label,
                 )  # fmt: skip
             axes.set_xscale("log")
@@ -172,7 +172,7 @@ def _profile(axes: Axes, ratios: pd.DataFrame, ends: tuple[float, float]) -> Non
         y = np.concatenate([[0.0], np.arange(1, own.size + 1), [own.size]]) / len(ratios)
         look = LOOKS[str(method)]
         axes.step(
-            x, y, where="post", color=look.color, ls=look.line, lw=width,
+            x, y, where="post", **look.stroke, lw=width,
             label=METHODS[str(method)].label,
         )  # fmt: skip
     axes.set_xscale("log")
@@ -180,17 +180,15 @@ def _profile(axes: Axes, ratios: pd.DataFrame, ends: tuple[float, float]) -> Non
 
 
 TABLES: tuple[Table, ...] = (
-    Exhibit(
-        "overtaking", "Where EM catches up", "Optimisation", overtaking, lacks=(no_grid, no_race)
-    ),
-    Exhibit("profiles", "Performance profiles", "Optimisation", profiles, lacks=(not_traced,)),
-    Exhibit(
+    tabular("overtaking", "Where EM catches up", "Optimisation", overtaking, no_grid, no_race),
+    tabular("profiles", "Performance profiles", "Optimisation", profiles, not_traced),
+    tabular(
         "profiles-seconds",
         "Performance profiles in seconds",
         "Cost",
         profiles_in_seconds,
+        not_traced,
         timed=True,
-        lacks=(not_traced,),
     ),
 )
 FIGURES: tuple[Drawing, ...] = (

@@ -10,7 +10,7 @@ from models import METHODS
 from models.mixture import Floats
 from models.verdicts import SAME
 from study.report import measures
-from study.report.exhibit import Drawing, Exhibit, Table
+from study.report.exhibit import Drawing, Table, tabular
 from study.report.grid import group_looks, groups
 from study.report.measures import Measure
 from study.report.reasons import not_followed
@@ -119,7 +119,7 @@ def many_starts(results: Results) -> Figure:
 
 
 TABLES: tuple[Table, ...] = (
-    Exhibit("starts", "Starts needed", "Optimisation", starts, lacks=(not_followed,)),
+    tabular("starts", "Starts needed", "Optimisation", starts, not_followed),
 )
 FIGURES: tuple[Drawing, ...] = (
     drawing(

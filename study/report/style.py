@@ -41,6 +41,21 @@ class Look(NamedTuple):
     marker: str
     line: Line
 
+    @property
+    def points(self) -> dict[str, Any]:
+        """Of points that no line joins."""
+        return {"color": self.color, "marker": self.marker, "ls": "none"}
+
+    @property
+    def stroke(self) -> dict[str, Any]:
+        """Of a line without points."""
+        return {"color": self.color, "ls": self.line}
+
+    @property
+    def both(self) -> dict[str, Any]:
+        """Of points on a line."""
+        return self.points | self.stroke
+
 
 # Okabe and Ito's colours, which the colour-blind tell apart, with grey for their yellow; the
 # markers and the lines do without colour.

@@ -13,7 +13,7 @@ from scipy.special import gammaincc
 from models import METHODS
 from models.mixture import Floats
 from study.report import measures
-from study.report.exhibit import Drawing, Exhibit, Table
+from study.report.exhibit import Drawing, Table, tabular
 from study.report.grid import cells, groups, middle
 from study.report.measures import Measure
 from study.report.reasons import no_barrier, no_chains
@@ -195,13 +195,7 @@ def _bars(axes: Axes, shares: pd.DataFrame) -> None:
     left = np.zeros(len(values))
     for labelling, share in zip(shares.columns, values.T, strict=False):
         axes.barh(
-            shares.index + 1,
-            share,
-            0.75,
-            left,
-            color=colors[labelling].color,
-            lw=0.3,
-            ec="w",
+            shares.index + 1, share, 0.75, left, color=colors[labelling].color, lw=0.3, ec="w"
         )
         left += share
     axes.set_xlim(0, 1)
@@ -277,20 +271,16 @@ def crossing(heights: Floats, parameters: int = 5) -> Floats:
 
 
 TABLES: tuple[Table, ...] = (
-    Exhibit("labels", "Label switching", "Label switching", label_switching, lacks=(no_chains,)),
-    Exhibit(
-        "label-verdicts",
-        "Verdicts on the chains",
-        "Label switching",
-        label_verdicts,
-        lacks=(no_chains,),
+    tabular("labels", "Label switching", "Label switching", label_switching, no_chains),
+    tabular(
+        "label-verdicts", "Verdicts on the chains", "Label switching", label_verdicts, no_chains
     ),
-    Exhibit(
+    tabular(
         "label-algorithms",
         "Agreement of relabellings",
         "Label switching",
         label_algorithms,
-        lacks=(no_chains,),
+        no_chains,
     ),
 )
 FIGURES: tuple[Drawing, ...] = (

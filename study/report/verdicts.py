@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from models import METHODS
 from models.verdicts import VERDICTS, judge
 from study.report import measures
-from study.report.exhibit import Drawing, Exhibit, Table
+from study.report.exhibit import Drawing, Table, tabular
 from study.report.grid import groups
 from study.report.style import DOUBLE, VERDICT_FILLS, drawing
 from study.report.table import MAXIMISERS, OPTIMISERS, SAMPLERS, sorted_rows, table_of, with_errors
@@ -135,8 +135,8 @@ def _shares_of_verdicts(axes: Axes, fits: pd.DataFrame, methods: list[str]) -> N
 
 
 TABLES: tuple[Table, ...] = (
-    Exhibit("verdicts", "Verdicts", "Optimisation", verdicts),
-    Exhibit(
+    tabular("verdicts", "Verdicts", "Optimisation", verdicts),
+    tabular(
         "claims",
         "Convergence claimed and not certified",
         "Optimisation",

@@ -42,6 +42,8 @@ from study.rows import (
     of_frames,
 )
 
+type Known = dict[str, Any]
+
 REPLICATES = 4
 NAMED = Scenario(name="named", weights=[0.3, 0.7], means=[1, 9], sds=[2, 3], n=50)
 KNOWN = Scenario(
@@ -74,7 +76,7 @@ _OF_DRAWS = ("equal-tailed", "highest-density")
 _OF_MAXIMA = tuple(kind for kind in INTERVAL_KINDS if kind not in ("laplace", *_OF_DRAWS))
 KINDS_OF = {"newton": _OF_MAXIMA, "map": ("laplace",), "nuts": _OF_DRAWS, "nuts-ordered": _OF_DRAWS}
 _EMPTY = {"string": "", "float64": np.nan, "int64": 0, "Int64": 0, "bool": False, "boolean": True}
-_USUAL: dict[str, dict[str, Any]] = {
+_USUAL: dict[str, Known] = {
     "fits": {
         **{"n": 100.0, "k": 2, "status": "ok", "certified": True, "believable": True},
         **{"loglik": -100.0, "distance": 1e-6, "gap": 1e-12, "sd_ratio": 0.5, "smallest": 40.0},
@@ -91,7 +93,7 @@ _USUAL: dict[str, dict[str, Any]] = {
 
 def row(
     kind: str, /, scenario: str = "birds", replicate: int = 0, method: str = "em", **known: Any
-) -> dict[str, Any]:
+) -> Known:
     """A row of the kind: what is known of it, over what is usual."""
     columns = KINDS[kind].columns
     made = {name: _EMPTY[dtype] for name, dtype in columns.items()} | _USUAL.get(kind, {})
@@ -127,7 +129,12 @@ def rich(**parts: Any) -> Design:
             "prior": {"weights": 2, "means": (0, 2), "variances": (2, 1)},
         }
     )
-    more = {"closely": 2, "references": 1, "intervals": {"replicates": 3}, "data": [FAITHFUL]}
+    more: Known = {
+        "closely": 2,
+        "references": 1,
+        "intervals": {"replicates": 3},
+        "data": [FAITHFUL],
+    }
     more |= {"grids": [cells], "scenarios": [NAMED, KNOWN], "calibration": calibration}
     more |= {"remedies": {"scenarios": ["named"], "replicates": 3}}
     return design(**more | parts)
@@ -160,7 +167,7 @@ def _target(unit: Scenario) -> Mixture:
     return parts.by_mean() if parts.k == unit.model.k else TRUTH
 
 
-def _targets(unit: Scenario, target: Mixture) -> list[dict[str, Any]]:
+def _targets(unit: Scenario, target: Mixture) -> list[Known]:
     bound = np.nan if unit.family != "normal" or unit.round_to else 0.05
     return [
         {"scenario": unit.name, "parameter": parameter, "component": j + 1, "bound": bound}
@@ -172,11 +179,11 @@ def _targets(unit: Scenario, target: Mixture) -> list[dict[str, Any]]:
 
 def _of_unit(
     design: Design, unit: Scenario | DataSet, truth: Mixture, draws: int, rng: np.random.Generator
-) -> Iterator[tuple[str, dict[str, Any]]]:
+) -> Iterator[tuple[str, Known]]:
     counts = design.replicates_of(unit)
     for replicate in range(1 if isinstance(unit, DataSet) else REPLICATES):
         shared = 0.05 * rng.standard_normal((3, truth.k))
-        here = {"scenario": unit.name, "replicate": replicate}
+        here: Known = {"scenario": unit.name, "replicate": replicate}
         if replicate < barred(design, unit):
             yield "barriers", row("barriers", **here, barrier=rng.exponential(10.0))
         if replicate < followed(design, unit):
@@ -185,7 +192,7 @@ def _of_unit(
             yield from _reference(here, truth)
         for method in counts:
             failed = replicate == 3 and method == "em"
-            key = here | {"method": method}
+            key: Known = here | {"method": method}
             yield (
                 "fits",
                 row(
@@ -215,11 +222,11 @@ def _size(unit: Scenario | DataSet) -> int:
 def _fitted(
     design: Design,
     unit: Scenario | DataSet,
-    key: dict[str, Any],
+    key: Known,
     truth: Mixture,
     values: np.ndarray,
     rng: np.random.Generator,
-) -> Iterator[tuple[str, dict[str, Any]]]:
+) -> Iterator[tuple[str, Known]]:
     known = unit.model.build()
     true = np.full((3, truth.k), np.nan) if isinstance(unit, DataSet) else truth.as_rows()
     for i, parameter in enumerate(PARAMETERS):
@@ -229,28 +236,29 @@ def _fitted(
             continue
         for j in range(truth.k):
             value = values[i, j]
-            ends = {"estimate": value, "lower": value - 0.1, "upper": value + 0.1, "se": 0.1}
-            place = {"parameter": parameter, "component": j + 1, "truth": true[i, j]}
+            ends: Known = {"estimate": value, "lower": value - 0.1, "upper": value + 0.1, "se": 0.1}
+            place: Known = {"parameter": parameter, "component": j + 1, "truth": true[i, j]}
             yield "estimates", row("estimates", **key, **place, **ends)
             asked = design.intervals_of(unit)
             if key["method"] in asked.methods and key["replicate"] < asked.replicates:
-                quantity = {"quantity": f"{parameter} {j + 1}", "truth": true[i, j]}
+                quantity: Known = {"quantity": f"{parameter} {j + 1}", "truth": true[i, j]}
                 for kind in KINDS_OF[key["method"]]:
                     yield "intervals", row("intervals", **key, **quantity, **ends, kind=kind)
     seconds = _size(unit) ** 0.5 * rng.exponential(1e-3)
     yield "timings", row("timings", **key, n=float(_size(unit)), seconds=seconds)
     if not isinstance(unit, DataSet) and design.intervals_of(unit).replicates > key["replicate"]:
-        yield "losses", row("losses", **key, **dict.fromkeys(LOSSES, 0.1 * rng.exponential()))
+        lost: Known = dict.fromkeys(LOSSES, 0.1 * rng.exponential())
+        yield "losses", row("losses", **key, **lost)
 
 
 def _switching(
     design: Design,
     unit: Scenario | DataSet,
-    key: dict[str, Any],
+    key: Known,
     truth: Mixture,
     draws: int,
     rng: np.random.Generator,
-) -> Iterator[tuple[str, dict[str, Any]]]:
+) -> Iterator[tuple[str, Known]]:
     switches = unit.model.build().exchangeable
     word = str(rng.choice(CHAIN_WORDS)) if switches else NOT_EXCHANGEABLE
     yield "labels", row(
@@ -261,32 +269,38 @@ def _switching(
     labellings = [" ".join(p) for p in ("123"[: truth.k], "213"[: truth.k])] if switches else []
     for chain in range(2):
         for labelling in labellings:
-            place = {"chain": chain, "labelling": labelling, "share": 0.5}
+            place: Known = {"chain": chain, "labelling": labelling, "share": 0.5}
             yield "occupancy", row("occupancy", **key, **place)
     if key["replicate"] >= design.keep_draws:
         return
     for chain, draw, j in np.ndindex(2, draws, truth.k):
-        place = {"chain": chain, "draw": draw, "component": j + 1, "weight": 1 / truth.k, "sd": 1.0}
+        place = {
+            "chain": chain,
+            "draw": draw,
+            "component": j + 1,
+            "weight": 1 / truth.k,
+            "sd": 1.0,
+        }
         # Chains sit in two labellings.
         place |= {"relabelled": (truth.k - j if chain and switches else j + 1)}
         place["mean"] = truth.means[int(place["relabelled"]) - 1] + 0.1 * rng.standard_normal()
         yield "draws", row("draws", **key, **place)
     for x in np.linspace(0.0, 9.0, 5):
         for j in range(truth.k):
-            shares = {"as_sampled": 1 / truth.k, "relabelled": abs(j - x / 9.0)}
+            shares: Known = {"as_sampled": 1 / truth.k, "relabelled": abs(j - x / 9.0)}
             yield "allocations", row("allocations", **key, x=x, component=j + 1, **shares)
 
 
 def _followed(
-    here: dict[str, Any], methods: Iterable[str], rng: np.random.Generator
-) -> Iterator[tuple[str, dict[str, Any]]]:
+    here: Known, methods: Iterable[str], rng: np.random.Generator
+) -> Iterator[tuple[str, Known]]:
     for i, rule in enumerate(STOPPING_RULES):
-        left = {"gap": 10.0**-i, "distance": 10.0 ** (-i / 2)}
+        left: Known = {"gap": 10.0**-i, "distance": 10.0 ** (-i / 2)}
         yield "stops", row("stops", **here, rule=rule, iteration=5, stopped=True, **left)
     yield "rates", row("rates", **here, predicted=0.9, observed=0.9, certified=True, iterations=99)
     for method in FROM_STARTS:
         for start in range(5):
-            end = {"loglik": -100.0 - 5.0 * (rng.random() < 0.3), "believable": True}
+            end: Known = {"loglik": -100.0 - 5.0 * (rng.random() < 0.3), "believable": True}
             yield "optima", row("optima", **here, method=method, start=start, passes=20, **end)
     for method in methods:
         for target in TARGETS if METHODS[method].kind == "likelihood" else ():
@@ -294,33 +308,39 @@ def _followed(
             yield "reaches", row("reaches", **here, method=method, target=target, passes=passes)
 
 
-def _reference(here: dict[str, Any], truth: Mixture) -> Iterator[tuple[str, dict[str, Any]]]:
+def _reference(here: Known, truth: Mixture) -> Iterator[tuple[str, Known]]:
     for i, parameter in enumerate(PARAMETERS):
         for j in range(truth.k):
             mean, z = truth.as_rows()[i, j], np.interp(LEVELS, [0, 0.5, 1], [-3, 0, 3])
             quantiles = dict(zip(QUANTILES, mean + 0.1 * z, strict=True))
-            numbers = {"mean": mean, "sd": 0.1, "ess": 1e4, "rhat": 1.0}
-            place = {"parameter": parameter, "component": j + 1}
+            numbers: Known = {"mean": mean, "sd": 0.1, "ess": 1e4, "rhat": 1.0}
+            place: Known = {"parameter": parameter, "component": j + 1}
             yield "references", row("references", **here, **place, **numbers, **quantiles)
 
 
-def _ranks(spec: Calibration, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
+def _ranks(spec: Calibration, rng: np.random.Generator) -> Iterator[Known]:
     for i in range(spec.replicates):
         for method in spec.methods:
             for quantity in ("mean 1", "mean 2", "log-likelihood"):
                 rank = None if i == 0 else int(rng.integers(spec.of + 1))
-                numbers = {"truth": 0.0, "autocorrelation": 0.0, "rhat": 1.0, "ess": 99.0}
-                key = {"replicate": i, "method": method, "quantity": quantity}
+                numbers: Known = {"truth": 0.0, "autocorrelation": 0.0, "rhat": 1.0, "ess": 99.0}
+                key: Known = {"replicate": i, "method": method, "quantity": quantity}
                 yield row("ranks", **key, rank=rank, of=spec.of, **numbers)
 
 
-def _remedies(name: str, rng: np.random.Generator) -> Iterator[tuple[str, dict[str, Any]]]:
+def _remedies(name: str, rng: np.random.Generator) -> Iterator[tuple[str, Known]]:
     for replicate in range(3):
         for remedy in REMEDIES:
-            key = {"scenario": name, "replicate": replicate, "remedy": remedy}
+            key: Known = {"scenario": name, "replicate": replicate, "remedy": remedy}
             yield "remedy_timings", row("remedy_timings", **key, seconds=rng.exponential())
             for parameter in REMEDY_PARAMETERS:
                 value = 1.0 + 0.1 * rng.standard_normal()
-                numbers = {"truth": 1.0, "mean": value, "sd": 1.0, "ess": 100.0, "ess_tail": 50.0}
+                numbers: Known = {
+                    "truth": 1.0,
+                    "mean": value,
+                    "sd": 1.0,
+                    "ess": 100.0,
+                    "ess_tail": 50.0,
+                }
                 numbers |= {"lower": value - 0.2, "upper": value + 0.2, "rhat": 1.0}
                 yield "remedies", row("remedies", **key, parameter=parameter, **numbers)

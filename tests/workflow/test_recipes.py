@@ -81,7 +81,7 @@ def added(tmp_path_factory):
     opening = "TABLES: tuple[Table, ...] = (\n"
     text = tables.read_text(encoding="utf-8")
     tables.write_text(text.replace(opening, f"{TABLE}\n\n{opening}"), encoding="utf-8")
-    insert(tables, opening, line('Exhibit("iterations"'))
+    insert(tables, opening, line('tabular("iterations"'))
     (copy / "study/report/captions/iterations.rst").write_text(
         "Mean iterations.\n", encoding="utf-8"
     )

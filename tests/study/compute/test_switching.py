@@ -16,7 +16,7 @@ DESIGN = load("smoke")
 KEY = {"scenario": "birds", "replicate": 0, "method": "nuts"}
 
 
-def test_a_diagnosis_has_the_columns_of_its_kinds():
+def test_a_diagnosis_has_the_columns_of_its_kinds() -> None:
     x = data_set(DESIGN, DESIGN.scenario("birds"), 0)
     result = fit("nuts", x, rng=1, draws=50, tune=50)
     kept, lean = (diagnosis(KEY, result, x, keep) for keep in (True, False))
@@ -36,7 +36,7 @@ def test_a_diagnosis_has_the_columns_of_its_kinds():
     assert labels.NOT_EXCHANGEABLE not in CHAIN_WORDS
 
 
-def test_where_nothing_can_switch_draws_keep_their_places():
+def test_where_nothing_can_switch_draws_keep_their_places() -> None:
     unit = DESIGN.scenario("article-1")
     x = data_set(DESIGN, unit, 0)[:200]
     result = fit("nuts", x, unit.model.build(), rng=1, draws=20, tune=50)
@@ -45,7 +45,7 @@ def test_where_nothing_can_switch_draws_keep_their_places():
     assert all(row["relabelled"] == row["as_sampled"] for row in rows["allocations"])
 
 
-def test_mean_responsibilities_are_those_of_the_permuted_draws():
+def test_mean_responsibilities_are_those_of_the_permuted_draws() -> None:
     rng = np.random.default_rng(0)
     draws = draws_near(separated(3, gap=2.0), rng, (2, 5))
     order = rng.permuted(np.tile(np.arange(3), (2, 5, 1)), axis=-1)
@@ -61,7 +61,7 @@ def test_mean_responsibilities_are_those_of_the_permuted_draws():
     np.testing.assert_allclose(mean_responsibilities(draws, x, order), expected.T, atol=1e-12)
 
 
-def test_barriers_are_between_the_best_maximum_and_the_ridge():
+def test_barriers_are_between_the_best_maximum_and_the_ridge() -> None:
     design = DESIGN.model_copy(update={"replicates": {"nuts": 2}})
     unit = design.scenario("birds")
     rows = barriers(design, unit, 0, 2)["barriers"]
@@ -74,6 +74,6 @@ def test_barriers_are_between_the_best_maximum_and_the_ridge():
 
 
 @pytest.mark.parametrize(("name", "method"), [("article-1", "nuts"), ("birds", "em")])
-def test_what_cannot_switch_or_is_not_sampled_has_no_barrier(name: str, method: str):
+def test_what_cannot_switch_or_is_not_sampled_has_no_barrier(name: str, method: str) -> None:
     design: Design = DESIGN.model_copy(update={"replicates": {method: 2}})
     assert barriers(design, design.scenario(name), 0, 2) == {"barriers": []}

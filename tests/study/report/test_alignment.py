@@ -44,7 +44,7 @@ def aligned(found: list[list[dict[str, Any]]]) -> pd.DataFrame:
     return alignment(of(DESIGN, estimates=rows, fits=fits, targets=targets))
 
 
-def test_alignment_counts_what_sorting_labels_against_the_truth():
+def test_alignment_counts_what_sorting_labels_against_the_truth() -> None:
     """Of four data sets one has its heavy component, the second in truth, below the light one."""
     right = [[0.4, 0.6], [0.0, 1.0], [1.0, 1.0]]
     # Sorted by mean; swapping costs less: (.9 - .6)^2 + (.1 - .4)^2 + .2^2 < .5^2 + .5^2 + ...
@@ -71,7 +71,7 @@ def test_alignment_counts_what_sorting_labels_against_the_truth():
     assert weight["bias_assigned"] == pytest.approx((0.05 - 0.4) / 8)
 
 
-def test_no_disagreement_where_components_are_apart():
+def test_no_disagreement_where_components_are_apart() -> None:
     table = aligned([estimates("far", 0, "em", [[0.6, 0.4], [1.0, 9.0], [1.0, 2.0]])])
     assert (table["disagreement"] == 0).all()
     assert (table["optimiser"].unique() == ["EM", "all"]).all()

@@ -25,7 +25,7 @@ def posterior(rng: np.random.Generator, chains: int = 2, draws: int = 500) -> Fl
     return np.stack([np.stack([weights, 1 - weights], axis=-1), means, sds], axis=2)
 
 
-def test_errors_are_in_reference_sds_and_in_probability():
+def test_errors_are_in_reference_sds_and_in_probability() -> None:
     draws = posterior(np.random.default_rng(2), 4, 20_000)
     reference = pd.DataFrame(summaries(draws))
     shift, mass = errors(draws, reference, 0.95)
@@ -76,7 +76,7 @@ def judged() -> Results:
     return changed(study, draws=draws, references=pd.concat(references))
 
 
-def test_answers_are_wrong_where_they_are(judged: Results):
+def test_answers_are_wrong_where_they_are(judged: Results) -> None:
     found = answered(judged).set_index(["replicate", "method", "answer"])["wrong"]
     assert found.to_dict() == {
         (0, "nuts", "relabelled"): False,
@@ -89,7 +89,7 @@ def test_answers_are_wrong_where_they_are(judged: Results):
     }
 
 
-def test_warnings_are_counted_against_answers(judged: Results):
+def test_warnings_are_counted_against_answers(judged: Results) -> None:
     table = warnings(judged).set_index(["answer", "diagnostic"])
     columns = ["R", "wrong", "fired", "sensitivity", "specificity"]
     expected = {
@@ -113,14 +113,14 @@ def test_warnings_are_counted_against_answers(judged: Results):
     assert never["sensitivity_high"] == pytest.approx(1.0)
 
 
-def test_the_figure_draws_both_answers(judged: Results):
+def test_the_figure_draws_both_answers(judged: Results) -> None:
     exhibit = next(exhibit for exhibit in FIGURES if exhibit.name == "warning-rates")
     figure = exhibit.make(judged)
     assert len(figure.axes) == 2
     figure.draw_without_rendering()
 
 
-def test_draws_come_back_in_their_shape():
+def test_draws_come_back_in_their_shape() -> None:
     draws = posterior(np.random.default_rng(0), 3, 7)
     np.testing.assert_array_equal(_draws(kept(0, "nuts", draws)), draws)
     np.testing.assert_array_equal(draws_by_mean(draws), draws)

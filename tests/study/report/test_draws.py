@@ -10,7 +10,7 @@ from tests.study import synthetic
 from tests.study.synthetic import FAITHFUL, NAMED, TAILS, changed, design, rich
 
 
-def test_examples_go_from_most_switches_to_none():
+def test_examples_go_from_most_switches_to_none() -> None:
     study = synthetic.study(rich())
     labels = study.labels.assign(verdict="labels only", switches=5, labellings=2)
     first = labels[(labels["method"] == "nuts") & (labels["replicate"] == 0)].index[:5]
@@ -28,7 +28,7 @@ def test_examples_go_from_most_switches_to_none():
     assert examples(changed(study, labels=labels.assign(verdict=NOT_EXCHANGEABLE))) == []
 
 
-def test_kept_draws_and_their_data_are_those_of_the_fit():
+def test_kept_draws_and_their_data_are_those_of_the_fit() -> None:
     study = synthetic.study(design(scenarios=[NAMED, TAILS], data=[FAITHFUL]))
     fit = examples(study)[0]
     own = study.draws[(study.draws[FIT] == fit.row[FIT]).all(axis=1)]

@@ -49,7 +49,9 @@ def words_of_nothing(figure: Figure) -> str:
 
 @pytest.mark.parametrize("name", DESIGNS)
 @pytest.mark.parametrize("exhibit", FIGURES, ids=lambda e: e.name)
-def test_every_figure_draws_for_every_design_or_says_what_it_lacks(exhibit: Drawing, name: str):
+def test_every_figure_draws_for_every_design_or_says_what_it_lacks(
+    exhibit: Drawing, name: str
+) -> None:
     figure = exhibit.make(results(name))
     assert bool(figure.axes) == (words_of_nothing(figure) == "")
     assert words_of_nothing(figure) in {"", exhibit.nothing(DESIGNS[name])}
@@ -58,14 +60,14 @@ def test_every_figure_draws_for_every_design_or_says_what_it_lacks(exhibit: Draw
 
 
 @pytest.mark.parametrize("name", DESIGNS)
-def test_no_table_is_empty_unless_the_design_leaves_it_nothing(name: str, tmp_path: Path):
+def test_no_table_is_empty_unless_the_design_leaves_it_nothing(name: str, tmp_path: Path) -> None:
     for table in TABLES:
         why = table.nothing(DESIGNS[name])
         write(made(name)[table.name], table.caption, tmp_path / table.name, none=why)
     assert unexplained(DESIGNS[name], tmp_path) == []
 
 
-def test_a_design_of_all_kinds_leaves_no_exhibit_empty():
+def test_a_design_of_all_kinds_leaves_no_exhibit_empty() -> None:
     empty = [name for name, table in made("rich").items() if table.empty]
     assert empty == []
     for name in ("smoke", "default"):
@@ -74,7 +76,7 @@ def test_a_design_of_all_kinds_leaves_no_exhibit_empty():
         assert {e.lacking(everything) for e in exhibits} == {""}
 
 
-def test_rows_that_should_be_there_are_missed(tmp_path: Path):
+def test_rows_that_should_be_there_are_missed(tmp_path: Path) -> None:
     for table in TABLES:
         lost = made("rich")[table.name].iloc[:0] if table.name == "overtaking" else None
         write(made("rich")[table.name] if lost is None else lost, "", tmp_path / table.name)
@@ -86,7 +88,7 @@ def test_rows_that_should_be_there_are_missed(tmp_path: Path):
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda t: t.name)
-def test_a_table_without_rows_says_so_in_every_form_but_csv(table: Table, tmp_path: Path):
+def test_a_table_without_rows_says_so_in_every_form_but_csv(table: Table, tmp_path: Path) -> None:
     empty = table.make(of())
     if table.name != "warnings":  # a row a diagnostic, always
         assert empty.empty
@@ -97,7 +99,7 @@ def test_a_table_without_rows_says_so_in_every_form_but_csv(table: Table, tmp_pa
 
 
 @pytest.mark.parametrize("name", ["rate", "traces"])  # words and lines; many artists, some pixels
-def test_three_files_with_the_same_bytes_every_time(name: str, tmp_path: Path):
+def test_three_files_with_the_same_bytes_every_time(name: str, tmp_path: Path) -> None:
     exhibit = next(e for e in FIGURES if e.name == name)
     found = []
     for run in ("first", "second"):
@@ -108,7 +110,7 @@ def test_three_files_with_the_same_bytes_every_time(name: str, tmp_path: Path):
     assert found[0] == found[1]
 
 
-def test_every_exhibit_has_a_caption_and_every_caption_an_exhibit():
+def test_every_exhibit_has_a_caption_and_every_caption_an_exhibit() -> None:
     walk = (*walkthrough.TABLES, *walkthrough.FIGURES)
     exhibits = (*TABLES, *FIGURES, *BENCHMARK_TABLES, *BENCHMARK_FIGURES, *walk, STAGES)
     names = [exhibit.name for exhibit in exhibits]
@@ -127,7 +129,7 @@ KEYS = {
 
 
 @pytest.mark.parametrize("name", ["rich", "no grid"])
-def test_every_number_of_every_table_has_its_monte_carlo_error_and_its_r(name: str):
+def test_every_number_of_every_table_has_its_monte_carlo_error_and_its_r(name: str) -> None:
     for exhibit, table in made(name).items():
         numbers = [c for c in table if pd.api.types.is_numeric_dtype(table[c]) and c not in KEYS]
         counts = {c for c in numbers if c == "R" or c.startswith("R_") or c.endswith("_R")}
@@ -140,7 +142,7 @@ def test_every_number_of_every_table_has_its_monte_carlo_error_and_its_r(name: s
         assert counts or not numbers, exhibit
 
 
-def test_exhibits_with_seconds_are_marked_so():
+def test_exhibits_with_seconds_are_marked_so() -> None:
     """Seconds that differ change every table that is timed, and no other."""
     before = made("rich")
     study = results("rich")
@@ -154,7 +156,7 @@ def test_exhibits_with_seconds_are_marked_so():
         assert same != table.timed, table.name
 
 
-def test_every_merge_names_its_keys():
+def test_every_merge_names_its_keys() -> None:
     """Without, another column that both sides come to have silently becomes a key."""
     for file in Path(study.report.__path__[0]).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -163,7 +165,7 @@ def test_every_merge_names_its_keys():
                 assert node.func.attr != "merge" or "on" in keywords, (file.name, node.lineno)
 
 
-def test_presenting_computes_nothing():
+def test_presenting_computes_nothing() -> None:
     """No module of the report imports what fits, samples, relabels or finds truths."""
     computing = ("study.compute", "models.em", "models.direct", "models.theory", "models.labels")
     for file in Path(study.report.__path__[0]).glob("*.py"):

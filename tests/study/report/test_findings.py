@@ -8,7 +8,7 @@ from tests.study import synthetic
 from tests.study.synthetic import NAMED, design
 
 
-def test_findings_say_the_tables_numbers():
+def test_findings_say_the_tables_numbers() -> None:
     grid = Grid(name="grid", separation=[2], weight=[0.5], sd_ratio=[1], n=[1500])
     only = design(["newton"], grids=[grid])
     study = synthetic.study(only)
@@ -21,7 +21,7 @@ def test_findings_say_the_tables_numbers():
     assert '"1500","2","Newton"' in text
 
 
-def test_findings_of_a_design_without_a_grid():
+def test_findings_of_a_design_without_a_grid() -> None:
     study = synthetic.study(design(scenarios=[NAMED]))
     text = findings(study.design, guide(study), verdicts(study))
     assert "Over the simulated scenarios" in text

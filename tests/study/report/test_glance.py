@@ -26,7 +26,7 @@ def of_cell(good: Mapping[str, Sequence[int]], passes: Mapping[str, int]) -> "pd
     return recommended(of(fits=fits)).set_index("scenario").loc[CELL]
 
 
-def test_the_cheapest_of_those_not_clearly_worse_is_recommended():
+def test_the_cheapest_of_those_not_clearly_worse_is_recommended() -> None:
     good = {"em": [1, 0] * 20, "lbfgs": [1] * 39 + [0], "newton": [1] * 40}
     found = of_cell(good, {"em": 1, "lbfgs": 9, "newton": 10})
     # EM misses half: 20 of 40 by a paired error of .08. L-BFGS-B misses one: 1/40, error 1/40.
@@ -37,7 +37,7 @@ def test_the_cheapest_of_those_not_clearly_worse_is_recommended():
     assert found["method"] == "newton"
 
 
-def test_pairing_tells_apart_what_unpaired_shares_would_not():
+def test_pairing_tells_apart_what_unpaired_shares_would_not() -> None:
     # Of 40 data sets newton gets 32 and lbfgs 28, all of them among newton's: 4 against 0.
     good = {"lbfgs": [1] * 28 + [0] * 12, "newton": [1] * 32 + [0] * 8}
     found = of_cell(good, {"lbfgs": 1, "newton": 10})
@@ -55,11 +55,11 @@ def test_pairing_tells_apart_what_unpaired_shares_would_not():
         (0.50, 20, "too low"),
     ],
 )
-def test_words_for_what_intervals_cover(coverage: float, replicates: int, says: str):
+def test_words_for_what_intervals_cover(coverage: float, replicates: int, says: str) -> None:
     assert verdict(coverage, replicates, 0.95) == says
 
 
-def test_the_guides_numbers_are_those_of_the_grid_table():
+def test_the_guides_numbers_are_those_of_the_grid_table() -> None:
     study = synthetic.study(rich())
     table, measured = guide(study), grid(study)
     assert len(table) == 4
@@ -75,7 +75,7 @@ def test_the_guides_numbers_are_those_of_the_grid_table():
     assert sizes.tolist() == sorted(sizes.tolist())
 
 
-def test_another_kind_of_interval_is_a_table_of_coverages():
+def test_another_kind_of_interval_is_a_table_of_coverages() -> None:
     cover = pd.DataFrame(
         [
             ("cell", "mean", 1, 0.95, 0.01, 400),
@@ -91,6 +91,6 @@ def test_another_kind_of_interval_is_a_table_of_coverages():
     assert found["profile_says"] == "too low"
 
 
-def test_rows_of_a_cell_without_optimisers_are_none():
+def test_rows_of_a_cell_without_optimisers_are_none() -> None:
     assert recommended(of()).empty
     assert guide(of()).empty

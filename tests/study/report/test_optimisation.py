@@ -17,7 +17,7 @@ from study.report.verdicts import with_verdict
 from tests.study.synthetic import design, of, row
 
 
-def test_bias_and_coverage_against_the_truth():
+def test_bias_and_coverage_against_the_truth() -> None:
     rows = [
         row("estimates", replicate=i, truth=28.0, estimate=e, lower=e - 2, upper=e + 2)
         for i, e in enumerate([29.0, 27.0, 31.0])
@@ -30,7 +30,7 @@ def test_bias_and_coverage_against_the_truth():
     assert found["R"] == 3
 
 
-def test_singular_fits_are_counted_and_left_out_of_the_estimates():
+def test_singular_fits_are_counted_and_left_out_of_the_estimates() -> None:
     fits = [row("fits"), row("fits", replicate=1, status="singular", certified=False, loglik=50.0)]
     rows = [row("estimates", replicate=i, truth=28.0, estimate=e) for i, e in enumerate([29, 1e6])]
     both = of(fits=fits, estimates=rows)
@@ -40,7 +40,7 @@ def test_singular_fits_are_counted_and_left_out_of_the_estimates():
     assert found["not_ok"] == 0.5
 
 
-def test_the_gap_is_to_the_best_regular_fit_of_the_same_data():
+def test_the_gap_is_to_the_best_regular_fit_of_the_same_data() -> None:
     fits = [
         row("fits"),
         row("fits", method="lbfgs", loglik=-102.5),
@@ -56,7 +56,7 @@ def test_the_gap_is_to_the_best_regular_fit_of_the_same_data():
     assert table.loc["newton", "R"] == 0
 
 
-def test_time_ratios_are_paired_with_the_fastest_method():
+def test_time_ratios_are_paired_with_the_fastest_method() -> None:
     rows = [
         row("timings", replicate=i, method=m, seconds=s)
         for i, pair in enumerate([(1.0, 3.0), (2.0, 4.0), (4.0, 20.0)])
@@ -68,7 +68,7 @@ def test_time_ratios_are_paired_with_the_fastest_method():
     assert table.loc["map", "median"] == 4.0
 
 
-def test_the_chance_of_a_hit_is_that_of_drawing_without_replacement():
+def test_the_chance_of_a_hit_is_that_of_drawing_without_replacement() -> None:
     """Against all subsets."""
     for hit, of_all, draws in itertools.product(range(6), [5], range(1, 6)):
         subsets = list(itertools.combinations(range(of_all), draws))
@@ -76,7 +76,7 @@ def test_the_chance_of_a_hit_is_that_of_drawing_without_replacement():
         assert chance(hit, of_all, draws) == pytest.approx(expected, abs=1e-12)
 
 
-def test_performance_ratios_start_at_one_and_failures_are_infinite():
+def test_performance_ratios_start_at_one_and_failures_are_infinite() -> None:
     rows = [
         ("a", 0, "em", 10.0),
         ("a", 0, "newton", 5.0),
@@ -92,7 +92,7 @@ def test_performance_ratios_start_at_one_and_failures_are_infinite():
     assert len(ratios) == 2
 
 
-def test_crossings_are_linear_and_their_error_is_that_of_simulated_medians():
+def test_crossings_are_linear_and_their_error_is_that_of_simulated_medians() -> None:
     """The spread of 100,000 crossings of normal medians, to 2%: six of its standard errors."""
     x = np.array([1.0, 2.0, 4.0])
     found = crossing(x, [Measure(1.0, 0.1, 9), Measure(0.6, 0.02, 8), Measure(-0.4, 0.03, 7)])
@@ -106,7 +106,7 @@ def test_crossings_are_linear_and_their_error_is_that_of_simulated_medians():
         assert np.isnan(always.mcse)
 
 
-def test_em_catches_up_where_the_paired_median_ratio_is_one():
+def test_em_catches_up_where_the_paired_median_ratio_is_one() -> None:
     """EM takes 4 times Newton's passes at separation 2 and a quarter of them at 4: log ratios
     log 4 and -log 4, the same on all data sets, though their passes differ a hundredfold."""
     cells = Grid(name="grid", separation=[2, 4], weight=[0.5], sd_ratio=[1], n=[100])

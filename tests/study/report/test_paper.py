@@ -42,7 +42,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_every_exhibit_is_there_and_every_file_says_its_source(written: Path):
+def test_every_exhibit_is_there_and_every_file_says_its_source(written: Path) -> None:
     stamp = study().design.stamp()
     assert {f"{f.name}.pdf" for f in DRAWN} <= {p.name for p in written.glob("figures/*")}
     expected = {f"{t.name}{end}.tex" for t in TABLES for end in ("", "-alone")}
@@ -52,7 +52,7 @@ def test_every_exhibit_is_there_and_every_file_says_its_source(written: Path):
             assert stamp.encode() in path.read_bytes()[-2000:] + path.read_bytes()[:200], path
 
 
-def test_a_figure_is_drawn_at_other_widths_only_where_it_can_be_read(written: Path):
+def test_a_figure_is_drawn_at_other_widths_only_where_it_can_be_read(written: Path) -> None:
     index = (written / "README.md").read_text()
     for figure in DRAWN:
         for name, width in paper.COLUMNS.items():
@@ -63,14 +63,14 @@ def test_a_figure_is_drawn_at_other_widths_only_where_it_can_be_read(written: Pa
                 assert float(box[1]) == pytest.approx(72 * width, abs=0.01)
 
 
-def test_fonts_are_embedded(written: Path):
+def test_fonts_are_embedded(written: Path) -> None:
     for file in written.glob("figures/*.pdf"):
         content = file.read_bytes()
         assert content.count(b"/Type /FontDescriptor") == content.count(b"/FontFile2 ")
         assert b"/Subtype /Type3" not in content
 
 
-def test_crowding_sees_texts_that_overlap_or_leave_the_page():
+def test_crowding_sees_texts_that_overlap_or_leave_the_page() -> None:
     figure = Figure(figsize=(2, 1))
     figure.text(0.1, 0.5, "left")
     figure.text(0.6, 0.5, "right")
@@ -86,7 +86,7 @@ def test_crowding_sees_texts_that_overlap_or_leave_the_page():
     assert paper.narrow(figure, DOUBLE) == ""
 
 
-def test_tick_labels_out_of_view_do_not_crowd():
+def test_tick_labels_out_of_view_do_not_crowd() -> None:
     figure = Figure(figsize=(3, 2), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1])
@@ -95,7 +95,7 @@ def test_tick_labels_out_of_view_do_not_crowd():
     assert paper.crowding(figure) == ""
 
 
-def test_numbers_are_found_by_table_row_and_column():
+def test_numbers_are_found_by_table_row_and_column() -> None:
     table = grid(study())
     found = {key: (value, error) for key, value, error in paper.numbers("grid", table)}
     row = table.iloc[0]
@@ -107,14 +107,14 @@ def test_numbers_are_found_by_table_row_and_column():
 
 
 @pytest.mark.parametrize("table", TABLES, ids=[t.name for t in TABLES])
-def test_every_tables_rows_have_keys(table: Table):
+def test_every_tables_rows_have_keys(table: Table) -> None:
     made = table.make(study())
     keys = [key for key, *_ in paper.numbers(table.name, made)]
     assert all(re.fullmatch(r"[A-Za-z0-9./-]+", key) for key in keys)
     assert len(keys) == len(set(keys))
 
 
-def test_rows_without_keys_of_their_own_are_an_error():
+def test_rows_without_keys_of_their_own_are_an_error() -> None:
     table = pd.DataFrame({"method": ["em", "em"], "bias": [0.1, 0.2]})
     with pytest.raises(ValueError, match="table t: method do not tell its rows apart"):
         list(paper.numbers("t", table))
@@ -122,13 +122,13 @@ def test_rows_without_keys_of_their_own_are_an_error():
     assert list(paper.numbers("t", table)) == []
 
 
-def test_short_names_have_only_letters(written: Path):
+def test_short_names_have_only_letters(written: Path) -> None:
     names = re.findall(r"\\newcommand\{\\(mix\w*)\}\{", (written / "macros.tex").read_text())
     assert len(names) > 15
     assert all(re.fullmatch("[A-Za-z]+", name) for name in names)
 
 
-def test_latex_has_every_character_of_captions_and_tables():
+def test_latex_has_every_character_of_captions_and_tables() -> None:
     texts = [path.read_text() for path in CAPTIONS.glob("*.rst")]
     texts += [t.make(study()).to_string() for t in TABLES]
     assert {c for text in texts for c in escaped(text) if ord(c) > 127} <= set("é")
@@ -144,7 +144,7 @@ def compile_latex(folder: Path, name: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.skipif(LATEX is None, reason="there is no pdflatex on this machine")
-def test_a_manuscript_and_every_table_alone_compile(written: Path):
+def test_a_manuscript_and_every_table_alone_compile(written: Path) -> None:
     example = (written / "example.tex").read_text()
     assert example.count(r"\includegraphics") == 3
     assert example.count(r"\input{tables/") == 2
@@ -167,7 +167,7 @@ def test_a_manuscript_and_every_table_alone_compile(written: Path):
         (r"\mixNoSuchName", "Undefined control sequence"),
     ],
 )
-def test_an_unknown_number_stops_latex(written: Path, text: str, says: str):
+def test_an_unknown_number_stops_latex(written: Path, text: str, says: str) -> None:
     document = rf"\documentclass{{article}}\input{{macros}}\begin{{document}}{text}\end{{document}}"
     (written / "wrong.tex").write_text(f"% {study().design.stamp()}\n{document}")
     done = compile_latex(written, "wrong")

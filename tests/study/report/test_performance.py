@@ -55,7 +55,7 @@ def value(table: pd.DataFrame, method: str, measure: str, cases: str = "own") ->
     return row.iloc[0]
 
 
-def test_each_of_the_cases_has_its_own_replicates():
+def test_each_of_the_cases_has_its_own_replicates() -> None:
     table = performance(results())
     own = value(table, "em", "bias")
     assert (own["value"], own["R"]) == (pytest.approx(np.mean([-1.0, 0.5, 1.0])), 3)
@@ -66,7 +66,7 @@ def test_each_of_the_cases_has_its_own_replicates():
     assert [one["value"] for one in covered] == [pytest.approx(1 / 3), 0.0, pytest.approx(1 / 4)]
 
 
-def test_a_missing_end_is_no_interval_or_a_miss():
+def test_a_missing_end_is_no_interval_or_a_miss() -> None:
     table = intervals(results())
     own, every = (value(table, "newton", "coverage", cases) for cases in ("own", "all"))
     assert (own["value"], own["R"]) == (pytest.approx(2 / 3), 3)
@@ -75,7 +75,7 @@ def test_a_missing_end_is_no_interval_or_a_miss():
     assert not (table["measure"] == "model_se_error").any()
 
 
-def test_precision_is_paired_with_newton_on_the_replicates_that_both_have():
+def test_precision_is_paired_with_newton_on_the_replicates_that_both_have() -> None:
     assert reference(results()) == "newton"
     found = value(performance(results()), "em", "relative_precision")
     assert found["R"] == 2
@@ -83,7 +83,7 @@ def test_precision_is_paired_with_newton_on_the_replicates_that_both_have():
                 & (performance(results())["measure"] == "relative_precision")).any()  # fmt: skip
 
 
-def test_efficiency_is_held_against_the_quadrature():
+def test_efficiency_is_held_against_the_quadrature() -> None:
     study = results()
     bound = study.targets["bound"].iloc[0]
     found = value(performance(study), "em", "efficiency")
@@ -92,13 +92,13 @@ def test_efficiency_is_held_against_the_quadrature():
     assert found["mcse"] == pytest.approx(2 * found["value"] / np.sqrt(2 * 2))
 
 
-def test_losses_leave_out_failures_and_have_their_error():
+def test_losses_leave_out_failures_and_have_their_error() -> None:
     found = value(losses(results()), "em", "hellinger")
     expected = measures.mean(np.array([0.1, 0.3, 0.4]))
     assert (found["value"], found["mcse"], found["R"]) == expected
 
 
-def test_every_number_of_a_wide_table_has_its_error_and_its_r():
+def test_every_number_of_a_wide_table_has_its_error_and_its_r() -> None:
     long = performance(results())
     table = wide(long, ["bias", "coverage", "relative_precision"])
     for name in ("bias", "coverage", "relative_precision"):
@@ -109,14 +109,14 @@ def test_every_number_of_a_wide_table_has_its_error_and_its_r():
         assert numbers == (found["value"], found["mcse"], found["R"])
 
 
-def test_no_rows_give_empty_tables():
+def test_no_rows_give_empty_tables() -> None:
     nothing = of()
     for table in (performance(nothing), intervals(nothing), losses(nothing)):
         assert table.empty
         assert {"measure", "value", "mcse", "R"} <= set(table)
 
 
-def test_one_r_stands_for_all_that_are_the_same():
+def test_one_r_stands_for_all_that_are_the_same() -> None:
     table = wide(performance(results()), ["bias", "coverage", "relative_precision"])
     compact = with_one_r(table)
     assert compact["R"].tolist() == table["R_bias"].tolist()

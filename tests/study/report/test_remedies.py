@@ -27,7 +27,7 @@ def remedy_rows(
     ]
 
 
-def test_remedies_are_held_against_truth_and_against_stephens():
+def test_remedies_are_held_against_truth_and_against_stephens() -> None:
     offset = {"Stephens": 0.0, "by mean": 0.5, "none": -2.0}
 
     def mean(remedy: str, replicate: int) -> float:
@@ -46,7 +46,7 @@ def test_remedies_are_held_against_truth_and_against_stephens():
     assert set(own["R"]) == {6}
 
 
-def test_costs_are_medians_of_the_worst_parameter():
+def test_costs_are_medians_of_the_worst_parameter() -> None:
     rows = remedy_rows(lambda remedy, i: 0.0)
     timings = [
         {"scenario": "near", "replicate": i, "remedy": remedy, "seconds": 1.0 + i}
@@ -61,7 +61,7 @@ def test_costs_are_medians_of_the_worst_parameter():
     )
 
 
-def test_folding_sees_chance_as_chance():
+def test_folding_sees_chance_as_chance() -> None:
     """Means off by normal errors of their Monte Carlo variance: squares of z have mean one.
 
     2,400 of them in all: within 4 errors of sqrt(2/2400), false-alarm rate 6e-5.

@@ -1,5 +1,7 @@
 """The Monte Carlo error of a risk."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,9 @@ TWO = Mixture([0.3, 0.7], [1.0, 4.0], [1.0, 1.0])
 
 
 @pytest.mark.parametrize("loss", [hellinger, kullback_leibler, wasserstein])
-def test_the_monte_carlo_error_of_a_risk_is_its_spread_over_studies(loss):
+def test_the_monte_carlo_error_of_a_risk_is_its_spread_over_studies(
+    loss: Callable[[Mixture, Mixture], float],
+) -> None:
     """100 studies of 30 replicates, each an estimate with normal errors, one in ten missing.
 
     The spread has a relative error of 1/sqrt(198) = 7%, and the mean Monte Carlo error a smaller

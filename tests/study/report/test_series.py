@@ -24,7 +24,7 @@ from study.rows import CHAIN_WORDS, INTERVAL_KINDS, REMEDIES
 from tests.study.synthetic import FAITHFUL, rich
 
 
-def test_each_thing_has_a_look_of_its_own():
+def test_each_thing_has_a_look_of_its_own() -> None:
     everything: list[tuple[dict[str, Look], list[str]]] = [
         (LOOKS, list(METHODS)),
         (INTERVAL_LOOKS, list(INTERVAL_KINDS)),
@@ -41,13 +41,13 @@ def test_each_thing_has_a_look_of_its_own():
     assert set(VERDICT_FILLS) == set(VERDICTS)
 
 
-def test_a_labelling_looks_the_same_whichever_others_are_there():
+def test_a_labelling_looks_the_same_whichever_others_are_there() -> None:
     assert labelling_looks(["2 1"])["2 1"] == labelling_looks(["1 2", "2 1"])["2 1"]
     assert len(set(labelling_looks(["1 2 3"]).values())) == 6
     assert set(labelling_looks(["2 1 3 4", "1 2 3 4"])) == {"1 2 3 4", "2 1 3 4"}
 
 
-def test_optimisers_are_one_line_only_if_they_agree():
+def test_optimisers_are_one_line_only_if_they_agree() -> None:
     table = pd.DataFrame(
         [
             ("cell", "mean", 1, "em", 0.10, 0.02),
@@ -65,7 +65,7 @@ def test_optimisers_are_one_line_only_if_they_agree():
     assert found == ["EM", "ML (L-BFGS-B, Newton, Nelder-Mead)"]
 
 
-def test_wilson_intervals_are_not_empty_where_every_interval_covers():
+def test_wilson_intervals_are_not_empty_where_every_interval_covers() -> None:
     table = pd.DataFrame({"coverage": [1.0, 0.5, np.nan], "R_coverage": [20, 100, 0]})
     below, above = wilson_lengths(table)
     # 20 of 20: Wilson's lower end is R/(R + z^2).
@@ -74,7 +74,7 @@ def test_wilson_intervals_are_not_empty_where_every_interval_covers():
     assert below[1] == pytest.approx(above[1]) == pytest.approx(0.0962, abs=1e-4)
 
 
-def test_dodged_methods_keep_their_order_and_stay_nearer_than_the_next_place():
+def test_dodged_methods_keep_their_order_and_stay_nearer_than_the_next_place() -> None:
     x = np.array([1.0, 2.0, 3.0])
     places = np.stack([dodged(x, i, 5, dodge_width(x)) for i in range(5)])
     assert np.all(np.diff(places, axis=0) > 0)
@@ -82,13 +82,13 @@ def test_dodged_methods_keep_their_order_and_stay_nearer_than_the_next_place():
     assert np.all(places[-1, :-1] < places[0, 1:])
 
 
-def test_cells_are_the_grids_alone():
+def test_cells_are_the_grids_alone() -> None:
     found = cells(rich())
     assert len(found) == 4
     assert not found["scenario"].isin(["named", "known", "faithful"]).any()
 
 
-def test_known_parameters_come_from_the_model():
+def test_known_parameters_come_from_the_model() -> None:
     model = FAITHFUL.model.model_copy(update={"means": [54, 80], "sds": [6, 6]})
     unit = FAITHFUL.model_copy(update={"model": model})
     rows = pd.DataFrame(

@@ -21,7 +21,7 @@ def label_row(replicate: int, verdict: str, **numbers: float) -> dict[str, objec
     return row("labels", replicate=replicate, method="nuts", verdict=verdict, **numbers)
 
 
-def test_verdicts_are_shares_of_the_fits_that_can_switch():
+def test_verdicts_are_shares_of_the_fits_that_can_switch() -> None:
     words = ["labels only", "labels only", "mixes", "does not mix", NOT_EXCHANGEABLE]
     study = of(labels=[label_row(i, word) for i, word in enumerate(words)])
     (found,) = label_verdicts(study).to_dict("records")
@@ -31,7 +31,7 @@ def test_verdicts_are_shares_of_the_fits_that_can_switch():
     assert found["labels_only_mcse"] == pytest.approx(0.25)
 
 
-def test_every_number_of_the_label_tables_has_its_standard_error():
+def test_every_number_of_the_label_tables_has_its_standard_error() -> None:
     study = of(labels=[label_row(i, "mixes", rhat_raw=1 + i / 10) for i in range(5)])
     for make in (label_switching, label_verdicts, label_algorithms):
         table = make(study)
@@ -45,7 +45,7 @@ def test_every_number_of_the_label_tables_has_its_standard_error():
     ]
 
 
-def test_switches_are_counted_in_1000_draws_and_nested_r_hat_has_an_r_of_its_own():
+def test_switches_are_counted_in_1000_draws_and_nested_r_hat_has_an_r_of_its_own() -> None:
     rows = [
         label_row(i, "labels only", switches=s, nested_rhat=nested)
         for i, (s, nested) in enumerate([(0, np.nan), (8, 1.0), (4, 1.2)])
@@ -57,7 +57,7 @@ def test_switches_are_counted_in_1000_draws_and_nested_r_hat_has_an_r_of_its_own
     assert pd.isna(table["nested_rhat_mcse"].iloc[0])
 
 
-def test_labellings_are_drawn_where_a_setting_lacks_a_sampler():
+def test_labellings_are_drawn_where_a_setting_lacks_a_sampler() -> None:
     study = synthetic.study(design(scenarios=[NAMED, TAILS], data=[FAITHFUL]))
     rows = study.occupancy
     alone = rows[(rows["scenario"] != "tails") | (rows["method"] == "nuts")]
@@ -70,7 +70,7 @@ def test_labellings_are_drawn_where_a_setting_lacks_a_sampler():
     assert set(KINDS["occupancy"].columns) == set(rows)
 
 
-def test_the_energy_of_a_trajectory_exceeds_a_barrier_as_often_as_theory_says():
+def test_the_energy_of_a_trajectory_exceeds_a_barrier_as_often_as_theory_says() -> None:
     """A million energies of a normal posterior of five parameters, their fall from the mode and
     the kinetic energy; five Monte Carlo standard errors, missed less than once in 1e6."""
     rng = np.random.default_rng(0)

@@ -12,7 +12,7 @@ from study.report.write import with_error, write, write_sums
 from tests.study.synthetic import of, row
 
 
-def test_reader_forms_hold_the_numbers_and_latex_has_booktabs(tmp_path: Path):
+def test_reader_forms_hold_the_numbers_and_latex_has_booktabs(tmp_path: Path) -> None:
     values = [29.0, 27.0, 31.0]
     rows = [row("estimates", replicate=i, truth=28.0, estimate=e) for i, e in enumerate(values)]
     table = estimates(of(fits=[row("fits", replicate=i) for i in range(3)], estimates=rows))
@@ -36,11 +36,13 @@ def test_reader_forms_hold_the_numbers_and_latex_has_booktabs(tmp_path: Path):
         (2.0, np.nan, "2"),
     ],
 )
-def test_numbers_are_cut_to_the_second_digit_of_their_error(value: float, error: float, text: str):
+def test_numbers_are_cut_to_the_second_digit_of_their_error(
+    value: float, error: float, text: str
+) -> None:
     assert with_error(value, error) == text
 
 
-def test_every_form_says_its_source_and_the_csv_stays_tidy(tmp_path: Path):
+def test_every_form_says_its_source_and_the_csv_stays_tidy(tmp_path: Path) -> None:
     table = pd.DataFrame({"method": ["em"], "bias": [0.5], "bias_mcse": [0.1]})
     write(table, "A caption.", tmp_path / "t", "design d, digest 0123")
     for ending in (".md", ".tex", ".html"):
