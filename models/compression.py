@@ -148,10 +148,8 @@ class Compressed:
         spread = self.lowest != self.highest
         size = np.ldexp(1.0, DEEPEST - self.level[spread])
         unit = self.cells.width / 2.0**DEEPEST
-        return np.stack(
-            [(self.left[spread] + 0.5 * size) * unit, 0.5 * size * unit, self.totals[spread]],
-            axis=1,
-        )
+        centre, half = (self.left[spread] + 0.5 * size) * unit, 0.5 * size * unit
+        return kernels.fixed(np.stack([centre, half, self.totals[spread]], axis=1))
 
     @cached_property
     def nodes(self) -> tuple[Floats, Floats]:

@@ -16,11 +16,8 @@ from models.likelihood import Moments
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
 from models.priors import Flat, LogInverseGamma, Penalty, Prior
-from models.sample import UNGUARDED, Data, Sample, Uncertified, unit_free
+from models.sample import UNGUARDED, Sample, Uncertified, unit_free
 from models.solution import Solution, Trace
-
-# A method's way: log-likelihood, mixture, and passes until it was known.
-type Way = list[tuple[float, Mixture, int]]
 
 
 def e_step(mixture: Mixture, data: Sample) -> Moments:
@@ -44,15 +41,15 @@ def m_step(
     observations whose squares sum to 2 scale: sd_k^2 = (SS_k + 2 a s^2)/(N_k + 2 a) for that of
     Chen, Tan and Zhang (2008). A common sd gets them once.
     """
-    settings = _settings(model, penalty)
-    return Mixture.of_rows(kernels.maximise(mixture.means, mixture.sds, expected.t, *settings))
+    shape, scale = _pull(penalty)
+    free = model.means is None, model.sds is None, model.equal_sds
+    return Mixture.of_rows(
+        kernels.maximise(mixture.means, mixture.sds, expected.t, *free, shape, scale)
+    )
 
 
-def _settings(
-    model: MixtureModel, penalty: LogInverseGamma | None
-) -> tuple[bool, bool, bool, float, float]:
-    shape, scale = (0.0, 0.0) if penalty is None else (penalty.shape, penalty.scale)
-    return model.means is None, model.sds is None, model.equal_sds, shape, scale
+def _pull(penalty: LogInverseGamma | None) -> tuple[float, float]:
+    return (0.0, 0.0) if penalty is None else (penalty.shape, penalty.scale)
 
 
 def step_length(before: Mixture, after: Mixture) -> float:
@@ -85,30 +82,12 @@ def em(
     """
     least = -np.inf if min_gain is None else min_gain
     pull = None if penalty is None else LogInverseGamma.penalty(data, penalty)
-    guard = 1.0 if pull is None else UNGUARDED
-    path: Way = []
-    if trace or type(data) is not Data:
-        mixture, moved, gain, previous = start, np.inf, np.inf, -np.inf
-        iterations = passes = 0
-        while moved > tol and iterations < max_iter:
-            expected = e_step(mixture, data)
-            passes += 1
-            value = expected.loglik + _log_penalty(pull, mixture, model)
-            gain, previous = value - previous, value
-            if gain < least:
-                break
-            path.append((expected.loglik, mixture, passes))
-            before = mixture
-            mixture = data.check(m_step(mixture, expected, model, pull), model, guard)
-            moved = step_length(before, mixture)
-            iterations += 1
-    else:
-        settings = _settings(model, pull)
-        floor = guard * data.sd_floor if model.sds is None else 0.0
-        rows, moved, gain, iterations, passes = kernels.em_loop(
-            start.as_rows(), data.x, data.counts, *settings, floor, tol, least, max_iter
-        )
-        mixture = data.check(Mixture.of_rows(rows), model, guard)
+    rules = _rules(data, model, pull)
+    rest = rules, start.as_rows(), tol, least, max_iter, _room(trace, 3 * model.k)
+    sample = data.in_memory
+    found = kernels.em_loop(_read(data), *rest) if sample is None else kernels.em(sample, *rest)
+    rows, moved, gain, iterations, passes, path = found
+    mixture = data.check(Mixture.of_rows(rows), model, _guard(pull))
     enough = gain < least
     score, information = _derivatives(pull, mixture, model, data)
     return Solution(
@@ -126,12 +105,36 @@ def em(
     )
 
 
+def _guard(penalty: LogInverseGamma | None) -> float:
+    """How much of the data's floor an sd is a collapse at."""
+    return 1.0 if penalty is None else UNGUARDED
+
+
+def _rules(data: Sample, model: MixtureModel, penalty: LogInverseGamma | None) -> kernels.Rules:
+    floor = _guard(penalty) * data.sd_floor if model.sds is None else 0.0
+    free = model.means is None, model.sds is None, model.equal_sds
+    return kernels.Rules(*free, *_pull(penalty), floor)
+
+
+def _room(trace: bool, size: int) -> Floats:
+    """For the path of a loop, which makes more when it needs it; none where there is no trace."""
+    return np.empty((64 if trace else 0, 2 + size))
+
+
+def _read(data: Sample) -> Callable[[Floats], tuple[float, Floats]]:
+    """The E step at rows (3, K) of a sample that only Python can read."""
+
+    def moments(rows: Floats) -> tuple[float, Floats]:
+        expected = e_step(Mixture.of_rows(rows), data)
+        return expected.loglik, expected.t
+
+    return moments
+
+
 def _log_penalty(penalty: LogInverseGamma | None, mixture: Mixture, model: MixtureModel) -> float:
-    """But for a constant; as the compiled loop has it, to the bit."""
-    if penalty is None:
-        return 0.0
-    sds = mixture.sds[: model.n_free_sds]
-    return float(kernels.log_inverse_gamma(sds, penalty.shape, penalty.scale).sum())
+    """But for a constant."""
+    free = model.sds is None, model.equal_sds
+    return kernels.log_penalty(mixture.sds, *free, *_pull(penalty))
 
 
 def _derivatives(
@@ -148,7 +151,6 @@ def squarem(
     *,
     tol: float,
     max_iter: int,
-    on_cycle: Callable[[Floats, float], None] = lambda theta, value: None,
 ) -> tuple[Floats, int, float]:
     """SqS3 of Varadhan and Roland (2008) around any fixed-point map: (theta, cycles, last step).
 
@@ -156,31 +158,12 @@ def squarem(
     and the next theta. A cycle takes two steps, extrapolates through them by alpha = |r|/|v|,
     clipped to [1, stepmax], and steps once more from there. Where the objective is then worse it
     falls back to the second step and shrinks stepmax by 4; stepmax grows by 4 when it is hit.
-    Ends when no entry moves by more than tol in a cycle's first step.
+    Ends when no entry moves by more than tol in a cycle's first step. The last step is inf where
+    a cycle starts where theta is not allowed.
     """
-    stepmax = 4.0
-    value, first = step(theta)
-    cycle = 0
-    for cycle in range(1, max_iter + 1):
-        on_cycle(theta, value)
-        r = first - theta
-        moved = float(np.abs(r).max(initial=0.0))
-        if moved <= tol:
-            return first, cycle, moved
-        _, second = step(first)
-        v = second - first - r
-        norm_v = float(np.linalg.norm(v))
-        alpha = min(max(float(np.linalg.norm(r)) / max(norm_v, 1e-300), 1.0), stepmax)
-        reached, leap = step(theta + 2.0 * alpha * r + alpha * alpha * v)
-        ahead, after_leap = step(leap) if np.isfinite(reached) else (-np.inf, leap)
-        if ahead >= value:
-            theta, value, first = leap, ahead, after_leap
-            stepmax *= 4.0 if alpha == stepmax else 1.0
-        else:
-            theta = second
-            value, first = step(second)
-            stepmax = max(stepmax / 4.0, 1.0)
-    return theta, cycle, moved
+    room = _room(False, theta.size)
+    end, cycles, moved, _, _ = kernels.squarem(step, theta, tol, max_iter, room)
+    return end, cycles, float(moved)
 
 
 def em_squarem(
@@ -200,40 +183,20 @@ def em_squarem(
     three EM maps. penalty: as of `em`.
     """
     pull = None if penalty is None else LogInverseGamma.penalty(data, penalty)
-    guard = 1.0 if pull is None else UNGUARDED
+    rules = _rules(data, model, pull)
     shift, scale = unit_free(data, model)
-    lowest = 0.5 * guard * data.sd_floor
-    passes = 0
-    path: Way = []
-
-    def mixture_at(theta: Floats) -> Mixture:
-        return model.unpack(shift + scale * theta)
-
-    def step(theta: Floats) -> tuple[float, Floats]:
-        nonlocal passes
-        mixture = mixture_at(theta)
-        if not mixture.finite or data.collapsed(mixture, model, guard):
-            return -np.inf, theta
-        passes += 1
-        try:
-            expected = e_step(mixture, data)
-        except Uncertified:
-            return -np.inf, theta
-        after = m_step(mixture, expected, model, pull)
-        if after.sds.min() < lowest:
-            # A collapsed sd is kept above zero, so that theta is finite; the next step refuses it.
-            after = Mixture.trusted(after.weights, after.means, np.maximum(after.sds, lowest))
-        value = expected.loglik + _log_penalty(pull, mixture, model)
-        return value, (model.pack(after) - shift) / scale
-
-    def on_cycle(theta: Floats, value: float) -> None:
-        mixture = data.check(mixture_at(theta), model, guard)
-        if trace:
-            path.append((value - _log_penalty(pull, mixture, model), mixture, passes))
-
+    coordinates = kernels.Coordinates(model.selection, *model.known, shift, scale)
     theta = (model.pack(start) - shift) / scale
-    theta, cycles, moved = squarem(step, theta, tol=tol, max_iter=max_iter, on_cycle=on_cycle)
-    mixture = data.check(mixture_at(theta), model, guard)
+    rest = theta, tol, max_iter, _room(trace, theta.size)
+    sample = data.in_memory
+    if sample is None:
+        found = kernels.squarem(_map_of(data, rules, coordinates), *rest)
+    else:
+        found = kernels.em_squarem(kernels.Problem(sample, rules, coordinates), *rest)
+    theta, cycles, moved, passes, path = found
+    mixture = data.check(model.unpack(shift + scale * theta), model, _guard(pull))
+    if moved == np.inf:
+        e_step(mixture, data)  # which says why the sample cannot be read there
     score, information = _derivatives(pull, mixture, model, data)
     return Solution(
         mixture,
@@ -241,13 +204,46 @@ def em_squarem(
         f"an EM step moved the parameters by {moved:.2g}",
         cycles,
         {"moments": passes},
-        _trace(path, mixture, data, passes) if trace else None,
+        _trace(_unpacked(path, pull, model, shift, scale), mixture, data, passes)
+        if trace
+        else None,
         objective_score=score,
         objective_information=information,
         log_prior=_log_penalty(pull, mixture, model),
     )
 
 
-def _trace(path: Way, end: Mixture, data: Sample, passes: int) -> Trace:
-    logliks, mixtures, counts = zip(*path, (e_step(end, data).loglik, end, passes + 1), strict=True)
-    return Trace.of(logliks, mixtures, counts)
+def _map_of(
+    data: Sample, rules: kernels.Rules, coordinates: kernels.Coordinates
+) -> Callable[[Floats], tuple[float, Floats]]:
+    """The EM map of a sample that only Python can read; -inf where it cannot be read."""
+    read = _read(data)
+
+    def step(theta: Floats) -> tuple[float, Floats]:
+        try:
+            found: tuple[float, Floats] = kernels.em_map(read, rules, coordinates, theta)
+        except Uncertified:
+            return -np.inf, theta
+        return found
+
+    return step
+
+
+def _unpacked(
+    path: Floats, pull: LogInverseGamma | None, model: MixtureModel, shift: Floats, scale: Floats
+) -> Floats:
+    """The path of `em`, from that of objectives and thetas."""
+    mixtures = [model.unpack(shift + scale * theta) for theta in path[:, 2:]]
+    logliks = [
+        value - _log_penalty(pull, mixture, model)
+        for value, mixture in zip(path[:, 0], mixtures, strict=True)
+    ]
+    rows = np.reshape([mixture.as_rows() for mixture in mixtures], (-1, 3 * model.k))
+    return np.column_stack([logliks, path[:, 1], rows])
+
+
+def _trace(path: Floats, end: Mixture, data: Sample, passes: int) -> Trace:
+    """Of a path (m, 2 + 3K): log-likelihood, passes and parameters at each iteration; its end."""
+    last = np.concatenate([[e_step(end, data).loglik, passes + 1], end.as_rows().ravel()])
+    whole = np.vstack([path, last])
+    return Trace(whole[:, 0], whole[:, 2:].reshape(-1, 3, end.k), whole[:, 1].astype(np.int64))

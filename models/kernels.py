@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
 from numba import carray, cfunc, njit, types
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload, register_jitable
 from numpy.typing import NDArray
 
 type Floats = NDArray[np.float64]
@@ -41,17 +41,36 @@ SORTED = 32_768  # observations that are sorted by cell at a time: they stay in 
 _RHO = (6.0, 5.0, 4.6, 4.2, 3.6, 3.0, 2.0)
 _EPS = 2.0**-52
 
-# Sums may be reassociated, so that they vectorise; NaN and infinities keep their meaning.
+# Fast-math is said outright everywhere: a function without flags takes over those of the one that
+# happens to call it first.
+_compiled = njit(cache=True, error_model="numpy", fastmath=False)
+# Sums may be reassociated, so that they vectorise; NaN and infinities keep their meaning. Where
+# such a function is called by another it must be inlined: its copy in the caller's machine code is
+# optimised once more, with other roundings, and which of the two runs would depend on what was
+# loaded first.
 _REASSOCIATE = {"reassoc", "contract", "nsz", "arcp"}
-# Said outright, because a function without flags takes over those of the one that calls it, and
-# reassociation would cancel the rounding constant of exp.
-_FUSE_ONLY = {"contract"}
+_vectorised = njit(cache=True, error_model="numpy", fastmath=_REASSOCIATE)
+_inlined = njit(cache=True, error_model="numpy", fastmath=_REASSOCIATE, forceinline=True)
+# Reassociation would cancel the rounding constant of exp.
+_fused = njit(cache=True, error_model="numpy", fastmath={"contract"}, forceinline=True)
 
 _LN2_HIGH = 6.93147180369123816490e-01
 _LN2_LOW = 1.90821492927058770002e-10
 _SHIFT = 6755399441055744.0  # 1.5 * 2^52: adding it rounds to an integer in the low bits
 _EXP = tuple(1.0 / math.factorial(i) for i in range(14))
 _LOG = tuple(2.0 / (2 * i + 1) for i in range(12))
+
+
+def fixed(values: Floats) -> Floats:
+    """The values (...) as they are, or a view of them, contiguous and read-only.
+
+    Numba compiles anew for an array that can be written, and for one that cannot: what a kernel
+    reads is always the second.
+    """
+    if values.flags.writeable or not values.flags.c_contiguous:
+        values = np.ascontiguousarray(values, dtype=np.float64).view()
+        values.flags.writeable = False
+    return values
 
 
 # --- Special functions -----------------------------------------------------------------------
@@ -73,7 +92,7 @@ _bits = _bitcast(types.float64, types.int64, ir.IntType(64))
 _float = _bitcast(types.int64, types.float64, ir.DoubleType())
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FUSE_ONLY)
+@_fused
 def fast_exp(a: float) -> float:
     """exp(a) for a <= 0, within 2 ulp; 0 below -745. Not reassociated: the shift must survive."""
     a = max(a, -750.0)
@@ -100,7 +119,7 @@ def fast_exp(a: float) -> float:
     return p * _float((half + 1023) << 52) * _float((m - half + 1023) << 52)
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FUSE_ONLY)
+@_fused
 def fast_log(s: float) -> float:
     """log(s) for normal s >= 1, within 2 ulp."""
     bits = _bits(s)
@@ -129,14 +148,14 @@ def fast_log(s: float) -> float:
 
 
 _POINTER = types.CPointer(types.double)
-_N_ARRAYS = 11
+_N_SIZES, _N_ARRAYS = 5, 12
 
 
-@njit(cache=True, error_model="numpy", fastmath=_REASSOCIATE)
+@_inlined
 def _add_pair(
     weights: Floats, means: Floats, sds: Floats, x: Floats, counts: Floats, out: Floats
 ) -> float:
-    """`add_pass` for two components, out (2, 3): only the difference of the terms needs an exp.
+    """`_add_pass` for two components, out (2, 3): only the difference of the terms needs an exp.
 
     Where the counts are ones, the logs of a block are taken at once, of a product of factors
     between 1 and 2.
@@ -189,8 +208,8 @@ def _add_pair(
     return loglik
 
 
-@njit(cache=True, error_model="numpy", fastmath=_REASSOCIATE)
-def add_pass(
+@_inlined
+def _add_pass(
     weights: Floats,
     means: Floats,
     sds: Floats,
@@ -294,6 +313,7 @@ def add_pass(
 
 def _guarded_pass(  # type: ignore[no-untyped-def]  # numba compiles this
     k,
+    order,
     n,
     m,
     n_exact,
@@ -307,50 +327,110 @@ def _guarded_pass(  # type: ignore[no-untyped-def]  # numba compiles this
     exact_counts,
     tolerance,
     tally,
-    sums,
+    out,
+    cross,
 ):
-    """The log-likelihood; adds the sums of c t z^p to `sums` (K, 3). Arrays are given by address.
-
-    Where the m cells (m, 3) of a compressed sample x (n,) allow an error above the tolerance the
-    pass is over the exact sample (n_exact,), and the tally is one more; -inf if that is empty.
-    """
+    """`run_pass` with its numbers and the addresses of its arrays, as C calls it."""
     w, centres, spreads = carray(weights, (k,)), carray(means, (k,)), carray(sds, (k,))
-    out, cross = carray(sums, (k, 3)), np.zeros((0, 0))
     if m > 0:
-        bound = error_bound(w, centres, spreads, carray(cells, (m, 3)))
-        if not bound <= carray(tolerance, (1,))[0]:
-            carray(tally, (1,))[0] += 1.0
+        limit, count = carray(tolerance, (1,)), carray(tally, (1,))
+        if not certified(w, centres, spreads, carray(cells, (m, 3)), limit, count):
             if n_exact == 0:
                 return -np.inf
-            xs, cs = carray(exact_x, (n_exact,)), carray(exact_counts, (n_exact,))
-            return add_pass(w, centres, spreads, xs, cs, out, cross)
-    return add_pass(w, centres, spreads, carray(x, (n,)), carray(counts, (n,)), out, cross)
+            x, counts, n = exact_x, exact_counts, n_exact
+    size = 3 * k if order == 5 else 0
+    xs, cs, sums = carray(x, (n,)), carray(counts, (n,)), carray(out, (k, order))
+    return _add_pass(w, centres, spreads, xs, cs, sums, carray(cross, (size, size)))
 
 
 @cache
 def pass_entry() -> int:
-    """The address in this process of `_guarded_pass`, as C calls it."""
-    signature = types.double(*[types.int64] * 4, *[_POINTER] * _N_ARRAYS)
-    compiled = cfunc(signature, cache=True, error_model="numpy")(_guarded_pass)
-    return int(compiled.address)  # type: ignore[arg-type]  # numba: None until compiled
+    """The address in this process of the one piece of machine code that goes over data."""
+    signature = types.double(*[types.int64] * _N_SIZES, *[_POINTER] * _N_ARRAYS)
+    entry = cfunc(signature, cache=True, error_model="numpy", fastmath=False)(_guarded_pass)
+    return int(entry.address)  # type: ignore[arg-type]  # numba: None until compiled
 
 
 @intrinsic
 def _call_entry(typingctx, address, sizes, arrays):  # type: ignore[no-untyped-def]
-    """The pass at an address; tuples of four sizes and of the addresses of the arrays' data."""
+    """The pass at an address; tuples of the sizes and of the addresses of the arrays' data."""
 
     def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         entry, numbers, data = arguments
         double, integer = ir.DoubleType(), ir.IntType(64)
         pointer = double.as_pointer()
-        kind = ir.FunctionType(double, [integer] * 4 + [pointer] * _N_ARRAYS)
-        values = [builder.extract_value(numbers, i) for i in range(4)]
+        kind = ir.FunctionType(double, [integer] * _N_SIZES + [pointer] * _N_ARRAYS)
+        values = [builder.extract_value(numbers, i) for i in range(_N_SIZES)]
         values += [
             builder.inttoptr(builder.extract_value(data, i), pointer) for i in range(_N_ARRAYS)
         ]
         return builder.call(builder.inttoptr(entry, kind.as_pointer()), values)
 
     return types.double(address, sizes, arrays), codegen
+
+
+class Sample(NamedTuple):
+    """What a pass goes over: x (n,) with counts (n,).
+
+    Of a compressed sample these are nodes, `cells` (m, 3) holds the centres, half widths and counts
+    of its cells, and the exact sample (N,), (N,) is gone over, and the tally (1,) one more, where
+    the cells allow an error above the tolerance (1,). Otherwise all of these are empty. entry:
+    `pass_entry()`.
+    """
+
+    x: Floats
+    counts: Floats
+    cells: Floats
+    exact_x: Floats
+    exact_counts: Floats
+    tolerance: Floats
+    tally: Floats
+    entry: int
+
+
+@_compiled
+def run_pass(  # type: ignore[no-untyped-def]
+    sample, weights, means, sds, out, cross
+):
+    """Add the sums over a Sample to out (K, 3 or 5) and, if that is 5, to cross (3K, 3K).
+
+    The log-likelihood; -inf where the sample is compressed, not certified and out of reach. The
+    pass is called by its address: compiled into its callers it would be optimised anew in each.
+    """
+    return _call_entry(  # type: ignore[call-arg]
+        np.int64(sample.entry),
+        (
+            np.int64(weights.size),
+            np.int64(out.shape[1]),
+            np.int64(sample.x.size),
+            np.int64(sample.cells.size // 3),
+            np.int64(sample.exact_x.size),
+        ),
+        (
+            np.int64(weights.ctypes.data),
+            np.int64(means.ctypes.data),
+            np.int64(sds.ctypes.data),
+            np.int64(sample.x.ctypes.data),
+            np.int64(sample.counts.ctypes.data),
+            np.int64(sample.cells.ctypes.data),
+            np.int64(sample.exact_x.ctypes.data),
+            np.int64(sample.exact_counts.ctypes.data),
+            np.int64(sample.tolerance.ctypes.data),
+            np.int64(sample.tally.ctypes.data),
+            np.int64(out.ctypes.data),
+            np.int64(cross.ctypes.data),
+        ),
+    )
+
+
+@_compiled
+def plain_pass(  # type: ignore[no-untyped-def]
+    entry, weights, means, sds, x, counts, out, cross
+):
+    """`run_pass` over x (n,) with counts (n,): two microseconds less to call than with a Sample."""
+    nothing, nowhere = np.zeros(0), np.zeros((0, 3))
+    sample = Sample(x, counts, nowhere, nothing, nothing, nothing, nothing, entry)
+    return run_pass(sample, weights, means, sds, out, cross)
 
 
 def value_and_gradient(  # type: ignore[no-untyped-def]
@@ -368,36 +448,18 @@ def value_and_gradient(  # type: ignore[no-untyped-def]
 ):
     """() the log-likelihood, and (3, K) its gradient by the first three, each (K,).
 
-    The other arguments are those of `_guarded_pass`, and `pass_entry()` in an array (1,).
+    The other arguments are those of a Sample, cells (3 m,), entry (1,). PyTensor compiles it.
     """
     k = means.size
-    # One array, which is read again after the call: Numba frees an array after its last use.
-    own = np.empty((3, k))
+    weights, sds = np.exp(log_weights), np.exp(log_sds)
+    at: Any = np.int64(entry[0])
+    sample = Sample(x, counts, cells, exact_x, exact_counts, tolerance, tally, at)
+    t = np.zeros((k, 3))
+    value = run_pass(sample, weights, means, sds, t, np.zeros((0, 0)))
     for j in range(k):
-        own[0, j], own[1, j], own[2, j] = np.exp(log_weights[j]), means[j], np.exp(log_sds[j])
-    first = np.int64(own.ctypes.data)
-    sums = np.zeros((k, 3))
-    value = _call_entry(  # type: ignore[call-arg, var-annotated]
-        np.int64(entry[0]),
-        (np.int64(k), np.int64(x.size), np.int64(cells.size // 3), np.int64(exact_x.size)),
-        (
-            first,
-            np.int64(first + 8 * k),
-            np.int64(first + 16 * k),
-            np.int64(x.ctypes.data),
-            np.int64(counts.ctypes.data),
-            np.int64(cells.ctypes.data),
-            np.int64(exact_x.ctypes.data),
-            np.int64(exact_counts.ctypes.data),
-            np.int64(tolerance.ctypes.data),
-            np.int64(tally.ctypes.data),
-            np.int64(sums.ctypes.data),
-        ),
-    )
-    for j in range(k):
-        sums[j, 1] /= own[2, j]
-        sums[j, 2] -= sums[j, 0]
-    return np.asarray(value), sums.T
+        t[j, 1] /= sds[j]
+        t[j, 2] -= t[j, 0]
+    return np.asarray(value), t.T
 
 
 @intrinsic
@@ -410,7 +472,7 @@ def _as_pointer(typingctx, address):  # type: ignore[no-untyped-def]
     return _POINTER(address), codegen
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def vector_of(table: Integers, i: int) -> Floats:
     """(size,): the numbers that row i of a table (n, 2) of addresses and sizes names."""
     numbers: Floats = carray(_as_pointer(table[i, 0]), (table[i, 1],))  # type: ignore[call-arg]
@@ -433,71 +495,120 @@ def _expand(size, expanded, point, out, data):  # type: ignore[no-untyped-def]  
 # --- Score and Louis' information ------------------------------------------------------------
 
 
-@njit(cache=True, error_model="numpy")
+# Loops, where NumPy would be shorter: each of its functions takes Numba a second to compile.
+@_compiled
 def score(weights: Floats, sds: Floats, t: Floats) -> Floats:
     """(3K - 1,): gradient by (log w_k/w_K, means, log sds), from t (K, 3 or more)."""
     k = weights.size
-    n = t[:, 0].sum()
+    n = _column_sum(t)
     gradient = np.empty(3 * k - 1)
-    gradient[: k - 1] = (t[:, 0] - n * weights)[: k - 1]
-    gradient[k - 1 : 2 * k - 1] = t[:, 1] / sds
-    gradient[2 * k - 1 :] = t[:, 2] - t[:, 0]
+    for j in range(k):
+        if j < k - 1:
+            gradient[j] = t[j, 0] - n * weights[j]
+        gradient[k - 1 + j] = t[j, 1] / sds[j]
+        gradient[2 * k - 1 + j] = t[j, 2] - t[j, 0]
     return gradient
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def louis_terms(
     weights: Floats, sds: Floats, t: Floats, cross: Floats
 ) -> tuple[Floats, Floats, Floats]:
-    """Louis (1982), (3K - 1, 3K - 1) each, from t (K, 5) and cross (3K, 3K) of `add_pass`.
+    """Louis (1982), (3K - 1, 3K - 1) each, from t (K, 5) and cross (3K, 3K) of a pass.
 
-    The expected complete-data information, and the sums of t_k s_k s_k' and of sbar sbar'.
+    The expected complete-data information, and the sums of t_k s_k s_k' and of sbar sbar'. All K
+    log-weights are kept on the way; the last one is dropped at the end.
     """
+    complete, expected = _complete_terms(weights, sds, t)
     k = weights.size
-    n = t[:, 0].sum()
-    # The score of observation i is A u_i - b: u_i = (t, t z, t z^2), b the weights in the first
-    # K places. All K log-weights are kept here; the last one is dropped at the end.
-    b = np.zeros(3 * k)
-    b[:k] = weights
-    total = np.concatenate((t[:, 0], t[:, 1] / sds, t[:, 2] - t[:, 0]))
-    outer = cross.copy()
-    for j in range(k):
-        outer[k + j] /= sds[j]
-        outer[2 * k + j] -= outer[j]
-    for j in range(k):
-        outer[:, k + j] /= sds[j]
-        outer[:, 2 * k + j] -= outer[:, j]
-    outer += n * np.outer(b, b) - np.outer(total, b) - np.outer(b, total)
+    outer = _outer_scores(weights, sds, t, cross)
+    return _without(complete, k - 1), _without(expected, k - 1), _without(outer, k - 1)
 
-    expected = np.zeros((3 * k, 3 * k))
-    complete = np.zeros((3 * k, 3 * k))
-    complete[:k, :k] = n * (np.diag(weights) - np.outer(weights, weights))
+
+@_compiled
+def _complete_terms(weights: Floats, sds: Floats, t: Floats) -> tuple[Floats, Floats]:
+    """(3K, 3K) each: the complete-data information, and the sums of t_k s_k s_k'."""
+    k = weights.size
+    n = _column_sum(t)
+    complete, expected = np.zeros((3 * k, 3 * k)), np.zeros((3 * k, 3 * k))
+    delta = np.empty(k)
+    for j in range(k):
+        for i in range(k):
+            complete[j, i] = n * ((weights[j] if i == j else 0.0) - weights[j] * weights[i])
     for j in range(k):
         # Complete-data score of component j: (delta_j - w, z/sd, z^2 - 1).
-        t0, t1, t2, t3, t4 = t[j]
+        t0, t1, t2, t3, t4 = t[j, 0], t[j, 1], t[j, 2], t[j, 3], t[j, 4]
         by_mean, by_sd = k + j, 2 * k + j
-        delta = -weights
-        delta[j] += 1.0
-        expected[:k, :k] += t0 * np.outer(delta, delta)
-        expected[:k, by_mean] += delta * (t1 / sds[j])
-        expected[by_mean, :k] += delta * (t1 / sds[j])
-        expected[:k, by_sd] += delta * (t2 - t0)
-        expected[by_sd, :k] += delta * (t2 - t0)
-        expected[by_mean, by_mean] += t2 / sds[j] ** 2
-        expected[by_mean, by_sd] += (t3 - t1) / sds[j]
-        expected[by_sd, by_mean] += (t3 - t1) / sds[j]
-        expected[by_sd, by_sd] += t4 - 2.0 * t2 + t0
+        for i in range(k):
+            delta[i] = -weights[i] + (1.0 if i == j else 0.0)
+        for i in range(k):
+            for l in range(k):  # noqa: E741
+                expected[i, l] += t0 * (delta[i] * delta[l])
+            expected[i, by_mean] = expected[by_mean, i] = delta[i] * (t1 / sds[j])
+            expected[i, by_sd] = expected[by_sd, i] = delta[i] * (t2 - t0)
+        expected[by_mean, by_mean] = t2 / sds[j] ** 2
+        expected[by_mean, by_sd] = expected[by_sd, by_mean] = (t3 - t1) / sds[j]
+        expected[by_sd, by_sd] = t4 - 2.0 * t2 + t0
         complete[by_mean, by_mean] = t0 / sds[j] ** 2
         complete[by_mean, by_sd] = complete[by_sd, by_mean] = 2.0 * t1 / sds[j]
         complete[by_sd, by_sd] = 2.0 * t2
-    kept = np.concatenate((np.arange(k - 1), np.arange(k, 3 * k)))
-    return complete[kept][:, kept], expected[kept][:, kept], outer[kept][:, kept]
+    return complete, expected
+
+
+@_compiled
+def _outer_scores(weights: Floats, sds: Floats, t: Floats, cross: Floats) -> Floats:
+    """(3K, 3K): the sum of sbar sbar'.
+
+    The score of observation i is A u_i - b: u_i = (t, t z, t z^2), b the weights in the first K
+    places.
+    """
+    k = weights.size
+    n = _column_sum(t)
+    b, total, outer = np.zeros(3 * k), np.empty(3 * k), np.empty((3 * k, 3 * k))
+    for j in range(k):
+        b[j] = weights[j]
+        total[j], total[k + j], total[2 * k + j] = t[j, 0], t[j, 1] / sds[j], t[j, 2] - t[j, 0]
+    for p in range(3 * k):
+        for q in range(3 * k):
+            outer[p, q] = cross[p, q]
+    for j in range(k):
+        for q in range(3 * k):
+            outer[k + j, q] /= sds[j]
+            outer[2 * k + j, q] -= outer[j, q]
+    for p in range(3 * k):
+        for j in range(k):
+            outer[p, k + j] /= sds[j]
+            outer[p, 2 * k + j] -= outer[p, j]
+    for p in range(3 * k):
+        for q in range(3 * k):
+            outer[p, q] += n * (b[p] * b[q]) - total[p] * b[q] - b[p] * total[q]
+    return outer
+
+
+@_compiled
+def _column_sum(t: Floats) -> float:
+    """The sum of the first column of t (K, any)."""
+    n = 0.0
+    for j in range(t.shape[0]):
+        n += t[j, 0]
+    return n
+
+
+@_compiled
+def _without(matrix: Floats, dropped: int) -> Floats:
+    """The square matrix without one of its rows and columns."""
+    size = matrix.shape[0] - 1
+    kept = np.empty((size, size))
+    for p in range(size):
+        for q in range(size):
+            kept[p, q] = matrix[p + (p >= dropped), q + (q >= dropped)]
+    return kept
 
 
 # --- Parameters ------------------------------------------------------------------------------
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def all_finite(weights: Floats, means: Floats, sds: Floats) -> bool:
     """Whether no parameter (K,) is infinite or NaN."""
     for k in range(weights.size):
@@ -506,7 +617,7 @@ def all_finite(weights: Floats, means: Floats, sds: Floats) -> bool:
     return True
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def pack(selection: Floats, weights: Floats, means: Floats, sds: Floats) -> Floats:
     """(p,): the free parameters, unconstrained; selection (3K - 1, p) of a MixtureModel."""
     k = weights.size
@@ -527,7 +638,7 @@ def pack(selection: Floats, weights: Floats, means: Floats, sds: Floats) -> Floa
     return packed
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def unpack(selection: Floats, eta: Floats, k: int, means: Floats, sds: Floats) -> Floats:
     """(3, K): weights, means and sds at eta (p,), the known ones given, others empty.
 
@@ -539,15 +650,21 @@ def unpack(selection: Floats, eta: Floats, k: int, means: Floats, sds: Floats) -
             if selection[i, j] != 0.0:
                 full[i] += eta[j]
     rows = np.zeros((3, k))
-    rows[0, : k - 1] = full[: k - 1]
-    rows[0] = np.exp(rows[0] - rows[0].max())
-    rows[0] /= rows[0].sum()
-    rows[1] = means if means.size else full[k - 1 : 2 * k - 1]
-    rows[2] = sds if sds.size else np.exp(full[2 * k - 1 :])
+    top, total = 0.0, 0.0
+    for j in range(k - 1):
+        rows[0, j] = full[j]
+        top = max(top, full[j])
+    for j in range(k):
+        rows[0, j] = math.exp(rows[0, j] - top)
+        total += rows[0, j]
+    for j in range(k):
+        rows[0, j] /= total
+        rows[1, j] = means[j] if means.size else full[k - 1 + j]
+        rows[2, j] = sds[j] if sds.size else math.exp(full[2 * k - 1 + j])
     return rows
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def log_inverse_gamma(sds: Floats, shape: float, scale: float) -> Floats:
     """(m,): log density of each log sd under LogInverseGamma, but for its constant."""
     return -2.0 * shape * np.log(sds) - scale / sds**2
@@ -556,7 +673,7 @@ def log_inverse_gamma(sds: Floats, shape: float, scale: float) -> Floats:
 # --- EM --------------------------------------------------------------------------------------
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def maximise(
     means: Floats,
     sds: Floats,
@@ -568,12 +685,12 @@ def maximise(
     scale: float,
 ) -> Floats:
     """(3, K): the M step from the moments t (K, 3), which were taken at means and sds (K,)."""
-    total = t[:, 0].sum()
+    total = _column_sum(t)
     new = np.empty((3, means.size))
-    new[0], new[1], new[2] = t[:, 0] / total, means, sds
     pooled = 0.0
     for k in range(means.size):
-        n, s1, s2 = t[k]
+        n, s1, s2 = t[k, 0], t[k, 1], t[k, 2]
+        new[0, k], new[1, k], new[2, k] = n / total, means[k], sds[k]
         if n > 0.0 or shape > 0.0:
             shift = s1 / n if free_means and n > 0.0 else 0.0
             new[1, k] = means[k] + sds[k] * shift
@@ -587,7 +704,7 @@ def maximise(
     return new
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def largest_move(w0: Floats, m0: Floats, s0: Floats, w1: Floats, m1: Floats, s1: Floats) -> float:
     """Largest move of a parameter (K,): weights as they are, means and log sds in sds."""
     moved = 0.0
@@ -596,52 +713,193 @@ def largest_move(w0: Floats, m0: Floats, s0: Floats, w1: Floats, m1: Floats, s1:
     return moved
 
 
-@njit(cache=True, error_model="numpy")
-def em_loop(  # type: ignore[no-untyped-def]
-    rows,
-    x,
-    counts,
-    free_means,
-    free_sds,
-    equal_sds,
-    shape,
-    scale,
-    floor,
-    tol,
-    least,
-    max_iter,
-):
-    """EM from rows (3, K): where it ends, last move and gain, iterations and passes.
+@_compiled
+def log_penalty(sds: Floats, free_sds: bool, equal_sds: bool, shape: float, scale: float) -> float:
+    """Of the sds (K,) that are free, a common one once; but for a constant, 0 if shape is 0."""
+    if not free_sds or shape == 0.0:
+        return 0.0
+    return float(log_inverse_gamma(sds[:1] if equal_sds else sds, shape, scale).sum())
 
-    A step of 500 observations takes longer to call than to make, so the loop is in one piece.
+
+class Rules(NamedTuple):
+    """Which parameters EM moves; the penalty (shape 0: none); the sd at which it gives up."""
+
+    free_means: bool
+    free_sds: bool
+    equal_sds: bool
+    shape: float
+    scale: float
+    floor: float
+
+
+@_compiled
+def recorded(path: Floats, row: int, value: float, passes: int, point: Floats) -> Floats:
+    """The path (rows, 2 + p) with value, passes and point (p,) in a row; doubled if it is full.
+
+    A path of no rows stays as it is.
     """
-    n_sds = (1 if equal_sds else rows.shape[1]) if free_sds and shape > 0.0 else 0
-    moved, gain, previous = np.inf, np.inf, -np.inf
-    iterations = passes = 0
-    cross = np.zeros((0, 0))
-    while moved > tol and iterations < max_iter:
+    if path.shape[0] == 0:
+        return path
+    if row == path.shape[0]:
+        path = np.concatenate((path, np.empty_like(path)))
+    path[row, 0], path[row, 1] = value, passes
+    path[row, 2:] = point
+    return path
+
+
+# The loops are Python, compiled where compiled code calls them: of a sample that only Python can
+# read they run as they stand. What they go over is then a function, and else a Sample or Problem.
+def moments_at(sample: Any, rows: Floats) -> Any:
+    """The E step: the log-likelihood at rows (3, K), and the moments (K, 3)."""
+    return sample(rows)
+
+
+@overload(moments_at)
+def _moments_at(sample, rows):  # type: ignore[no-untyped-def]
+    def compiled(sample, rows):  # type: ignore[no-untyped-def]
         t = np.zeros((rows.shape[1], 3))
-        loglik = add_pass(rows[0], rows[1], rows[2], x, counts, t, cross)
+        return run_pass(sample, rows[0], rows[1], rows[2], t, np.zeros((0, 0))), t
+
+    return compiled
+
+
+def step_from(problem: Any, theta: Floats) -> Any:
+    """A step of a fixed-point map from theta (p,): the value there, and the next theta."""
+    return problem(theta)
+
+
+@overload(step_from)
+def _step_from(problem, theta):  # type: ignore[no-untyped-def]
+    def compiled(problem, theta):  # type: ignore[no-untyped-def]
+        return em_map(problem.sample, problem.rules, problem.coordinates, theta)
+
+    return compiled
+
+
+@register_jitable
+def em_loop(
+    sample: Any, rules: Rules, start: Floats, tol: float, least: float, max_iter: int, path: Floats
+) -> Any:
+    """EM from start (3, K) over what `moments_at` takes.
+
+    The end (3, K), the last move and gain, iterations, passes, and the path: log-likelihood,
+    passes and parameters at each iteration but the end.
+    """
+    rows, moved, gain, previous = start, np.inf, np.inf, -np.inf
+    iterations = passes = 0
+    free_means, free_sds, equal_sds, shape, scale, floor = rules
+    while moved > tol and iterations < max_iter:
+        loglik, t = moments_at(sample, rows)
         passes += 1
-        value = loglik
-        if n_sds > 0:
-            value += log_inverse_gamma(rows[2, :n_sds], shape, scale).sum()
+        value = loglik + log_penalty(rows[2], free_sds, equal_sds, shape, scale)
         gain, previous = value - previous, value
         if gain < least:
             break
+        path = recorded(path, passes - 1, loglik, passes, rows.ravel())
         after = maximise(rows[1], rows[2], t, free_means, free_sds, equal_sds, shape, scale)
         moved = largest_move(rows[0], rows[1], rows[2], after[0], after[1], after[2])
         rows = after
         iterations += 1
         if free_sds and not rows[2].min() > floor:
             break
-    return rows, moved, gain, iterations, passes
+    return rows, moved, gain, iterations, passes, path[:iterations]
+
+
+@_compiled
+def em(sample, rules, start, tol, least, max_iter, path):  # type: ignore[no-untyped-def]
+    """`em_loop` of a Sample."""
+    return em_loop(sample, rules, start, tol, least, max_iter, path)
+
+
+class Coordinates(NamedTuple):
+    """theta (p,) of a model, free of units: eta = shift + scale theta, eta that of `unpack`."""
+
+    selection: Floats
+    means: Floats
+    sds: Floats
+    shift: Floats
+    scale: Floats
+
+
+@register_jitable
+def em_map(sample: Any, rules: Rules, coordinates: Coordinates, theta: Floats) -> Any:
+    """The penalised log-likelihood at theta (p,), and the theta that an EM step goes to.
+
+    -inf and theta itself where a parameter is not finite or an sd not above the floor.
+    """
+    free_means, free_sds, equal_sds, shape, scale, floor = rules
+    selection, known_means, known_sds, shift, unit = coordinates
+    k = (selection.shape[0] + 1) // 3
+    rows = unpack(selection, shift + unit * theta, k, known_means, known_sds)
+    if not all_finite(rows[0], rows[1], rows[2]) or (free_sds and not rows[2].min() > floor):
+        return -np.inf, theta
+    loglik, t = moments_at(sample, rows)
+    after = maximise(rows[1], rows[2], t, free_means, free_sds, equal_sds, shape, scale)
+    # A collapsed sd is kept above zero, so that theta is finite; the next step refuses it.
+    sds = np.maximum(after[2], 0.5 * floor)
+    value = loglik + log_penalty(rows[2], free_sds, equal_sds, shape, scale)
+    return value, (pack(selection, after[0], after[1], sds) - shift) / unit
+
+
+@register_jitable
+def squarem(problem: Any, theta: Floats, tol: float, max_iter: int, path: Floats) -> Any:
+    """SqS3 of Varadhan and Roland (2008) around the map of `step_from`, from theta (p,).
+
+    The end (p,), cycles, the last move, how many steps had a value above -inf, and the path:
+    value, steps until it was known, and theta at each cycle. The move is inf where a cycle starts
+    at a value of -inf.
+    """
+    stepmax, cycles, moved = 4.0, 0, np.inf
+    value, first = step_from(problem, theta)
+    steps = int(value > -np.inf)
+    while cycles < max_iter:
+        cycles += 1
+        path = recorded(path, cycles - 1, value, steps, theta)
+        if not value > -np.inf:
+            return theta, cycles, np.inf, steps, path[:cycles]
+        r = first - theta
+        moved = np.abs(r).max() if r.size > 0 else 0.0
+        if moved <= tol:
+            return first, cycles, moved, steps, path[:cycles]
+        after, second = step_from(problem, first)
+        v = second - first - r
+        norm_r, norm_v = math.sqrt((r * r).sum()), math.sqrt((v * v).sum())
+        alpha = min(max(norm_r / max(norm_v, 1e-300), 1.0), stepmax)
+        reached, leap = step_from(problem, theta + 2.0 * alpha * r + alpha * alpha * v)
+        steps += int(after > -np.inf) + int(reached > -np.inf)
+        ahead, after_leap = -np.inf, leap
+        if reached > -np.inf:
+            ahead, after_leap = step_from(problem, leap)
+            steps += int(ahead > -np.inf)
+        if ahead >= value:
+            theta, value, first = leap, ahead, after_leap
+            stepmax *= 4.0 if alpha == stepmax else 1.0
+        else:
+            theta = second
+            value, first = step_from(problem, second)
+            steps += int(value > -np.inf)
+            stepmax = max(stepmax / 4.0, 1.0)
+    return theta, cycles, moved, steps, path[:cycles]
+
+
+class Problem(NamedTuple):
+    """The EM map of a model over a Sample."""
+
+    sample: Sample
+    rules: Rules
+    coordinates: Coordinates
+
+
+@_compiled
+def em_squarem(problem, theta, tol, max_iter, path):  # type: ignore[no-untyped-def]
+    """`squarem` of a Problem."""
+    return squarem(problem, theta, tol, max_iter, path)
 
 
 # --- Compression -----------------------------------------------------------------------------
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def error_bound(
     weights: Floats, means: Floats, sds: Floats, geometry: Floats, limit: float = np.inf
 ) -> float:
@@ -665,13 +923,26 @@ def error_bound(
     return bound
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
+def certified(
+    weights: Floats, means: Floats, sds: Floats, cells: Floats, tolerance: Floats, tally: Floats
+) -> bool:
+    """Whether nodes of cells (m, 3) may stand for their sample; if not the tally is one more.
+
+    tolerance, tally: (1,).
+    """
+    good = error_bound(weights, means, sds, cells) <= tolerance[0]
+    tally[0] += 0.0 if good else 1.0
+    return bool(good)
+
+
+@_compiled
 def _log_terms(weights: Floats, sds: Floats) -> tuple[Floats, Floats]:
     """(K,) log w - log sd, and (K,) the precisions 1/sd^2."""
     return np.log(weights) - np.log(sds), 1.0 / (sds * sds)
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def _largest_term(constants: Floats, means: Floats, precisions: Floats, x: float) -> int:
     """The component with the largest term at x."""
     r, top = 0, -np.inf
@@ -683,7 +954,7 @@ def _largest_term(constants: Floats, means: Floats, precisions: Floats, x: float
     return r
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def _cell_bound(
     constants: Floats, means: Floats, precisions: Floats, centre: float, half: float, r: int
 ) -> float:
@@ -725,7 +996,7 @@ def _cell_bound(
     return np.inf
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def parts(
     whole: Integers, width: float, weights: Floats, means: Floats, sds: Floats, tolerance: float
 ) -> tuple[Integers, Integers]:
@@ -764,7 +1035,7 @@ def parts(
     return np.array(left), np.array(level)
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def add_to_cells(
     x: Floats,
     counts: Floats,
@@ -817,7 +1088,7 @@ def add_to_cells(
                 )
 
 
-@njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+@_inlined
 def _add_segment(
     x: Floats, counts: Floats, scale: float, shift: float, moments: Floats, rows: Floats
 ) -> None:
@@ -843,7 +1114,7 @@ def _add_segment(
         moments[p + 1] += odd
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def _last_at_most(left: Integers, place: np.int64) -> int:
     """The last of the ascending left ends that is not beyond the place."""
     low, high = 0, left.size
@@ -856,7 +1127,7 @@ def _last_at_most(left: Integers, place: np.int64) -> int:
     return low
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def mark(x: Floats, scale: float, first: int, seen: NDArray[np.bool_]) -> None:
     """Set seen (cells,) where x (n,) has an observation; first: the number of the first cell."""
     for i in range(x.size):
@@ -868,7 +1139,7 @@ def mark(x: Floats, scale: float, first: int, seen: NDArray[np.bool_]) -> None:
 # made anew in every pass, a block of observations at a time for all draws.
 
 
-@njit(cache=True, error_model="numpy", fastmath=_REASSOCIATE)
+@_vectorised
 def label_costs(  # type: ignore[no-untyped-def]
     scale, means, precisions, x, counts, reference, hard, out
 ):
@@ -894,7 +1165,7 @@ def label_costs(  # type: ignore[no-untyped-def]
                     out[d, j, l] -= s
 
 
-@njit(cache=True, error_model="numpy", fastmath=_REASSOCIATE)
+@_vectorised
 def label_sums(  # type: ignore[no-untyped-def]
     scale, means, precisions, x, permutations, hard, out
 ):
@@ -913,7 +1184,7 @@ def label_sums(  # type: ignore[no-untyped-def]
                     out[j, begin + i] += t[permutations[d, j], i]
 
 
-@njit(cache=True, error_model="numpy", fastmath=_REASSOCIATE)
+@_vectorised
 def cluster_moments(scale, means, precisions, x, counts, out):  # type: ignore[no-untyped-def]
     """Add to out (m, 3, K): sums of counts (1, x, x^2) over what the draw gives to each."""
     m, k = means.shape
@@ -935,7 +1206,7 @@ def cluster_moments(scale, means, precisions, x, counts, out):  # type: ignore[n
                 out[d, 2, j] += second
 
 
-@njit(cache=True, error_model="numpy", fastmath=_REASSOCIATE)
+@_vectorised
 def loglik_and_entropy(scale, means, precisions, x, counts, out):  # type: ignore[no-untyped-def]
     """Add to out (m, 2): the log-likelihood and the entropy of the allocation, in nats."""
     m, k = means.shape
@@ -963,7 +1234,7 @@ def loglik_and_entropy(scale, means, precisions, x, counts, out):  # type: ignor
             out[d, 1] += entropy
 
 
-@njit(cache=True, error_model="numpy", fastmath=_REASSOCIATE)
+@_inlined
 def _log_joint(scale, means, precisions, xs, a, top):  # type: ignore[no-untyped-def]
     """a (K, BLOCK): log w_k N(x_i; k) but for log 2 pi / 2; top (BLOCK,): the largest."""
     for i in range(xs.size):
@@ -976,7 +1247,7 @@ def _log_joint(scale, means, precisions, xs, a, top):  # type: ignore[no-untyped
             top[i] = max(top[i], a[j, i])
 
 
-@njit(cache=True, error_model="numpy", fastmath=_REASSOCIATE)
+@_inlined
 def _responsibilities(scale, means, precisions, xs, t, top, total):  # type: ignore[no-untyped-def]
     """t (K, BLOCK): the responsibilities; top and 1/total (BLOCK,) as they come on the way."""
     _log_joint(scale, means, precisions, xs, t, top)
@@ -994,7 +1265,7 @@ def _responsibilities(scale, means, precisions, xs, t, top, total):  # type: ign
             t[j, i] *= total[i]
 
 
-@njit(cache=True, error_model="numpy", fastmath=_REASSOCIATE)
+@_inlined
 def _allocations(scale, means, precisions, xs, t, top, left):  # type: ignore[no-untyped-def]
     """t (K, BLOCK): one for the most probable component, the first of equals, else zero."""
     _log_joint(scale, means, precisions, xs, t, top)
@@ -1006,7 +1277,7 @@ def _allocations(scale, means, precisions, xs, t, top, left):  # type: ignore[no
             left[i] -= t[j, i]
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def enumerate_permutations(costs: Floats, table: Permutations) -> tuple[Any, Any]:
     """(m, K) the rows of the table (K!, K) of least cost, and (m,) how much more the next costs.
 

@@ -18,10 +18,17 @@ from typing import NamedTuple
 import numpy as np
 
 from models import kernels
+from models.kernels import Sample
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
 
 _NO_CROSS = np.zeros((0, 0))
+# Of a sample that is not compressed.
+_NOTHING, _NO_CELLS, _NO_TALLY = (
+    kernels.fixed(np.zeros(0)),
+    kernels.fixed(np.zeros((0, 3))),
+    np.zeros(0),
+)
 
 
 class Moments(NamedTuple):
@@ -68,19 +75,41 @@ def reference_second_moments(mixture: Mixture, x: Floats, counts: Floats) -> Sec
 def moments(mixture: Mixture, x: Floats, counts: Floats) -> Moments:
     """One compiled pass over x (n,), float64 and contiguous, with counts (n,)."""
     t = np.zeros((mixture.k, 3))
-    w, means, sds = mixture.weights, mixture.means, mixture.sds
-    loglik = kernels.add_pass(w, means, sds, x, counts, t, _NO_CROSS)
-    return Moments(loglik, t)
+    return Moments(_pass(mixture, x, counts, t, _NO_CROSS), t)
 
 
 def second_moments(mixture: Mixture, x: Floats, counts: Floats) -> SecondMoments:
     """One compiled pass that also gathers what the observed information needs."""
     k = mixture.k
-    t = np.zeros((k, 5))
-    cross = np.zeros((3 * k, 3 * k))
+    t, cross = np.zeros((k, 5)), np.zeros((3 * k, 3 * k))
+    return SecondMoments(_pass(mixture, x, counts, t, cross), t, cross)
+
+
+def _pass(mixture: Mixture, x: Floats, counts: Floats, t: Floats, cross: Floats) -> float:
     w, means, sds = mixture.weights, mixture.means, mixture.sds
-    loglik = kernels.add_pass(w, means, sds, x, counts, t, cross)
-    return SecondMoments(loglik, t, cross)
+    x, counts, entry = kernels.fixed(x), kernels.fixed(counts), kernels.pass_entry()
+    return float(kernels.plain_pass(entry, w, means, sds, x, counts, t, cross))
+
+
+def guarded_moments(mixture: Mixture, sample: Sample) -> Moments:
+    """`moments` of nodes or the exact sample; the log-likelihood is -inf where it is neither."""
+    t = np.zeros((mixture.k, 3))
+    w, means, sds = mixture.weights, mixture.means, mixture.sds
+    return Moments(kernels.run_pass(sample, w, means, sds, t, _NO_CROSS), t)
+
+
+def guarded_second_moments(mixture: Mixture, sample: Sample) -> SecondMoments:
+    """`second_moments` of nodes or the exact sample."""
+    k = mixture.k
+    t, cross = np.zeros((k, 5)), np.zeros((3 * k, 3 * k))
+    w, means, sds = mixture.weights, mixture.means, mixture.sds
+    return SecondMoments(kernels.run_pass(sample, w, means, sds, t, cross), t, cross)
+
+
+def plain_sample(x: Floats, counts: Floats) -> Sample:
+    """x (n,) with counts (n,), float64 and contiguous, for compiled loops."""
+    x, counts = kernels.fixed(x), kernels.fixed(counts)
+    return Sample(x, counts, _NO_CELLS, *(_NOTHING,) * 3, _NO_TALLY, kernels.pass_entry())
 
 
 def score(mixture: Mixture, t: Floats) -> Floats:
@@ -115,7 +144,7 @@ def score_outer(mixture: Mixture, second: SecondMoments) -> Floats:
 
 def compile_passes() -> float:
     """Compile (or load from the cache) both passes now; the seconds it took, 0.0 when loaded."""
-    if kernels.add_pass.signatures:
+    if kernels.plain_pass.signatures:
         return 0.0
     begin = time.perf_counter()
     mixture, x = Mixture([0.5, 0.5], [-1.0, 1.0], [1.0, 1.0]), np.zeros(2)

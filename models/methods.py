@@ -554,7 +554,7 @@ def _whole() -> Path:
     """The mark of a cache that holds all that `compile_all` compiles: its name tells of what."""
     parts = (Path(kernels.__file__).read_bytes(), version("numba"), get_host_cpu_name())
     told = sha256(repr((*parts, os.environ.get("NUMBA_CPU_NAME"))).encode()).hexdigest()[:12]
-    return Path(str(kernels.add_pass.stats.cache_path)) / f"kernels-{told}.whole"
+    return Path(str(kernels.all_finite.stats.cache_path)) / f"kernels-{told}.whole"
 
 
 def compile_all() -> None:

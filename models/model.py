@@ -61,7 +61,7 @@ class MixtureModel:
             "means": known_means,
             "sds": known_sds,
             "equal_sds": bool(equal_sds),
-            "selection": np.hstack(columns),
+            "selection": kernels.fixed(np.hstack(columns)),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -105,9 +105,12 @@ class MixtureModel:
 
     def unpack(self, eta: Floats) -> Mixture:
         """The mixture at eta (n_free,)."""
-        means = _FREE if self.means is None else self.means
-        sds = _FREE if self.sds is None else self.sds
-        return Mixture.of_rows(kernels.unpack(self.selection, eta, self.k, means, sds))
+        return Mixture.of_rows(kernels.unpack(self.selection, eta, self.k, *self.known))
+
+    @property
+    def known(self) -> tuple[Floats, Floats]:
+        """The means and the sds that are known, (K,) or else (0,)."""
+        return _FREE if self.means is None else self.means, _FREE if self.sds is None else self.sds
 
     def natural_jacobian(self, mixture: Mixture) -> Floats:
         """(3K, n_free): derivatives of (weights, means, sds) by eta; zero rows where known."""
@@ -130,7 +133,7 @@ class MixtureModel:
         return weights + means + sds
 
 
-_FREE = np.zeros(0)
+_FREE = kernels.fixed(np.zeros(0))
 
 
 def _known(name: str, value: ArrayLike | None, k: int) -> Floats | None:

@@ -11,7 +11,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import ArrayLike
 
-from models import likelihood
+from models import kernels, likelihood
 from models.compression import Cells, Compressed
 from models.likelihood import Moments, SecondMoments
 from models.mixture import Floats, Mixture
@@ -60,6 +60,11 @@ class Sample(ABC):
 
     @property
     @abstractmethod
+    def in_memory(self) -> kernels.Sample | None:
+        """What compiled code goes over; None where only Python can read the sample."""
+
+    @property
+    @abstractmethod
     def terms(self) -> int:
         """How many terms a pass sums, on which the rounding of its sums depends."""
 
@@ -100,6 +105,16 @@ class Data(Sample):
 
     x: Floats
     counts: Floats
+
+    def __post_init__(self) -> None:
+        for name in ("x", "counts"):
+            object.__setattr__(self, name, kernels.fixed(getattr(self, name)))
+
+    @property
+    def in_memory(self) -> kernels.Sample | None:
+        """What compiled code goes over; None where only Python can read the sample."""
+        # Never kept: an address in it is of this process, and data may be sent to others.
+        return likelihood.plain_sample(self.x, self.counts)
 
     @property
     def terms(self) -> int:
@@ -185,6 +200,11 @@ class StreamedData(Sample):
 
     compressed: Compressed
     sources: tuple[Iterable[ArrayLike], ...] | None
+
+    @property
+    def in_memory(self) -> None:
+        """None: chunks are read by Python."""
+        return None
 
     @cached_property
     def rows(self) -> Data:
@@ -327,22 +347,42 @@ class CompressedData(Sample):
         """`exact` thinned: nodes have negative weights, and are no sample."""
         return self.exact.thinned(size, rng)
 
+    @property
+    def in_memory(self) -> kernels.Sample | None:
+        """Nodes, cells and `exact`; None where that is streamed."""
+        if isinstance(self.exact, StreamedData):
+            return None
+        guard = self.compressed.geometry, self.exact.x, self.exact.counts
+        limit = kernels.fixed(np.array([self.tolerance]))
+        return kernels.Sample(*self._nodes, *guard, limit, self.exact_passes, kernels.pass_entry())
+
+    @cached_property
+    def _nodes(self) -> tuple[Floats, Floats]:
+        x, counts = self.compressed.nodes
+        return kernels.fixed(x), kernels.fixed(counts)
+
     def certified(self, mixture: Mixture) -> bool:
         """Whether the nodes may stand for the sample at the mixture; counts where not."""
-        good = self.compressed.error_bound(mixture) <= self.tolerance
-        self.exact_passes[0] += not good
-        return good
+        w, means, sds = mixture.weights, mixture.means, mixture.sds
+        cells, limit = self.compressed.geometry, np.array([self.tolerance])
+        return kernels.certified(w, means, sds, cells, kernels.fixed(limit), self.exact_passes)
 
     def moments(self, mixture: Mixture) -> Moments:
         """`likelihood.moments` at the mixture, within `tolerance`."""
+        whole = self.in_memory
+        if whole is not None:
+            return likelihood.guarded_moments(mixture, whole)
         if self.certified(mixture):
-            return likelihood.moments(mixture, *self.compressed.nodes)
+            return likelihood.moments(mixture, *self._nodes)
         return self.exact.moments(mixture)
 
     def second_moments(self, mixture: Mixture) -> SecondMoments:
         """`likelihood.second_moments` at the mixture, within `tolerance`."""
+        whole = self.in_memory
+        if whole is not None:
+            return likelihood.guarded_second_moments(mixture, whole)
         if self.certified(mixture):
-            return likelihood.second_moments(mixture, *self.compressed.nodes)
+            return likelihood.second_moments(mixture, *self._nodes)
         return self.exact.second_moments(mixture)
 
 
