@@ -2,7 +2,6 @@
 # `snakemake --cores all --config design=NAME_OR_FILE` another one, and
 # `snakemake --cores all benchmarks` the benchmarks; `--profile study/workflow/profiles/slurm` in
 # the place of `--cores all` works on a cluster.
-import os
 import sys
 from pathlib import Path
 
@@ -15,18 +14,14 @@ from study.simulate import check_data
 from study.workflow import costs, run
 from study.workflow.recovery import attend
 
-# The rules' python is the one that runs Snakemake, and their modules those beside this file,
-# whatever the PATH and whatever is installed.
+# The rules' python is the one that runs Snakemake, whatever the PATH.
 shell.prefix(f'set -euo pipefail; export PATH="{Path(sys.executable).parent}:$PATH"; ')
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    filter(None, (str(workflow.basedir), os.environ.get("PYTHONPATH")))
-)
 
 design = load(config.get("design", "default"), **{k: config[k] for k in ("chunk",) if k in config})
 check_data(design)
 OUT = f"results/{design.name}"
 costs.keep(f"{OUT}/costs")
-run.announce()
+run.announce(str(workflow.basedir))
 
 
 report: "study/report/captions/front.rst"

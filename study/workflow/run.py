@@ -17,10 +17,15 @@ import psutil
 RUN = "STUDY_RUN"
 
 
-def announce() -> None:
-    """Tell the jobs that this process starts that they are its jobs."""
+def announce(modules: str) -> None:
+    """Tell the jobs that this process starts that they are its jobs.
+
+    modules: the folder that they import the repository's modules from, whatever is installed.
+    """
     own = psutil.Process()
     os.environ[RUN] = f"{own.pid}:{own.create_time()}"
+    places = [modules, os.environ.get("PYTHONPATH")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(place for place in places if place)
 
 
 def process() -> psutil.Process | None:

@@ -89,7 +89,7 @@ time.sleep(60)
 RUN = """
 import subprocess, sys
 from study.workflow import run
-run.announce()
+run.announce(".")
 subprocess.run(["sh", "-c", f"{sys.executable} job.py; true"])
 """
 

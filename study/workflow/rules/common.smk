@@ -33,3 +33,25 @@ def shown(path, exhibit, kind):
         # One label: two that split a category in halves become a switch that breaks the report.
         labels={"what": f"{exhibit.title} ({kind})"},
     )
+
+
+def places():
+    """The folders of results that a run writes to, which are its own while it lives."""
+    targets = [str(target) for target in workflow.dag_settings.targets] or ["all"]
+    apart = {target.startswith(("benchmark", BENCHMARKS)) for target in targets}
+    return ["benchmarks" if benchmarks else design.name for benchmarks in apart]
+
+
+def begin():
+    """What a run does once its places are its own."""
+    write_new(new, Path(NEW))
+
+
+def chunk_of(wildcards):
+    """The chunk whose folder a job makes."""
+    return BY_DIGEST[wildcards.digest]
+
+
+def captions(exhibits):
+    """Paths of the exhibits' captions."""
+    return code(*(f"study/report/captions/{exhibit.name}.rst" for exhibit in exhibits))

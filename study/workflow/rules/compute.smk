@@ -16,21 +16,6 @@ new = made.new if workflow.is_main_process else read_new(design, Path(NEW))
 BY_DIGEST = {chunk.digest: chunk for chunk in new}
 
 
-def places():
-    """The folders of results that a run writes to, which are its own while it lives."""
-    targets = [str(target) for target in workflow.dag_settings.targets] or ["all"]
-    apart = {target.startswith(("benchmark", BENCHMARKS)) for target in targets}
-    return ["benchmarks" if benchmarks else design.name for benchmarks in apart]
-
-
-def begin():
-    write_new(new, Path(NEW))
-
-
-def chunk_of(wildcards):
-    return BY_DIGEST[wildcards.digest]
-
-
 wildcard_constraints:
     digest="|".join(BY_DIGEST) or "none",
 
@@ -82,9 +67,9 @@ rule gather:
     params:
         design=config.get("design", "default"),
         digest=design.digest(),
-        results="results",
+        results=subpath(output[0], ancestor=3),
         folder=subpath(output[0], parent=True),
     localrule: True
     shell:
-        "python -m study gather {params.design:q} --results {params.results}"
+        "python -m study gather {params.design:q} --results {params.results:q}"
         " --out {params.folder:q} 2> {log:q}"

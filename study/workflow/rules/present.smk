@@ -9,10 +9,6 @@ PRESENTED = loaded(
 )
 
 
-def captions(exhibits):
-    return code(*(f"study/report/captions/{exhibit.name}.rst" for exhibit in exhibits))
-
-
 rule tables:
     input:
         ROWS,

@@ -14,9 +14,9 @@ rule stages:
         f"{OUT}/logs/stages.log",
     params:
         design=config.get("design", "default"),
-        results="results",
+        results=subpath(output[0], ancestor=3),
         folder=subpath(output[0], parent=True),
     localrule: True
     shell:
-        "python -m study stages {params.design:q} --results {params.results}"
+        "python -m study stages {params.design:q} --results {params.results:q}"
         " --out {params.folder:q} 2> {log:q}"
