@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import warnings
 
 # In the environment of a process that only compiles.
 _COMPILING = "MIXTURES_COMPILING"
@@ -27,14 +28,18 @@ def compile_elsewhere(command: str, told: str = "", flags: str = "") -> None:
     cannot be written nothing is left, and the caller has to compile for itself.
     """
     given = ",".join(part for part in (os.environ.get("PYTENSOR_FLAGS"), flags) if part)
-    subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", command],
         env=os.environ
         | {_COMPILING: told, "PYTENSOR_FLAGS": given}
         | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
-        stdout=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
         check=False,
     )
+    if done.returncode:
+        why = done.stderr.strip().rpartition("\n")[2]
+        warnings.warn(f"compiling in a process of its own failed: {why}", stacklevel=2)
 
 
 def order() -> str:

@@ -131,8 +131,7 @@ def test_the_process_that_compiles_and_one_that_loads_draw_the_same(tmp_path: Pa
     draws, compiles = zip(*[output.split() for output, _ in outputs], strict=True)
     assert len(set(draws)) == 1
     assert len(draws[0]) == 2 * 8 * 4 * 50 * 3 * 2
-    assert "True" in compiles[:2]
-    assert compiles[2] == "False"
+    assert set(compiles) == {"False"}  # a process of its own has compiled
 
 
 def test_the_compiled_functions_key_changes_with_whatever_it_is_compiled_from(
