@@ -8,7 +8,6 @@ import numpy as np
 from scipy.optimize import minimize
 
 from models import Mixture, MixtureModel
-from models.direct import Objective
 from models.mixture import Floats
 from models.sample import Sample
 
@@ -38,6 +37,8 @@ def ridge(data: Sample, model: MixtureModel, best: Mixture, parameter: Parameter
     Over regular mixtures (see LEAST_RATIO), one component among them, by L-BFGS-B with the
     closed-form score from `best` and from several mixtures that differ in the other parameter.
     """
+    from models.direct import Objective  # what relabelling alone has no use for
+
     objective = Objective(data, model)
     first = _free(model)[parameter]
     # theta = merge @ phi: of two coordinates that share unit and origin, one is left.

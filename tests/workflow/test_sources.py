@@ -70,7 +70,6 @@ def test_no_step_of_computing_loads_what_presents():
         assert "study/workflow/chunks.py" not in names(what.sources()), step
 
 
-@pytest.mark.xfail(reason="models.labels.barrier imports models.direct", strict=True)
 def test_an_optimiser_is_no_source_of_pymcs_chunks():
     assert "models/direct.py" not in names(STEPS["pymc"].sources())
 
