@@ -29,16 +29,14 @@ def run(folder, *arguments, **settings):
 
 
 def requests(folder, **changes):
-    """By log file of each job in a dry run: whether it is local, its runtime and its mem_mb."""
+    """By log file of each job in a dry run: its runtime and its mem_mb."""
     done = run(tiny(folder, **changes), *PROFILE, "-n")
     assert done.returncode == 0, done.stderr
-    job = re.compile(
-        r"^(local)?rule \w+:$.*?^    log: (\S+)$.*?^    resources: ([^\n]*)", re.M | re.S
-    )
+    job = re.compile(r"^rule \w+:$.*?^    log: (\S+)$.*?^    resources: ([^\n]*)", re.M | re.S)
     asked = {}
-    for local, log, resources in job.findall(done.stdout):
+    for log, resources in job.findall(done.stdout):
         values = dict(re.findall(r"(\w+)=(\d+)", resources))
-        asked[log] = bool(local), int(values["runtime"]), int(values["mem_mb"])
+        asked[log] = int(values["runtime"]), int(values["mem_mb"])
     return asked
 
 
@@ -49,22 +47,14 @@ def small(tmp_path_factory):
 
 def test_every_job_asks_for_minutes_and_memory_within_reason(small):
     assert len(small) > 14
-    for log, (_, runtime, megabytes) in small.items():
+    for log, (runtime, megabytes) in small.items():
         assert 1 <= runtime <= 60, log
         assert 1000 <= megabytes <= 4000, log
 
 
-def test_what_computes_goes_to_the_cluster_and_what_presents_stays(small):
-    away = {log for log, (local, *_) in small.items() if not local}
-    assert {log.split("/")[3] for log in away} == {
-        *("truths", "numeric", "pymc", "barrier", "follow", "calibrate", "remedies", "refer"),
-        *("walkthrough.log", "paper.log"),
-    }
-
-
 def test_runtime_and_memory_rise_with_the_chunk(small, tmp_path):
     def of(asked, step):
-        return max(sizes for log, (_, *sizes) in asked.items() if f"/{step}/" in log)
+        return max(sizes for log, sizes in asked.items() if f"/{step}/" in log)
 
     scenarios = [
         {"name": n, "weights": [0.5, 0.5], "means": [0, 2], "sds": [1, 1], "n": 5_000_000}
@@ -121,4 +111,6 @@ def test_on_slurm_with_a_job_cancelled_the_bytes_are_those_of_a_local_run(tmp_pa
     said, _ = started.communicate()
     assert started.returncode == 0, said
     assert "Error in rule compute" in said
+    assert set(re.findall(r"^localrule (\w+):", said, re.M)) == {"gather", "tables"}
+    assert set(re.findall(r"^rule (\w+):", said, re.M)) == {"compute"}
     assert digests(folder) == digests(local)
