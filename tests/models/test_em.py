@@ -3,9 +3,10 @@ import pytest
 from hypothesis import given, settings
 
 from models import Mixture, MixtureModel, fit
-from models.em import e_step, em, m_step, squarem
+from models.em import _log_penalty, e_step, em, em_squarem, m_step, squarem
 from models.likelihood import complete_information, information, second_moments
-from models.sample import Data
+from models.priors import LogInverseGamma
+from models.sample import Data, unit_free
 from tests.models.strategies import SECOND_ARTICLE, mixtures, samples
 
 
@@ -129,6 +130,46 @@ def test_the_compiled_loop_is_the_written_one_to_the_bit(model, options):
         slow.converged,
     )
     assert fast.evaluations == slow.evaluations
+
+
+@pytest.mark.parametrize("model", [MixtureModel(), MixtureModel(equal_sds=True)])
+@pytest.mark.parametrize("penalty", [None, "chen"])
+def test_the_path_of_the_loop_is_m_steps_of_e_steps_to_the_bit(model, penalty):
+    x, _ = SECOND_ARTICLE.sample(400, np.random.default_rng(2))
+    data = Data(x, np.ones(x.size))
+    pull = None if penalty is None else LogInverseGamma.penalty(data, penalty)
+    path = fit("em", x, model, trace=True, penalty=penalty, max_iter=20).trace
+    for i, rows in enumerate(path.parameters[:-1]):
+        expected = e_step(Mixture(*rows), data)
+        assert path.loglik[i] == expected.loglik
+        after = m_step(Mixture(*rows), expected, model, pull)
+        np.testing.assert_array_equal(path.parameters[i + 1], after.as_rows())
+
+
+@pytest.mark.parametrize("model", [MixtureModel(), MixtureModel(equal_sds=True)])
+@pytest.mark.parametrize("penalty", [None, "chen"])
+def test_compiled_squarem_is_squarem_around_the_em_map_to_the_bit(model, penalty):
+    x, _ = SECOND_ARTICLE.sample(400, np.random.default_rng(2))
+    data, start = Data(x, np.ones(x.size)), Mixture([0.5, 0.5], [1.0, 8.0], [2.0, 2.0])
+    pull = None if penalty is None else LogInverseGamma.penalty(data, penalty)
+    shift, scale = unit_free(data, model)
+
+    def step(theta):
+        mixture = model.unpack(shift + scale * theta)
+        expected = e_step(mixture, data)
+        objective = expected.loglik + _log_penalty(pull, mixture, model)
+        return objective, (model.pack(m_step(mixture, expected, model, pull)) - shift) / scale
+
+    theta = (model.pack(start) - shift) / scale
+    theta, cycles, moved = squarem(step, theta, tol=1e-9, max_iter=100)
+    result = em_squarem(
+        data, model, start, np.random.default_rng(0), tol=1e-9, max_iter=100, penalty=penalty
+    )
+    assert moved <= 1e-9
+    assert result.n_iter == cycles
+    np.testing.assert_array_equal(
+        result.mixture.as_rows(), model.unpack(shift + scale * theta).as_rows()
+    )
 
 
 def test_a_stop_on_the_gain_ends_at_the_first_iterate_that_gains_less():
