@@ -264,7 +264,8 @@ def test_sources_that_are_edited_under_a_run_mix_nothing(finished, repository, t
     assert run.wait() == 1
     snakemake(folder, "--", "tables", root=repository)
     assert digests(folder) == digests(finished)
-    assert len(list(folder.glob("results/tiny/chunks/truths/*/record.json"))) == 2
+    chunks = Counter(file.parts[-3] for file in folder.glob("results/tiny/chunks/*/*/record.json"))
+    assert 2 in chunks.values()  # what was done before the edit stands beside what was made after
 
 
 def test_a_damaged_file_of_a_chunk_says_which_folder_to_delete(copy):
