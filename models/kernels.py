@@ -57,6 +57,7 @@ _fused = njit(cache=True, error_model="numpy", fastmath={"contract"}, forceinlin
 _LN2_HIGH = 6.93147180369123816490e-01
 _LN2_LOW = 1.90821492927058770002e-10
 _SHIFT = 6755399441055744.0  # 1.5 * 2^52: adding it rounds to an integer in the low bits
+_TWO_52 = 2.0**52
 _EXP = tuple(1.0 / math.factorial(i) for i in range(14))
 _LOG = tuple(2.0 / (2 * i + 1) for i in range(12))
 
@@ -94,29 +95,28 @@ _float = _bitcast(types.int64, types.float64, ir.DoubleType())
 
 @_fused
 def fast_exp(a: float) -> float:
-    """exp(a) for a <= 0, within 2 ulp; 0 below -745. Not reassociated: the shift must survive."""
-    a = max(a, -750.0)
+    """exp(a) for a <= 0, within 2 ulp; 0 below -708. Not reassociated: the shift must survive."""
+    a = max(a, -709.0)
     shifted = a * 1.4426950408889634 + _SHIFT
     n = shifted - _SHIFT
     r = (a - n * _LN2_HIGH) - n * _LN2_LOW
-    p = _EXP[13]
-    p = p * r + _EXP[12]
-    p = p * r + _EXP[11]
-    p = p * r + _EXP[10]
-    p = p * r + _EXP[9]
-    p = p * r + _EXP[8]
-    p = p * r + _EXP[7]
-    p = p * r + _EXP[6]
-    p = p * r + _EXP[5]
-    p = p * r + _EXP[4]
-    p = p * r + _EXP[3]
-    p = p * r + _EXP[2]
-    p = p * r + 1.0
-    p = p * r + 1.0
-    # Two steps of half the exponent, so that results below 2^-1022 come out as subnormals.
-    m = _bits(shifted) - _bits(_SHIFT)
-    half = m >> 1
-    return p * _float((half + 1023) << 52) * _float((m - half + 1023) << 52)
+    # Even and odd powers apart: one chain of dependent steps would be twice as long.
+    r2 = r * r
+    even = _EXP[12]
+    even = even * r2 + _EXP[10]
+    even = even * r2 + _EXP[8]
+    even = even * r2 + _EXP[6]
+    even = even * r2 + _EXP[4]
+    even = even * r2 + _EXP[2]
+    odd = _EXP[13]
+    odd = odd * r2 + _EXP[11]
+    odd = odd * r2 + _EXP[9]
+    odd = odd * r2 + _EXP[7]
+    odd = odd * r2 + _EXP[5]
+    odd = odd * r2 + _EXP[3]
+    p = r2 * (odd * r + even) + r + 1.0
+    # The exponent's bits are the low ones of `shifted`. No shift to the right: AVX2 has none.
+    return p * _float((_bits(shifted) << 52) + (1023 << 52))
 
 
 @_fused
@@ -124,7 +124,8 @@ def fast_log(s: float) -> float:
     """log(s) for normal s >= 1, within 2 ulp."""
     bits = _bits(s)
     # Mantissa in [sqrt(1/2), sqrt(2)): subtract the bits of sqrt(1/2), keep the exponent apart.
-    exponent = (bits - 4604544271217802189) >> 52
+    # Shifted without a sign, and made a number by way of 2^52: AVX2 knows no other way.
+    exponent = np.int64(np.uint64(bits - 4604544271217802189) >> np.uint64(52))
     m = _float(bits - (exponent << 52))
     f = (m - 1.0) / (m + 1.0)
     g = f * f
@@ -140,7 +141,7 @@ def fast_log(s: float) -> float:
     p = p * g + _LOG[2]
     p = p * g + _LOG[1]
     p = p * g
-    e = float(exponent)
+    e = _float(exponent | _bits(_TWO_52)) - _TWO_52
     return e * _LN2_HIGH + (f * p + (e * _LN2_LOW + 2.0 * f))
 
 

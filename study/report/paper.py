@@ -8,45 +8,48 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.text import Text
-from matplotlib.transforms import Bbox
 
 from study.design import Design
 from study.report.ademp import ademp
 from study.report.contents import FIGURES, TABLES
-from study.report.exhibit import Drawing, Table
+from study.report.exhibit import Drawing
 from study.report.findings import certified_shares
-from study.report.style import DOUBLE, SINGLE, STYLE, legend_above
-from study.report.write import TEXT_WIDTH, escaped, for_readers, latex, latex_width
-from study.rows import Results
+from study.report.style import SINGLE
+from study.report.write import TEXT_WIDTH, escaped, for_readers, latex_width
 
-COLUMNS = {"one-column": SINGLE, "two-column": DOUBLE}
-NARROWEST = 1.4  # inches that a panel needs, with its ticks
 # Columns of numbers that tell rows apart; text does so anyway.
 PLACES = {"component", "k", "target", "level", "weight", "sd_ratio", "n"}
 
 
-def write_paper(results: Results, folder: Path, figures: Iterable[Drawing] = FIGURES) -> None:
-    """folder/figures, folder/tables, macros.tex, methods.tex, example.tex and README.md."""
+def write_paper(design: Design, tables: Path, figures: Path, folder: Path) -> None:
+    """folder/figures, folder/tables, macros.tex, methods.tex, example.tex and README.md.
+
+    tables, figures: the folders that hold the study's. Nothing is computed or drawn anew.
+    """
     for name in ("figures", "tables"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    source = results.design.stamp()
-    drawn = [write_figure(figure, results, folder / "figures") for figure in figures]
-    made = {table.name: table.make(results) for table in TABLES}
+    source = design.stamp()
+    made = {table.name: read_table(tables / f"{table.name}.csv") for table in TABLES}
     for table in TABLES:
-        write_table(made[table.name], table, folder / "tables", results.design)
+        shutil.copyfile(tables / f"{table.name}.tex", folder / "tables" / f"{table.name}.tex")
+        alone = _ALONE.format(
+            source=source, width=max(21.0, 4.0 + latex_width(made[table.name])), name=table.name
+        )
+        (folder / "tables" / f"{table.name}-alone.tex").write_text(alone, encoding="utf-8")
+    drawn = []
+    for figure in FIGURES:
+        file = folder / "figures" / f"{figure.name}.pdf"
+        shutil.copyfile(figures / file.name, file)
+        drawn.append(Drawn(figure, pdf_size(file)))
     texts = {
-        "macros.tex": macros(results, made),
-        "methods.tex": "\n\n".join(escaped(text) for text in ademp(results.design)) + "\n",
+        "macros.tex": macros(design, made),
+        "methods.tex": "\n\n".join(escaped(text) for text in ademp(design)) + "\n",
         "example.tex": example(drawn, made),
     }
     for name, text in texts.items():
@@ -54,107 +57,24 @@ def write_paper(results: Results, folder: Path, figures: Iterable[Drawing] = FIG
     (folder / "README.md").write_text(index(drawn, made, source), encoding="utf-8")
 
 
+def read_table(file: Path) -> pd.DataFrame:
+    """A table from its CSV file, as it was written."""
+    return pd.read_csv(file, keep_default_na=False, na_values=[""])
+
+
 class Drawn(NamedTuple):
-    """A figure as it was written: its own size in inches, and by width why it is not drawn so."""
+    """A figure, and its width and height in inches."""
 
     exhibit: Drawing
     size: tuple[float, float]
-    refused: dict[str, str]
 
 
-def write_figure(exhibit: Drawing, results: Results, folder: Path) -> Drawn:
-    """NAME.pdf at its own width, and NAME-one-column.pdf and NAME-two-column.pdf where legible."""
-    figure = exhibit.make(results)
-    width, height = figure.get_size_inches()
-    own = folder / f"{exhibit.name}.pdf"
-    _save(figure, own, results.design.stamp())
-    refused = {}
-    for name, inches in COLUMNS.items():
-        file = folder / f"{exhibit.name}-{name}.pdf"
-        if inches == width:
-            shutil.copyfile(own, file)
-            continue
-        with mpl.rc_context(fname=STYLE):
-            why = "" if inches > width else narrow(figure, inches)
-            if not why:
-                resize(figure, inches)
-                why = "" if inches > width else crowding(figure)
-        if why:
-            refused[name] = why
-        else:
-            _save(figure, file, results.design.stamp())
-    return Drawn(exhibit, (float(width), float(height)), refused)
-
-
-def _save(figure: Figure, file: Path, keywords: str) -> None:
-    with mpl.rc_context(fname=STYLE):
-        figure.savefig(file, metadata={"CreationDate": None, "Keywords": keywords})
-
-
-def resize(figure: Figure, width: float) -> None:
-    """Give a figure another width in inches; panels and legend find their places anew."""
-    figure.set_figwidth(width)
-    if figure.legends:
-        for legend in list(figure.legends):
-            legend.remove()
-        legend_above(figure)
-
-
-def narrow(figure: Figure, width: float) -> str:
-    """In words that a figure's panels would have too little room at a width; nothing if enough."""
-    grids = [spec.get_gridspec() for axes in figure.axes if (spec := axes.get_subplotspec())]
-    columns = max((grid.ncols for grid in grids), default=1)
-    return f"{columns} panels side by side" if width / columns < NARROWEST else ""
-
-
-def crowding(figure: Figure) -> str:
-    """In words why a figure cannot be read at its size; nothing if it can.
-
-    That is where two texts overlap or a text leaves the page.
-    """
-    FigureCanvasAgg(figure).draw()
-    boxes = np.array([box.extents for box in _texts(figure)]).reshape(-1, 4)
-    page = np.asarray(figure.bbox.extents)
-    if np.any(boxes[:, :2] < page[:2] - 1.0) or np.any(boxes[:, 2:] > page[2:] + 1.0):
-        return "text leaves the page"
-    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
-    overlap = np.all(high - low > 1.0, axis=2)
-    np.fill_diagonal(overlap, False)
-    return "texts overlap" if overlap.any() else ""
-
-
-def _texts(figure: Figure) -> Iterator[Bbox]:
-    """Where the texts that are seen stand, in pixels; tick labels outside of the view are not."""
-    of_ticks: set[Text] = set()
-    for axes in figure.axes:
-        for axis in (axes.xaxis, axes.yaxis):
-            low, high = sorted(map(float, axis.get_view_interval()))
-            slack = 1e-9 * (high - low)
-            for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
-                place = float(np.asarray(tick.get_loc()))
-                seen = low - slack <= place <= high + slack and axis.get_visible()
-                of_ticks |= {tick.label1, tick.label2}
-                if seen and axes.get_visible():
-                    yield from _seen(text for text in (tick.label1, tick.label2))
-    hidden = {t for axes in figure.axes if not axes.get_visible() for t in axes.findobj(Text)}
-    yield from _seen(t for t in figure.findobj(Text) if t not in of_ticks and t not in hidden)
-
-
-def _seen(texts: Iterable[Text]) -> Iterator[Bbox]:
-    for text in texts:
-        if text.get_visible() and text.get_text().strip():
-            yield text.get_window_extent()
-
-
-def write_table(table: pd.DataFrame, exhibit: Table, folder: Path, design: Design) -> None:
-    """NAME.tex, to be \\input into a manuscript, and NAME-alone.tex, a document of it alone."""
-    source, none = design.stamp(), exhibit.nothing(design)
-    body = latex(table, exhibit.caption, exhibit.name, source, none)
-    (folder / f"{exhibit.name}.tex").write_text(body, encoding="utf-8")
-    width = max(21.0, 4.0 + latex_width(table))
-    alone = _ALONE.format(source=source, width=width, name=exhibit.name)
-    (folder / f"{exhibit.name}-alone.tex").write_text(alone, encoding="utf-8")
+def pdf_size(file: Path) -> tuple[float, float]:
+    """Width and height of the first page, in inches."""
+    box = re.search(rb"/MediaBox \[ 0 0 ([\d.]+) ([\d.]+) \]", file.read_bytes())
+    if box is None:
+        raise ValueError(f"{file}: has no page; delete it, and it is drawn again")
+    return float(box[1]) / 72.0, float(box[2]) / 72.0
 
 
 _ALONE = r"""%% {source}
@@ -189,9 +109,9 @@ _MACROS = r"""
 """
 
 
-def macros(results: Results, made: dict[str, pd.DataFrame]) -> str:
+def macros(design: Design, made: dict[str, pd.DataFrame]) -> str:
     """Definitions: short names for the study's headline numbers, keys for those of its tables."""
-    short = [rf"\newcommand{{\mix{name}}}{{{text}}}" for name, text in headlines(results, made)]
+    short = [rf"\newcommand{{\mix{name}}}{{{text}}}" for name, text in headlines(design, made)]
     keyed = [
         rf"\mix@is{{{key}}}{{{{{escaped(value)}}}{{{error}}}}}"
         for name, table in made.items()
@@ -200,9 +120,8 @@ def macros(results: Results, made: dict[str, pd.DataFrame]) -> str:
     return "\n".join([*short, _MACROS.strip(), *keyed, r"\makeatother"]) + "\n"
 
 
-def headlines(results: Results, made: dict[str, pd.DataFrame]) -> Iterator[tuple[str, str]]:
+def headlines(design: Design, made: dict[str, pd.DataFrame]) -> Iterator[tuple[str, str]]:
     """(letters, text): what the study is, and what it found by method and over the grid."""
-    design = results.design
     counts = [design.replicates_of(unit) for unit in design.units()]
     yield "Design", escaped(design.name)
     yield "Digest", design.digest()
@@ -261,10 +180,9 @@ def _slug(value: object) -> str:
 
 def example(drawn: list[Drawn], made: dict[str, pd.DataFrame]) -> str:
     """A manuscript of a page or two that takes the methods, figures, tables and numbers."""
-    narrow = [d for d in drawn if "one-column" not in d.refused]
-    wide = [d for d in drawn if d not in narrow]
-    figures = [*((d, "one-column", r"\columnwidth") for d in narrow[:2])]
-    figures += [(d, "", r"\textwidth") for d in (*wide, *narrow[2:])[: 3 - len(figures)]]
+    narrow = [d for d in drawn if d.size[0] <= SINGLE]
+    wide = [d for d in drawn if d.size[0] > SINGLE]
+    figures = [*narrow[:2], *wide, *narrow[2:]][:3]
     filled = [name for name in made if len(made[name])]
     short = sorted(
         filled, key=lambda name: (latex_width(made[name]) > TEXT_WIDTH, len(made[name]) > 40)
@@ -272,7 +190,7 @@ def example(drawn: list[Drawn], made: dict[str, pd.DataFrame]) -> str:
     cited = [key for name in filled for key, _, error in numbers(name, made[name]) if error][:5]
     return _EXAMPLE % {
         "numbers": "; ".join(rf"{_words(key)}: \mixboth{{{key}}}" for key in cited),
-        "figures": "\n".join(_float(*figure) for figure in figures),
+        "figures": "\n".join(map(_float, figures)),
         "tables": "\n".join(rf"\input{{tables/{name}}}" for name in short[:2]),
     }
 
@@ -281,12 +199,11 @@ def _words(key: str) -> str:
     return rf"\texttt{{{escaped(key)}}}"
 
 
-def _float(drawn: Drawn, columns: str, width: str) -> str:
-    stem = f"{drawn.exhibit.name}-{columns}" if columns else drawn.exhibit.name
-    star = "" if columns == "one-column" else "*"
+def _float(drawn: Drawn) -> str:
+    name, star = drawn.exhibit.name, "" if drawn.size[0] <= SINGLE else "*"
     return (
-        rf"\begin{{figure{star}}}\centering\includegraphics[width={width}]{{figures/{stem}}}"
-        rf"\caption{{{escaped(drawn.exhibit.caption)}}}\label{{fig:{drawn.exhibit.name}}}"
+        rf"\begin{{figure{star}}}\centering\includegraphics{{figures/{name}}}"
+        rf"\caption{{{escaped(drawn.exhibit.caption)}}}\label{{fig:{name}}}"
         rf"\end{{figure{star}}}"
     )
 
@@ -310,13 +227,11 @@ Design \mixDesign{} (digest \mixDigest): \mixFits{} fits of \mixDataSets{} data 
 
 
 def index(drawn: list[Drawn], made: dict[str, pd.DataFrame], source: str) -> str:
-    """What is in the folder and how to use it, with each figure's widths."""
-    lines = []
-    for exhibit, (width, height), refused in drawn:
-        yes = {name: f"`{exhibit.name}-{name}.pdf`" for name in COLUMNS}
-        shown = {name: f"no: {refused[name]}" if name in refused else yes[name] for name in COLUMNS}
-        cells = [f"`{exhibit.name}.pdf`", exhibit.title, f"{width:.1f} × {height:.1f}"]
-        lines.append(f"| {' | '.join([*cells, *shown.values()])} |")
+    """What is in the folder and how to use it, with each figure's size."""
+    lines = [
+        f"| `{exhibit.name}.pdf` | {exhibit.title} | {width:.1f} × {height:.1f} |"
+        for exhibit, (width, height) in drawn
+    ]
     tables = [
         f"| `{t.name}.tex` | {t.title} | {len(made[t.name])} | `{t.name}-alone.tex` |"
         for t in TABLES
@@ -334,11 +249,11 @@ Made from {source}. Every file says so in a comment, a PDF file under its keywor
 - `example.tex`: a document with some of each; `pdflatex example`, twice, in this folder.
 
 ## Figures
-In `figures/`, vectors with embedded fonts. A figure is at its own width (inches), the one to use,
-and once more at the width of a column (3.5 in) and of a page (7.2 in) where it can be read there.
+In `figures/`, vectors with embedded fonts, at the width (inches) at which to print them: a
+journal's column is 3.5 wide, its page 7.2.
 
-| file | shows | own size | one column | two columns |
-|---|---|---|---|---|
+| file | shows | size |
+|---|---|---|
 {figures}
 
 ## Tables

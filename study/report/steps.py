@@ -53,19 +53,20 @@ def figures(
     out.mkdir(parents=True, exist_ok=True)
     results = read(design, rows)
     for figure in _chosen(FIGURES, only):
-        save(figure.make(results), out / figure.name)
+        save(figure.make(results), out / figure.name, design.stamp())
 
 
 def paper(
     design: Design,
     *,
-    rows: Annotated[Path, "folder that gather wrote"],
+    tables: Annotated[Path, "folder of the tables"],
+    figures: Annotated[Path, "folder of the figures"],
     out: Annotated[Path, "folder"],
 ) -> None:
     """Make what a manuscript takes: figures, tables, macros."""
     from study.report.paper import write_paper
 
-    write_paper(read(design, rows), out)
+    write_paper(design, tables, figures, out)
 
 
 def _chosen(exhibits: Sequence[Any], name: str) -> Sequence[Any]:

@@ -89,7 +89,7 @@ def for_readers(table: pd.DataFrame) -> pd.DataFrame:
         elif pd.api.types.is_float_dtype(column):
             shown[name] = [_number(str(name), value) for value in column]
         else:
-            shown[name] = ["" if pd.isna(value) else str(value) for value in column]
+            shown[name] = ["–" if pd.isna(value) else str(value) for value in column]
     shown.columns = pd.Index([str(name).replace("_", " ") for name in shown.columns])
     return shown
 
@@ -171,11 +171,16 @@ def escaped(text: str) -> str:
     return "".join(_LATEX.get(character, character) for character in text)
 
 
-def save(figure: Figure, stem: Path) -> None:
-    """stem.pdf, stem.svg and stem.png (300 dpi), the same bytes on every run."""
+def save(figure: Figure, stem: Path, source: str = "") -> None:
+    """stem.pdf, stem.svg and stem.png (300 dpi), the same bytes on every run.
+
+    source: of the numbers; in the files' metadata.
+    """
     with mpl.rc_context({"svg.hashsalt": stem.name}, fname=STYLE):
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # keeps the layout, the same in all three files
-        figure.savefig(stem.with_suffix(".pdf"), metadata={"CreationDate": None})
-        figure.savefig(stem.with_suffix(".svg"), metadata={"Date": None})
-        figure.savefig(stem.with_suffix(".png"), metadata={"Software": None}, dpi=300)
+        pdf = {"CreationDate": None, "Keywords": source}
+        figure.savefig(stem.with_suffix(".pdf"), metadata=pdf)
+        figure.savefig(stem.with_suffix(".svg"), metadata={"Date": None, "Source": source})
+        png = {"Software": None, "Source": source}
+        figure.savefig(stem.with_suffix(".png"), metadata=png, dpi=300)

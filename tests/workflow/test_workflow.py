@@ -136,13 +136,14 @@ def test_what_presenting_steps_load_is_among_their_rules_inputs(finished, tmp_pa
         rule: {os.path.relpath(finished / f, ROOT) for f in files.split(", ")}
         for rule, files in rules
     }
-    rows = ["--rows", "results/tiny/rows"]
+    out = "results/tiny"
+    rows = ["--rows", f"{out}/rows"]
     for rule, arguments in {
         "simulate": ["tiny.yaml"],
         "gather": ["tiny.yaml", "--results", "results"],
         "tables": ["tiny.yaml", *rows],
         "figures": ["tiny.yaml", *rows],
-        "paper": ["tiny.yaml", *rows],
+        "paper": ["tiny.yaml", "--tables", f"{out}/tables", "--figures", f"{out}/figures"],
         "walkthrough": [],
         "provenance": ["tiny.yaml", *rows],
         "stages": ["tiny.yaml", "--results", "results"],

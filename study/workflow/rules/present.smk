@@ -60,10 +60,10 @@ rule figures:
 
 rule paper:
     input:
-        ROWS,
+        expand(f"{OUT}/tables/{{t.name}}.{{ending}}", t=TABLES, ending=["csv", "tex"]),
+        [f"{OUT}/figures/{figure.name}.pdf" for figure in FIGURES],
         loaded("study.report.steps", "study.report.paper"),
-        code("study/report/paper.mplstyle"),
-        captions((*TABLES, *FIGURES)),
+        captions(FIGURES),
     output:
         expand(
             f"{OUT}/paper/{{file}}",
@@ -76,11 +76,13 @@ rule paper:
     params:
         design=config.get("design", "default"),
         digest=design.digest(),
-        rows=subpath(input[0], parent=True),
+        tables=f"{OUT}/tables",
+        figures=f"{OUT}/figures",
         folder=subpath(output[0], parent=True),
+    localrule: True
     shell:
-        "python -m study paper {params.design:q} --rows {params.rows:q}"
-        " --out {params.folder:q} 2> {log:q}"
+        "python -m study paper {params.design:q} --tables {params.tables:q}"
+        " --figures {params.figures:q} --out {params.folder:q} 2> {log:q}"
 
 
 rule provenance:

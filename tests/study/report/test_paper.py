@@ -16,8 +16,7 @@ from study.report import paper
 from study.report.contents import FIGURES, TABLES
 from study.report.estimates import grid
 from study.report.exhibit import CAPTIONS, Table
-from study.report.style import DOUBLE, SINGLE
-from study.report.write import escaped, with_error
+from study.report.write import escaped, for_readers, save, with_error, write
 from study.rows import Results
 from tests.study import synthetic
 from tests.study.synthetic import FAITHFUL, NAMED, design
@@ -25,7 +24,7 @@ from tests.study.synthetic import FAITHFUL, NAMED, design
 CELLS = Grid(name="cells", separation=[2, 4], weight=[0.5], sd_ratio=[1], n=[100])
 # One of words, one panel, some panels side by side, and one that is too wide for a column.
 NAMES = ("rate", "verdict-shares", "time", "densities", "overview")
-DRAWN = [figure for figure in FIGURES if figure.name in NAMES]
+BLANK = next(figure for figure in FIGURES if figure.name not in NAMES)
 LATEX = shutil.which("pdflatex")
 
 
@@ -37,14 +36,23 @@ def study() -> Results:
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("paper")
-    paper.write_paper(study(), folder, DRAWN)
-    return folder
+    folder, results = tmp_path_factory.mktemp("paper"), study()
+    design, stamp = results.design, results.design.stamp()
+    for name in ("tables", "figures", "paper"):
+        (folder / name).mkdir()
+    for table in TABLES:
+        made, none = table.make(results), table.nothing(design)
+        write(made, table.caption, folder / "tables" / table.name, stamp, none)
+    for figure in FIGURES:
+        drawn = figure.make(results) if figure.name in NAMES else Figure((3, 2))
+        save(drawn, folder / "figures" / figure.name, stamp)
+    paper.write_paper(design, folder / "tables", folder / "figures", folder / "paper")
+    return folder / "paper"
 
 
 def test_every_exhibit_is_there_and_every_file_says_its_source(written: Path) -> None:
     stamp = study().design.stamp()
-    assert {f"{f.name}.pdf" for f in DRAWN} <= {p.name for p in written.glob("figures/*")}
+    assert {f"{f.name}.pdf" for f in FIGURES} == {p.name for p in written.glob("figures/*")}
     expected = {f"{t.name}{end}.tex" for t in TABLES for end in ("", "-alone")}
     assert expected == {p.name for p in written.glob("tables/*")}
     for path in written.rglob("*"):
@@ -52,15 +60,21 @@ def test_every_exhibit_is_there_and_every_file_says_its_source(written: Path) ->
             assert stamp.encode() in path.read_bytes()[-2000:] + path.read_bytes()[:200], path
 
 
-def test_a_figure_is_drawn_at_other_widths_only_where_it_can_be_read(written: Path) -> None:
+def test_the_index_gives_each_figure_its_size(written: Path) -> None:
     index = (written / "README.md").read_text()
-    for figure in DRAWN:
-        for name, width in paper.COLUMNS.items():
-            file = written / "figures" / f"{figure.name}-{name}.pdf"
-            assert file.is_file() == (f"`{file.name}`" in index)
-            if file.is_file():
-                box = re.search(rb"/MediaBox \[ 0 0 ([\d.]+) ", file.read_bytes())
-                assert float(box[1]) == pytest.approx(72 * width, abs=0.01)
+    for figure in FIGURES:
+        width, height = paper.pdf_size(written / "figures" / f"{figure.name}.pdf")
+        assert f"| `{figure.name}.pdf` | {figure.title} | {width:.1f} × {height:.1f} |" in index
+    blank = paper.pdf_size(written / "figures" / f"{BLANK.name}.pdf")
+    assert blank == pytest.approx((3, 2), abs=1e-3)
+
+
+@pytest.mark.parametrize("table", TABLES, ids=[t.name for t in TABLES])
+def test_a_table_is_read_as_it_was_made(table: Table, tmp_path: Path) -> None:
+    made = table.make(study())
+    write(made, "", tmp_path / "made")
+    read = paper.read_table(tmp_path / "made.csv")
+    pd.testing.assert_frame_equal(for_readers(read), for_readers(made))
 
 
 def test_fonts_are_embedded(written: Path) -> None:
@@ -68,31 +82,6 @@ def test_fonts_are_embedded(written: Path) -> None:
         content = file.read_bytes()
         assert content.count(b"/Type /FontDescriptor") == content.count(b"/FontFile2 ")
         assert b"/Subtype /Type3" not in content
-
-
-def test_crowding_sees_texts_that_overlap_or_leave_the_page() -> None:
-    figure = Figure(figsize=(2, 1))
-    figure.text(0.1, 0.5, "left")
-    figure.text(0.6, 0.5, "right")
-    assert paper.crowding(figure) == ""
-    figure.text(0.15, 0.52, "over it")
-    assert paper.crowding(figure) == "texts overlap"
-    figure = Figure(figsize=(2, 1))
-    figure.text(0.9, 0.5, "long words")
-    assert paper.crowding(figure) == "text leaves the page"
-    figure = Figure(figsize=(DOUBLE, 2))
-    figure.subplots(1, 3)
-    assert paper.narrow(figure, SINGLE) == "3 panels side by side"
-    assert paper.narrow(figure, DOUBLE) == ""
-
-
-def test_tick_labels_out_of_view_do_not_crowd() -> None:
-    figure = Figure(figsize=(3, 2), layout="constrained")
-    axes = figure.subplots()
-    axes.plot([0, 1])
-    axes.set_xticks([0.4, 0.5, 0.6, 0.601])
-    axes.set_xlim(0.4, 0.6)
-    assert paper.crowding(figure) == ""
 
 
 def test_numbers_are_found_by_table_row_and_column() -> None:
