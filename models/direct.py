@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from models.inference.newton import labelled_information, newton_step
-from models.likelihood import Moments, information, score
+from models.likelihood import Moments, score, score_and_information
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
 from models.priors import Penalty, Prior
@@ -113,13 +113,12 @@ class Objective:
     def derivatives(self, theta: Floats) -> tuple[Floats, Floats]:
         """Gradient (p,) and Hessian (p, p) of the value; a pass, but for the last theta again."""
         if self._last is None or not np.array_equal(self._last[0], theta):
-            mixture, s = self.mixture(theta), self.model.selection
+            mixture = self.mixture(theta)
             self.evaluations["second_moments"] += 1
             second = self.data.second_moments(mixture)
-            slope, curvature = s.T @ score(mixture, second.t), information(mixture, second)
+            slope, curvature = score_and_information(mixture, self.model, second)
             if not np.all(np.isfinite(curvature)):
                 raise FloatingPointError("the observed information is not finite")
-            curvature = s.T @ curvature @ s
             if self.penalty is not None:
                 slope += self.penalty.score(mixture, self.model)
                 curvature += self.penalty.information(mixture, self.model)

@@ -527,6 +527,58 @@ def louis_terms(
 
 
 @_compiled
+def score_and_information(
+    selection: Floats, weights: Floats, sds: Floats, t: Floats, cross: Floats
+) -> tuple[Floats, Floats]:
+    """(p,) and (p, p) in a model's coordinates, by its selection (3K - 1, p); t and cross as above.
+
+    The information is the complete-data one less the variance of the complete-data score.
+    """
+    complete, expected, outer = louis_terms(weights, sds, t, cross)
+    full = score(weights, sds, t)
+    size, p = selection.shape
+    slope, curvature = np.zeros(p), np.zeros((p, p))
+    for i in range(size):
+        for a in range(p):
+            if selection[i, a] != 0.0:
+                slope[a] += full[i]
+                for j in range(size):
+                    for b in range(p):
+                        if selection[j, b] != 0.0:
+                            curvature[a, b] += complete[i, j] - (expected[i, j] - outer[i, j])
+    return slope, curvature
+
+
+@_compiled
+def newton_step(slope: Floats, curvature: Floats) -> tuple[Floats, float]:
+    """J^-1 g (p,) and g' J^-1 g by Cholesky's factors; NaN where J (p, p) is not definite."""
+    p = slope.size
+    factor, step = np.zeros((p, p)), np.zeros(p)
+    squared = 0.0
+    for a in range(p):
+        for b in range(a + 1):
+            rest = curvature[a, b]
+            for c in range(b):
+                rest -= factor[a, c] * factor[b, c]
+            if a > b:
+                factor[a, b] = rest / factor[b, b]
+            elif rest > 0.0 and rest < np.inf:
+                factor[a, a] = math.sqrt(rest)
+            else:
+                return step, np.nan
+        step[a] = slope[a]
+        for c in range(a):
+            step[a] -= factor[a, c] * step[c]
+        step[a] /= factor[a, a]
+        squared += step[a] * step[a]
+    for a in range(p - 1, -1, -1):
+        for c in range(a + 1, p):
+            step[a] -= factor[c, a] * step[c]
+        step[a] /= factor[a, a]
+    return step, squared
+
+
+@_compiled
 def _complete_terms(weights: Floats, sds: Floats, t: Floats) -> tuple[Floats, Floats]:
     """(3K, 3K) each: the complete-data information, and the sums of t_k s_k s_k'."""
     k = weights.size

@@ -157,5 +157,6 @@ def score_and_information(
     mixture: Mixture, model: MixtureModel, second: SecondMoments
 ) -> tuple[Floats, Floats]:
     """Score (p,) and observed information (p, p) in the model's unconstrained coordinates."""
-    s = model.selection
-    return s.T @ score(mixture, second.t), s.T @ information(mixture, second) @ s
+    return kernels.score_and_information(
+        model.selection, mixture.weights, mixture.sds, second.t, second.cross
+    )

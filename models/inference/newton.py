@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from models import kernels
 from models.likelihood import score_and_information
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
@@ -56,12 +57,8 @@ def derivatives(data: Sample, model: MixtureModel, eta: Floats) -> Point | None:
 
 def newton_step(score: Floats, information: Floats) -> tuple[Floats, float] | None:
     """The step (p,) and its Newton decrement, in standard errors; None if J is not definite."""
-    try:
-        np.linalg.cholesky(information)
-        step = np.linalg.solve(information, score)
-    except np.linalg.LinAlgError:
-        return None
-    return step, max(float(score @ step), 0.0) ** 0.5
+    step, squared = kernels.newton_step(score, information)
+    return (step, squared**0.5) if squared == squared else None
 
 
 def ascend(

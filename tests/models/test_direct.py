@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.optimize import check_grad, minimize
 
 from models import Mixture, MixtureModel, fit
-from models.direct import DECREMENT, Objective, RatioBounded, lbfgs, nelder_mead, newton
+from models.direct import DECREMENT, EPS, Objective, RatioBounded, lbfgs, nelder_mead, newton
 from models.inference.certificate import certify
 from models.likelihood import Moments, score_and_information
 from models.mixture import Floats
@@ -161,7 +161,9 @@ def test_from_its_end_a_method_goes_nowhere(penalty):
         x, _ = SECOND_ARTICLE.sample(500, np.random.default_rng(seed))
         end = fit("newton", x, penalty=penalty).mixture
         again = fit("newton", x, penalty=penalty, start=end)
-        assert (again.converged, again.n_iter, again.mixture) == (True, 0, end)
+        assert (again.converged, again.n_iter) == (True, 0)
+        # To coordinates and back: a rounding of the logs, at most 10 in size, and of their exp.
+        np.testing.assert_allclose(again.mixture.as_rows(), end.as_rows(), rtol=20 * EPS)
         assert (again.evaluations["moments"], again.evaluations["second_moments"]) == (0, 1)
         for method in ("lbfgs", "nelder-mead"):
             again = fit(method, x, penalty=penalty, start=end)

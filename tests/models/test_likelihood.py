@@ -12,6 +12,7 @@ from models.likelihood import (
     reference_moments,
     reference_second_moments,
     score,
+    score_and_information,
     score_outer,
     second_moments,
 )
@@ -113,6 +114,25 @@ def test_score_and_information_are_the_derivatives(mixture, sample):
         assert abs((up.loglik - down.loglik) / (2 * h) - gradient[j]) < 1e-8 * scale
         column = (score(ahead, up.t) - score(behind, down.t)) / (2 * h)
         assert np.all(np.abs(column - hessian[:, j]) < 1e-7 * scale / mixture.sds.min() ** 2)
+
+
+@given(mixtures(), samples())
+def test_a_models_score_and_information_are_selections(mixture, sample):
+    """Of those by all parameters: of a common sd the sums. Errors: rounding of 4 K^2 terms."""
+    second = second_moments(mixture, *sample)
+    k = mixture.k
+    for model in (
+        MixtureModel(k),
+        MixtureModel(k, equal_sds=True),
+        MixtureModel(k, means=mixture.means),
+        MixtureModel(k, mixture.means, mixture.sds),
+    ):
+        s = model.selection
+        slope, curvature = score_and_information(mixture, model, second)
+        full, whole = score(mixture, second.t), information(mixture, second)
+        room = 4 * k * k * np.finfo(float).eps
+        assert np.all(np.abs(slope - s.T @ full) <= room * (s.T @ np.abs(full)))
+        assert np.all(np.abs(curvature - s.T @ whole @ s) <= room * (s.T @ np.abs(whole) @ s))
 
 
 @given(mixtures(), samples())
