@@ -50,6 +50,19 @@ if workflow.is_main_process:
     attend(workflow, places, begin)
 
 
+onsuccess:
+    where = " and ".join(f"results/{place}/" for place in places())
+    first = f"; {OUT}/tables/findings.rst says in short what was found" * (OUT in where)
+    print(f"Done. Tables, figures and all else are in {where}{first}.", file=sys.stderr)
+
+
+onerror:
+    print(
+        f"Stopped. {log} has the whole account; the same command goes on from what is done.",
+        file=sys.stderr,
+    )
+
+
 localrules:
     all,
     benchmarks,

@@ -24,6 +24,7 @@ from study.workflow.plan import (
     replicates_for,
     wall_seconds,
 )
+from study.workflow.progress import duration
 from study.workflow.run import say
 
 
@@ -107,8 +108,8 @@ def cost_table(cost: pd.DataFrame, made: Pilot, cores: int) -> None:
         "each: seconds for one replicate. pilot: in how many cells (scenarios by method) it was "
         f"measured; others are judged by those of the nearest n. Compiled code was {ready} in "
         f"{made.ready:.1f} CPU seconds, imports included.\n\n"
-        f"Expected: {_duration(wall)} on {cores} cores that do nothing else; {_duration(total)} "
-        f"of CPU time. Where nothing has been compiled yet, {_duration(COMPILATION)} more.\n",
+        f"Expected: {duration(wall)} on {cores} cores that do nothing else; {duration(total)} "
+        f"of CPU time. Where nothing has been compiled yet, {duration(COMPILATION)} more.\n",
     )
 
 
@@ -118,7 +119,7 @@ def replicates_table(cost: pd.DataFrame, replicates: Sequence[int], level: float
         "replicates", "bias", "empirical SE", "coverage", "CPU, optimisers and MAP", "CPU, NUTS"
     )
     for count in replicates:
-        took = (_duration(seconds) for seconds in by_replicates(cost, count))
+        took = (duration(seconds) for seconds in by_replicates(cost, count))
         table.add_row(f"{count:,}", *_precise(count, level), *took)
     _print(table, "If every scenario had so many replicates of each method that fits it.\n")
 
@@ -144,10 +145,3 @@ def _precise(replicates: int, level: float) -> tuple[str, str, str]:
 
 def _seconds(seconds: float) -> str:
     return f"{1e3 * seconds:.2g} ms" if seconds < 0.1 else f"{seconds:.2g} s"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = seconds / 60
-    return f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"

@@ -42,7 +42,7 @@ SECONDS = {
     "walkthrough": 16.0,
     "number simulated": 5e-7,
     "chunk gathered": 0.03,
-    "paper": 28.0,
+    "paper": 4.0,
     "tables": 2.0,
     "tables, a fit": 3e-4,
     "figure": 1.4,

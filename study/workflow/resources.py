@@ -31,6 +31,18 @@ _PROCESSES = 1500.0
 _ROWS, _OBSERVATION = 0.02, 2e-4
 
 
+# CPU seconds of the jobs that are no chunks, roughly; of others a few.
+_OTHERS = {"walkthrough": 16.0, "figures": 60.0, "tables": 20.0}
+_START = 4.0
+
+
+def expected(design: Design, rule: str, chunk: Chunk | None = None) -> float:
+    """CPU seconds of a job, roughly: of a rule, and of a chunk where it is one."""
+    if chunk is None:
+        return _START + _OTHERS.get(rule, 0.0)
+    return _START + sum(map(Costs(design, chunk.step).seconds, chunk.spans()))
+
+
 class Costs:
     """What the spans and chunks of one step of a design take."""
 

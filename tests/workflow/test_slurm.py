@@ -10,7 +10,7 @@ import time
 import pytest
 
 from study.workflow.recovery import orphans
-from tests.workflow.test_workflow import ROOT, digests, tiny
+from tests.workflow.test_workflow import ROOT, account, digests, tiny
 
 pytestmark = pytest.mark.workflow
 PROFILE = ["--profile", str(ROOT / "study" / "workflow" / "profiles" / "slurm")]
@@ -111,6 +111,7 @@ def test_on_slurm_with_a_job_cancelled_the_bytes_are_those_of_a_local_run(tmp_pa
     said, _ = started.communicate()
     assert started.returncode == 0, said
     assert "Error in rule compute" in said
-    assert set(re.findall(r"^localrule (\w+):", said, re.M)) == {"gather", "tables"}
-    assert set(re.findall(r"^rule (\w+):", said, re.M)) == {"compute"}
+    log = account(folder)
+    assert set(re.findall(r"^localrule (\w+):", log, re.M)) == {"gather", "tables"}
+    assert set(re.findall(r"^rule (\w+):", log, re.M)) == {"compute"}
     assert digests(folder) == digests(local)

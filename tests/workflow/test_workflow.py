@@ -62,6 +62,11 @@ def digests(folder):
     return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
+def account(folder):
+    """What Snakemake wrote into the log file of its last run."""
+    return max(folder.glob(".snakemake/log/*.log")).read_text()
+
+
 def everything(folder):
     """All files by their contents, Snakemake's log and its memory of dates apart."""
     apart = {"log", "iocache"}
@@ -86,9 +91,9 @@ def tiny(folder, **changes):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A folder in which the tiny design has run to its end."""
+    """A folder in which the tiny design has run to its end, and in `said` what the run said."""
     folder = tiny(tmp_path_factory.mktemp("finished"))
-    snakemake(folder)
+    (folder / "said").write_text(snakemake(folder).stderr)
     return folder
 
 
@@ -119,6 +124,16 @@ def test_everything_is_made_and_nothing_is_left_to_do(finished):
             ".csv", ".md", ".tex", ".html",
         }  # fmt: skip
     assert to_be_done(finished) == {}
+
+
+def test_the_terminal_has_a_line_a_job_and_the_log_all(finished):
+    lines = (finished / "said").read_text().splitlines()
+    counted = [line.split() for line in lines if re.match(r" +\d+ of \d+  ", line)]
+    assert [int(words[0]) for words in counted] == list(range(1, int(counted[0][2]) + 1))
+    assert len(lines) <= len(counted) + 3
+    assert max(map(len, lines)) < 120
+    assert "results/tiny/" in lines[-1]
+    assert "rule compute:" in account(finished)
 
 
 def test_every_job_is_in_the_table_of_stages_once(finished):
@@ -176,10 +191,10 @@ def test_killed_and_started_again_it_ends_with_the_same_bytes(finished, tmp_path
     before = everything(folder)
     snakemake(folder, "-n")
     assert everything(folder) == before
-    done = {file.parent.name for file in folder.glob("results/tiny/chunks/*/*/record.json")}
-    said = snakemake(folder, "--", "tables").stderr
+    done = {file: file.stat() for file in folder.glob("results/tiny/chunks/*/*/record.json")}
+    snakemake(folder, "--", "tables")
     assert done
-    assert not [digest for digest in done if f"{digest} --out" in said]
+    assert done == {file: file.stat() for file in done}
     assert digests(folder) == digests(finished)
 
 
@@ -272,9 +287,9 @@ def test_sources_that_are_edited_under_a_run_mix_nothing(finished, repository, t
 def test_a_damaged_file_of_a_chunk_says_which_folder_to_delete(copy):
     (file,) = copy.glob("results/tiny/chunks/follow/*/stops.parquet")
     file.write_bytes(file.read_bytes()[:100])
-    assert snakemake(copy, "--forcerun", "gather", "--", "gather", check=False).returncode == 1
-    said = (copy / "results/tiny/logs/gather.log").read_text()
-    assert f"delete the folder {file.parent.relative_to(copy)}" in said
+    said = snakemake(copy, "--forcerun", "gather", "--", "gather", check=False)
+    assert said.returncode == 1
+    assert f"delete the folder {file.parent.relative_to(copy)}" in said.stderr
     shutil.rmtree(file.parent)
     snakemake(copy, "--", "tables")
 

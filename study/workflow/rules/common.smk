@@ -3,6 +3,8 @@
 # Snakemake does not see imported modules, so each rule lists the sources that its step loads.
 import os
 
+from study.workflow.progress import Progress, attach
+from study.workflow.resources import expected
 from study.workflow.sources import closure, of_engine
 
 
@@ -45,6 +47,18 @@ def places():
 def begin():
     """What a run does once its places are its own."""
     write_new(new, Path(NEW))
+    attach(Progress(seconds_of, all_seconds), logger)
+
+
+def seconds_of(rule, wildcards):
+    """What a job is expected to take."""
+    return expected(design, rule, BY_DIGEST.get(wildcards.get("digest")))
+
+
+def all_seconds(jobs):
+    """What the jobs to do are expected to take, by their numbers by rule."""
+    chunks = sum(expected(design, "compute", chunk) for chunk in new)
+    return chunks + sum(n * expected(design, r) for r, n in jobs.items() if r != "compute")
 
 
 def chunk_of(wildcards):
