@@ -18,7 +18,7 @@ from study.workflow.recovery import attend
 shell.prefix(f'set -euo pipefail; export PATH="{Path(sys.executable).parent}:$PATH"; ')
 
 design = load(config.get("design", "default"), **{k: config[k] for k in ("chunk",) if k in config})
-check_data(design)
+check_data(design, run.say if workflow.is_main_process else lambda line: None)
 OUT = f"results/{design.name}"
 costs.keep(f"{OUT}/costs")
 run.announce(str(workflow.basedir))

@@ -30,7 +30,7 @@ from study.workflow.run import say
 
 def check(design: Design) -> None:
     """Check a design and print what it holds."""
-    check_data(design)
+    check_data(design, say)
     fits = sum(sum(design.replicates_of(unit).values()) for unit in design.units())
     jobs = sum(len(packed(design, step)) for step in STEPS)
     print(

@@ -15,12 +15,16 @@ from models.solution import Trace
 from study.compute import fits
 from study.design import Design
 from study.simulate import data_set, read_column
+from study.workflow.run import say
 
 
 def fit(
     file: Annotated[Path, "CSV file with a header line"],
     *,
     column: Annotated[str, "its column that is fitted"],
+    delimiter: Annotated[str, "between its fields: a character, or tab"] = ",",
+    decimal: Annotated[str, "its decimal mark, . or ,"] = ".",
+    drop_missing: Annotated[bool, "leave missing values out, and say how many"] = False,
     k: Annotated[int, "number of components"] = 2,
     equal_sds: Annotated[bool, "one common sd"] = False,
     methods: Annotated[str, "separated by commas"] = "em,lbfgs,newton,map,nuts",
@@ -31,7 +35,9 @@ def fit(
     for name in names:
         if name not in METHODS:
             raise ValueError(f"--methods: unknown {name!r}; choose from {', '.join(METHODS)}")
-    x = read_column(file, column)
+    x, dropped = read_column(file, column, delimiter, decimal, drop_missing)
+    if dropped:
+        say(f"{file}: column {column!r}: {dropped} of {dropped + x.size} values missing, left out")
     model = MixtureModel(k, equal_sds=equal_sds)
     fits_table([fit_one(name, x, model, rng=seed) for name in names])
 
