@@ -52,12 +52,11 @@ def _method(name: str) -> str:
     return name
 
 
-# What options of these names can be, whichever method's they are: R-hat splits each of at least two
-# chains in halves of at least two draws.
+# What options of these names can be, whichever method's they are: R-hat splits each chain in halves
+# of at least two draws.
 _BOUNDS = {
-    "chains": Field(ge=2),
     "draws": Field(ge=4),
-    **{name: Field(ge=1) for name in ("tune", "cores", "max_iter")},
+    **{name: Field(ge=1) for name in ("chains", "tune", "cores", "max_iter")},
     "target_accept": Field(gt=0, lt=1),
     "tol": Field(ge=0),
 }
@@ -70,7 +69,9 @@ def _options(options: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         for name, value in chosen.items():
             if name not in parameters or parameters[name].kind is not parameters[name].KEYWORD_ONLY:
                 raise ValueError(f"{method}.{name}: no such option of {method}")
-            kind = Annotated[accepted[name], _BOUNDS[name]] if name in _BOUNDS else accepted[name]
+            kind: Any = accepted[name]
+            if name in _BOUNDS:
+                kind = Annotated[kind, _BOUNDS[name]]
             try:
                 TypeAdapter(kind).validate_python(value, strict=True)
             except ValidationError as error:
@@ -356,6 +357,14 @@ class Design(_Strict):
             raise ValueError("is the folder of the benchmarks; give another name")
         return name
 
+    @field_validator("options")
+    @classmethod
+    def _comparable(cls, options: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for method, chosen in options.items():
+            if chosen.get("chains", 2) < 2:
+                raise ValueError(f"{method}.chains: one chain has no R-hat; give at least 2")
+        return options
+
     @model_validator(mode="after")
     def _names(self) -> Self:
         names = self.unit_names()
@@ -510,7 +519,7 @@ class _Loader(yaml.SafeLoader):
     _Ambiguous with the lines. Merge keys (`<<`) stay.
     """
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+    yaml_implicit_resolvers = {}  # noqa: RUF012  (PyYAML's, of the class)
 
 
 _CORE = {
@@ -534,8 +543,8 @@ def _integer(loader: _Loader, node: yaml.ScalarNode) -> int:
     text = node.value
     if re.fullmatch(r"[-+]?0[0-9]+", text):
         raise _Ambiguous(
-            f"line {node.start_mark.line + 1}: {text} is a number of base 8 to some readers of YAML "
-            "and of base 10 to others; give it without the leading 0, or in quotes if it is a text"
+            f"line {node.start_mark.line + 1}: {text} is of base 8 to some readers of YAML and of "
+            "base 10 to others; give it without the leading 0, or in quotes if it is a text"
         )
     return int(text, 0)
 
@@ -559,11 +568,15 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> Iterator[dict[Hashable,
     made |= loader.construct_mapping(node)
 
 
+def _unknown(loader: _Loader, node: yaml.Node) -> None:
+    raise yaml.constructor.ConstructorError(None, None, f"a design holds no {node.tag}")
+
+
 _Loader.add_constructor("tag:yaml.org,2002:int", _integer)
 _Loader.add_constructor("tag:yaml.org,2002:float", _float)
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 for _tag in ("binary", "timestamp", "set", "omap", "pairs"):
-    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", yaml.SafeLoader.construct_undefined)
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _unknown)
 
 
 def _resolve(path: Path, index: int, unit: DataSet) -> Path:

@@ -173,9 +173,7 @@ def _rows(file: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
         raise ValueError(f"{file}: not a CSV file: {' '.join(str(error).split())}") from None
 
 
-def _place(
-    file: Path, line: int, header: list[str], column: str, numeric: re.Pattern[str]
-) -> int:
+def _place(file: Path, line: int, header: list[str], column: str, numeric: re.Pattern[str]) -> int:
     """Where the column stands in a header that names it once."""
     names = [name.strip() for name in header]
     known = ", ".join(map(_cut, names))

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models import Fit, Mixture, fit
+from models import Fit, Mixture, MixtureModel, fit
 from models.mixture import Floats
 from models.sample import as_data
 from models.starts import Start, shared_start
 from models.verdicts import believable, sd_ratio
 from study.design import DataSet, Design, Scenario
-from study.rows import PARAMETERS
+from study.rows import PARAMETERS, blank
 from study.simulate import generator
 
 
@@ -72,29 +72,10 @@ def fit_row(result: Fit, start: Start) -> dict[str, Any]:
     }
 
 
-def failed_row(error: Exception, n: int, start: Start) -> dict[str, Any]:
-    """The same of a fit that broke off with an error."""
-    return {
-        "n": float(n),
-        "k": start.mixture.k,
-        "status": "failed",
-        "message": f"{type(error).__name__}: {error}",
-        "converged": False,
-        "loglik": np.nan,
-        "certified": False,
-        "distance": np.nan,
-        "gap": np.nan,
-        "sd_ratio": np.nan,
-        "smallest": np.nan,
-        "believable": False,
-        "n_iter": 0,
-        "moments": 0,
-        "second_moments": 0,
-        "gradients": 0,
-        "start_passes": start.passes,
-        "nodes": 0,
-        "exact_passes": 0,
-    }
+def failed_row(message: str, n: float, k: int, passes: int) -> dict[str, Any]:
+    """The same of a fit that broke off with an error; passes: that its start took."""
+    found = blank("fits", n=n, k=k, status="failed", message=message, start_passes=passes)
+    return found | {"converged": False, "certified": False}
 
 
 def estimate_rows(result: Fit, target: Mixture | None, level: float) -> Iterator[dict[str, Any]]:
@@ -103,10 +84,10 @@ def estimate_rows(result: Fit, target: Mixture | None, level: float) -> Iterator
         return
     values, (lower, upper), se = result.mixture.as_rows(), result.interval(level), result.se
     truth = np.full_like(values, np.nan) if target is None else target.as_rows()
-    order = components(result.mixture, target)
+    order, free = components(result.mixture, target), estimated(result.model)
     for row, parameter in enumerate(PARAMETERS):
         for j, own in enumerate(order):
-            if se[row, own] == 0:  # known, not estimated
+            if not free[row, own]:
                 continue
             yield {
                 "parameter": parameter,
@@ -117,6 +98,12 @@ def estimate_rows(result: Fit, target: Mixture | None, level: float) -> Iterator
                 "lower": lower[row, own],
                 "upper": upper[row, own],
             }
+
+
+def estimated(model: MixtureModel) -> NDArray[np.bool_]:
+    """(3, K): which parameters are estimated, and not known."""
+    rows = [model.k > 1, model.means is None, model.sds is None]
+    return np.repeat(np.array(rows)[:, None], model.k, axis=1)
 
 
 def components(estimate: Mixture, target: Mixture | None) -> NDArray[np.intp]:

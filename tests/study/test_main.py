@@ -35,7 +35,7 @@ def test_fit_prints_a_table(capsys, data_folder):
         ("", [], "the file is empty"),
         ("x\n1\n2\n4\n", ["--methods", "em,magic"], "--methods: unknown 'magic'"),
         ("x\n1\n2\n4\n", ["--delimiter", ""], "delimiter: '' is no mark between fields"),
-        ("x\n1\n2\n4\n", ["--decimal", "'"], "decimal: \"'\" is no decimal mark"),
+        ("x\n1\n2\n4\n", ["--decimal", "'"], 'decimal: "\'" is no decimal mark'),
         ("x\n1\n2\n4\n", ["-k", "0"], "k: 0 is not a number of components"),
     ],
 )

@@ -48,7 +48,10 @@ def test_data_sets_do_not_change_between_releases():
         ('x\n"1,5"\n"2"\n', r"the first is '1,5' in line 2 .--decimal ',' reads decimal commas"),
         ("x,y,x\n1,2,3\n", "column 'x' is in the header 2 times"),
         ("x,y\n1,2\nx,y\n3,4\n", "line 3 is the header once more"),
-        ("1.5,2\n3,4\n", "line 1 has numbers alone .'1.5', '2'., so that it may be a header or not"),
+        (
+            "1.5,2\n3,4\n",
+            "line 1 has numbers alone .'1.5', '2'., so that it may be",
+        ),
         ("x\n1\nNA\n", r"1 of 2 .* 'NA' in line 3 .--drop-missing leaves missing values out"),
         ("x\n1e999\n2\n", "beyond what floating point can hold"),
         ("x\n1_000\n2\n", "the first is '1_000' in line 2"),
@@ -90,7 +93,7 @@ def test_a_compressed_file_is_read(tmp_path):
         file.write("x\n1\n2\n")
     assert read_column(tmp_path / "data.csv.gz", "x").values.tolist() == [1.0, 2.0]
     (tmp_path / "bad.gz").write_text("x\n1\n")
-    with pytest.raises(ValueError, match="bad.gz: not a CSV file: Not a gzipped file"):
+    with pytest.raises(ValueError, match=r"bad.gz: not a CSV file: Not a gzipped file"):
         read_column(tmp_path / "bad.gz", "x")
 
 
