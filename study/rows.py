@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from models import METHODS
+from models import METHODS, MixtureModel
 from models.inference.chains import MAX_RHAT, MIN_ESS
 from models.losses import Losses
 from models.mixture import Floats
@@ -334,9 +335,19 @@ def of_frames(design: Design, given: Mapping[str, pd.DataFrame]) -> Results:
 
 
 def usable(results: Results) -> pd.DataFrame:
-    """Estimates of fits that ended ok or not converged: singular and failed ones are left out."""
+    """Estimates of fits that ended ok or not converged, and whether the fit is believable.
+
+    Singular and failed ones are left out.
+    """
     fits = results.fits
-    return results.estimates.merge(fits.loc[fits["status"].isin(USABLE), FIT], on=FIT)
+    kept = fits.loc[fits["status"].isin(USABLE), [*FIT, "believable"]]
+    return results.estimates.merge(kept, on=FIT)
+
+
+def estimated(model: MixtureModel) -> NDArray[np.bool_]:
+    """(3, K): which parameters of a model are estimated, and not known."""
+    rows = [model.k > 1, model.means is None, model.sds is None]
+    return np.repeat(np.array(rows)[:, None], model.k, axis=1)
 
 
 def passes(fits: pd.DataFrame) -> pd.Series[Any]:

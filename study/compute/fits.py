@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models import Fit, Mixture, MixtureModel, fit
+from models import Fit, Mixture, fit
 from models.mixture import Floats
 from models.sample import as_data
 from models.starts import Start, shared_start
 from models.verdicts import believable, sd_ratio
 from study.design import DataSet, Design, Scenario
-from study.rows import PARAMETERS, blank
+from study.rows import PARAMETERS, blank, estimated
 from study.simulate import generator
 
 
@@ -98,12 +98,6 @@ def estimate_rows(result: Fit, target: Mixture | None, level: float) -> Iterator
                 "lower": lower[row, own],
                 "upper": upper[row, own],
             }
-
-
-def estimated(model: MixtureModel) -> NDArray[np.bool_]:
-    """(3, K): which parameters are estimated, and not known."""
-    rows = [model.k > 1, model.means is None, model.sds is None]
-    return np.repeat(np.array(rows)[:, None], model.k, axis=1)
 
 
 def components(estimate: Mixture, target: Mixture | None) -> NDArray[np.intp]:

@@ -33,9 +33,8 @@ from models.inference.intervals import (
 from models.inference.profile import profile_intervals
 from models.mixture import Floats
 from models.sample import as_data
-from study.compute.fits import estimated
 from study.compute.guard import Say, guarded, silent
-from study.rows import PARAMETERS
+from study.rows import PARAMETERS, estimated
 
 LEVELS = (0.1, 0.5, 0.9)
 

@@ -15,12 +15,12 @@ from study.report.exhibit import Drawing, Table, tabular
 from study.report.grid import cells, gridded, middle, named
 from study.report.performance import (
     LOSSES,
-    all_cases,
     losses,
     performance,
     performance_of,
     reference,
     wide,
+    with_given,
     with_one_r,
 )
 from study.report.reasons import no_grid, no_intervals, no_named
@@ -41,35 +41,59 @@ from study.rows import Results
 
 ESTIMATES = [
     "bias",
+    "median_error",
     "empirical_se",
     "efficiency",
     "rmse",
+    "largest_share",
     "model_se",
     "model_se_error",
     "coverage",
     "bias_eliminated_coverage",
     "interval_width",
+    "median_width",
     "relative_precision",
+    "not_believable",
 ]
+# Of the sum of squared errors: where one replicate has more, the table says so.
+HALF = 0.5
 NO_BOUND = "No named scenario of this design has an efficiency bound."
 
 
 def estimates(results: Results) -> pd.DataFrame:
     """Performance of the named scenarios' estimates, a column a measure."""
-    return with_one_r(named(results, wide(performance(results), ESTIMATES)))
+    return named(results, _estimates(results))
 
 
 def grid(results: Results) -> pd.DataFrame:
     """Performance over the grid, a column a measure."""
-    return with_one_r(gridded(results, wide(performance(results), ESTIMATES)))
+    return gridded(results, _estimates(results))
+
+
+def _estimates(results: Results) -> pd.DataFrame:
+    """Every measure; dominated: whether one replicate is more than half of the squared errors."""
+    long = performance(results)
+    return with_given(long, with_one_r(_marked(wide(long, ESTIMATES))))
+
+
+def _marked(table: pd.DataFrame) -> pd.DataFrame:
+    share = table.pop("largest_share")
+    table = table.drop(columns=["largest_share_mcse", "R_largest_share"])
+    marks = np.where(share > HALF, "by one replicate", "")
+    table.insert(list(table.columns).index("rmse") + 2, "dominated", marks)
+    return table
 
 
 def complete(results: Results) -> pd.DataFrame:
     """Where fits failed: bias, RMSE and coverage over the replicates on which none did, and
     coverage over all, with failures as misses."""
     long = performance(results)
-    table = with_one_r(wide(long, ["bias", "rmse", "coverage"], "complete"))
-    return table.merge(all_cases(long), on=["scenario", "parameter", "component", "method"])
+    names = ["bias", "median_error", "rmse", "largest_share", "coverage"]
+    table = with_one_r(_marked(wide(long, names, "complete")))
+    every = with_one_r(wide(long, ["coverage"])).drop(columns="truth")
+    every = every.rename(columns=lambda c: f"all_{c}" if "coverage" in c or c == "R" else c)
+    keys = ["scenario", "parameter", "component", "method"]
+    return table.merge(every, on=keys, how="left")
 
 
 def label_free_losses(results: Results) -> pd.DataFrame:

@@ -42,7 +42,9 @@ def series(table: pd.DataFrame, measure: str) -> list[Series]:
     present = [m for m in METHODS if (table["method"] == m).any()]
     optimisers = [m for m in present if m in MAXIMISERS]
     alike = {o: [m for m in optimisers if _agree(table, measure, o, m)] for o in optimisers}
-    drawn = max(optimisers, key=lambda o: len(alike[o]), default="")
+    # Of those that as many agree with, the one that has most to draw.
+    known = table[table[measure].notna()].groupby("method").size()
+    drawn = max(optimisers, key=lambda o: (len(alike[o]), known.get(o, 0)), default="")
     found = []
     for method in present:
         label, look = METHODS[method].label, LOOKS[method]

@@ -76,16 +76,24 @@ def write_sums(files: Iterable[Path], out: Path, source: str) -> None:
 def for_readers(table: pd.DataFrame) -> pd.DataFrame:
     """Text only: a number with its Monte Carlo standard error behind it, others to four digits.
 
-    The columns' names have spaces for their underscores.
+    A share of 0 or 1, or of few replicates, has its interval in the place of the error. The
+    columns' names have spaces for their underscores.
     """
     shown = pd.DataFrame(index=table.index)
+    measured = [str(name) for name in table.columns if f"{name}_mcse" in table]
+    behind = {f"{name}_{end}" for name in measured for end in ("mcse", "low", "high")}
     for name in table.columns:
         column = table[name]
-        if str(name).endswith("_mcse"):
+        if name in behind:
             continue
-        if f"{name}_mcse" in table:
-            pairs = zip(column, table[f"{name}_mcse"], strict=True)
-            shown[name] = [with_error(value, error) for value, error in pairs]
+        if name in measured:
+            parts = [
+                table[f"{name}_{end}"]
+                for end in ("mcse", "low", "high")
+                if f"{name}_{end}" in table
+            ]
+            values = column.astype(float)
+            shown[name] = [with_error(*row) for row in zip(values, *parts, strict=True)]
         elif pd.api.types.is_float_dtype(column):
             shown[name] = [_number(str(name), value) for value in column]
         else:
@@ -94,14 +102,23 @@ def for_readers(table: pd.DataFrame) -> pd.DataFrame:
     return shown
 
 
-def with_error(value: float, error: float) -> str:
-    """Such as 0.1234 (0.0056): both to the second digit of the error."""
+FEW = 20  # replicates
+
+
+def with_error(value: float, error: float, low: float = np.nan, high: float = np.nan) -> str:
+    """Such as 0.1234 (0.0056): both to the second digit of the error.
+
+    low, high: of a share, which is followed by these, such as 1 (0.96 to 1), where the error is
+    none or is from few replicates. A number that has no error stands alone.
+    """
     if not np.isfinite(value):
         return "–" if np.isnan(value) else f"{value:g}"
-    if not np.isfinite(error):
+    if np.isfinite(low) and value * (1.0 - value) <= FEW * error**2:
+        return f"{value:.2g} ({low:.2g} to {high:.2g})"
+    if np.isnan(error) or error == 0:
         return f"{value:.4g}"
-    if error == 0:
-        return f"{value:.4g} (0)"
+    if np.isinf(error):
+        return f"{value:.4g} (inf)"
     decimals = max(1 - int(np.floor(np.log10(error))), 0)
     return f"{value:.{decimals}f} ({error:.{decimals}f})"
 

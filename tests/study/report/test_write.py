@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from study.report import measures
 from study.report.estimates import estimates
-from study.report.write import with_error, write, write_sums
+from study.report.table import with_errors
+from study.report.write import for_readers, with_error, write, write_sums
 from tests.study.synthetic import of, row
 
 
@@ -30,7 +32,8 @@ def test_reader_forms_hold_the_numbers_and_latex_has_booktabs(tmp_path: Path) ->
         (1.23456, 0.0123, "1.235 (0.012)"),
         (0.5, 0.25, "0.50 (0.25)"),
         (1234.5, 67.8, "1234 (68)"),
-        (1.0, 0.0, "1 (0)"),
+        (1.0, 0.0, "1"),
+        (-99.86, np.inf, "-99.86 (inf)"),
         (np.nan, 1.0, "–"),
         (-np.inf, np.nan, "-inf"),
         (2.0, np.nan, "2"),
@@ -40,6 +43,22 @@ def test_numbers_are_cut_to_the_second_digit_of_their_error(
     value: float, error: float, text: str
 ) -> None:
     assert with_error(value, error) == text
+
+
+def test_a_share_of_0_or_1_or_of_few_has_its_interval() -> None:
+    """Whatever else is in the table; never as 1 (0)."""
+    shares = [measures.of_count(*pair) for pair in ((50, 50), (0, 8), (7, 8), (30, 40), (0, 0))]
+    table = pd.DataFrame([with_errors({"coverage": share}, share.r) for share in shares])
+    assert for_readers(table)["coverage"].tolist() == [
+        "1 (0.93 to 1)",
+        "0 (0 to 0.32)",
+        "0.88 (0.53 to 0.98)",
+        "0.750 (0.068)",
+        "–",
+    ]
+    assert list(for_readers(table)) == ["R", "coverage"]
+    counts = pd.DataFrame([with_errors({"failed": measures.count(np.zeros(5))}, 5)])
+    assert for_readers(counts).iloc[0].tolist() == ["5", "0"]
 
 
 def test_every_form_says_its_source_and_the_csv_stays_tidy(tmp_path: Path) -> None:
