@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -145,6 +145,7 @@ def _by_parameter(
             draw_lines(axes, here, measure, errors, dodge_width(separations))
             if measure == "rmse":
                 _draw_bound(axes, here[0].table)
+                _mark_dominated(axes, here, dodge_width(separations))
         row[0].set_ylabel(f"{name}, {parameter} {component}")
         if row[0].get_yscale() == "log":
             log_ticks(row[0].yaxis)
@@ -155,6 +156,15 @@ def _by_parameter(
 def _draw_bound(axes: Axes, table: pd.DataFrame) -> None:
     label = "Cramér–Rao bound"
     axes.plot(table["separation"], table["bound"], color=GREY, lw=1.6, zorder=0, label=label)
+
+
+def _mark_dominated(axes: Axes, lines: Sequence[Series], width: float) -> None:
+    """A cross over each RMSE that one replicate makes up."""
+    for place, (_, _, table) in enumerate(lines):
+        own = table[table["largest_share"] > HALF]
+        x = dodged(own["separation"].to_numpy(float), place, len(lines), width)
+        label = "one replicate is over half" if len(own) else None
+        axes.plot(x, own["rmse"].to_numpy(float), "x", color="black", ms=4.5, mew=0.8, label=label)
 
 
 def _bias_errors(table: pd.DataFrame) -> Floats:

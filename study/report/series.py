@@ -19,7 +19,7 @@ from study.report.style import GREY, LOOKS, Look, dodge_width, dodged, names_of,
 from study.report.table import MAXIMISERS
 from study.rows import Results
 
-MEASURES = ["bias", "rmse", "coverage", "bound"]
+MEASURES = ["bias", "rmse", "largest_share", "coverage", "bound"]
 Z = NormalDist().inv_cdf(0.975)
 QUARTILES = np.array([0.25, 0.5, 0.75])
 

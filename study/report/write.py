@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import html
+import re
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -46,15 +48,18 @@ def write(table: pd.DataFrame, caption: str, stem: Path, source: str = "", none:
     """
     table.to_csv(stem.with_suffix(".csv"), index=False, lineterminator="\n")
     shown = for_readers(table)
-    text = shown.to_markdown(index=False, disable_numparse=True) if len(table) else _no_rows(none)
+    text = markdown_table(shown) if len(table) else markdown(_no_rows(none))
     origin = f"<!-- {source} -->\n" if source else ""
-    stem.with_suffix(".md").write_text(f"{origin}{caption}\n\n{text}\n", encoding="utf-8")
+    words = f"{origin}{markdown(caption)}\n\n{text}\n"
+    stem.with_suffix(".md").write_text(words, encoding="utf-8")
     stem.with_suffix(".tex").write_text(
         latex(table, caption, stem.name, source, none), encoding="utf-8"
     )
     page = _PAGE.format(
         caption=html.escape(caption),
-        table=shown.to_html(index=False, border=0) if len(table) else f"<p>{_no_rows(none)}</p>",
+        table=shown.to_html(index=False, border=0)
+        if len(table)
+        else f"<p>{html.escape(_no_rows(none))}</p>",
         source=html.escape(source),
     )
     stem.with_suffix(".html").write_text(page, encoding="utf-8")
@@ -167,10 +172,25 @@ def latex_width(table: pd.DataFrame, small: bool = True) -> float:
     return sum(letter * letters + between for letters in widest)
 
 
+def markdown_table(shown: pd.DataFrame) -> str:
+    """Text only, as a table of Markdown, each text as it is."""
+    escaped_ = shown.map(markdown)
+    escaped_.columns = pd.Index([markdown(str(name)) for name in shown.columns])
+    return str(escaped_.to_markdown(index=False, disable_numparse=True))
+
+
+def markdown(text: str) -> str:
+    """Text as Markdown shows it as it is, on one line: nothing in it is markup or mathematics."""
+    text = re.sub(r"&(?=#|[A-Za-z])", "&amp;", " ".join(text.split())).replace("<", "&lt;")
+    return re.sub(r"([\\`*_{}\[\]$~|])", r"\\\1", text)
+
+
 _LATEX = {character: "\\" + character for character in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    "`": r"\textasciigrave{}",
+    '"': r"{\ttfamily\char34}",  # else a curly one, or an umlaut
     "<": "$<$",
     ">": "$>$",
     "|": "$|$",
@@ -184,8 +204,13 @@ _LATEX = {character: "\\" + character for character in "&%$#_{}"} | {
 
 
 def escaped(text: str) -> str:
-    """Text as LaTeX sets it."""
-    return "".join(_LATEX.get(character, character) for character in text)
+    """Text as LaTeX sets it, each character as it is: no markup, no ligatures of hyphens.
+
+    Accents that combine are put with their letters, where there is such a character.
+    """
+    composed = unicodedata.normalize("NFC", text)
+    ligatures = re.split("(?<=-)(?=-)", composed)
+    return "{}".join("".join(_LATEX.get(c, c) for c in part) for part in ligatures)
 
 
 def save(figure: Figure, stem: Path, source: str = "") -> None:

@@ -133,7 +133,7 @@ def _plain(*headings: str) -> Table:
 
 
 def _print(table: Table, note: str) -> None:
-    console = Console(width=None if Console().is_terminal else 100, highlight=False)
+    console = Console(width=None if Console().is_terminal else 100, highlight=False, markup=False)
     console.print(table)
     console.print(note)
 

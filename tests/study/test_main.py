@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from models import MixtureModel, fit
 from study.__main__ import COMMANDS, main
+from study.workflow.terminal import fits_table
 
 
 def run(capsys, *arguments):
@@ -55,6 +57,14 @@ def test_missing_values_are_left_out_where_that_is_asked_for(capsys, tmp_path):
     code, _, err = run(capsys, "fit", str(path), "--column", "x", "--methods", "em", *how)
     assert code == 0
     assert err == f"{path}: column 'x': 1 of 6 values missing, left out\n"
+
+
+def test_what_is_known_has_no_error_of_0(capsys):
+    x = np.random.default_rng(0).normal(0.0, 1.0, 50)
+    fits_table([fit("em", x, MixtureModel(2, means=[0, 2], sds=[1, 1]))])
+    out = capsys.readouterr().out
+    assert out.count("(known)") == 4
+    assert "(0)" not in out
 
 
 def test_replay_prints_the_trace_of_the_studys_own_fit(capsys):
