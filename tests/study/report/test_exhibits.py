@@ -4,6 +4,7 @@ import ast
 import functools
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
@@ -141,6 +142,34 @@ def test_every_number_of_every_table_has_its_monte_carlo_error_and_its_r(name: s
         ]
         assert bare == [], (exhibit, bare)
         assert counts or not numbers, exhibit
+
+
+def test_a_study_in_which_nothing_is_usable_has_its_tables_and_figures() -> None:
+    """As of three observations a data set, on which every fit collapses: rows with R = 0."""
+    small = design(["em", "newton"], grids=[SIZES], closely=1, intervals={"replicates": 1})
+    study = synthetic.study(small)
+    lost = {"estimate": np.nan, "lower": np.nan, "upper": np.nan, "message": "singular: at 3"}
+    bare = synthetic.changed(
+        study,
+        fits=study.fits.assign(status="singular", believable=False, certified=False),
+        reaches=study.reaches.assign(passes=np.inf),
+        optima=study.optima.assign(loglik=np.nan, believable=False),
+        intervals=study.intervals.assign(**lost),
+        stops=study.stops.iloc[:0],
+        rates=study.rates.iloc[:0],
+    )
+    made = {
+        table.name: table.make(bare)
+        for table in TABLES
+        if table.name in {"grid", "complete", "intervals-grid", "optimisation", "guide", "starts"}
+    }
+    for name in ("grid", "complete"):
+        assert set(made[name]["R"]) == {0}
+        assert set(made[name]["method"]) == {"em", "newton"}
+    assert set(made["grid"]["coverage"]) == set(made["intervals-grid"]["coverage"]) == {0.0}
+    for figure in FIGURES:
+        if figure.name in {"rmse", "coverage", "descent", "stopping", "rate"}:
+            figure.make(bare).draw_without_rendering()
 
 
 def test_exhibits_with_seconds_are_marked_so() -> None:
