@@ -79,7 +79,7 @@ def _estimates(results: Results) -> pd.DataFrame:
 def _marked(table: pd.DataFrame) -> pd.DataFrame:
     share = table.pop("largest_share")
     table = table.drop(columns=["largest_share_mcse", "R_largest_share"])
-    marks = np.where(share > HALF, "by one replicate", "")
+    marks = np.where(share > HALF, "yes", "no")
     table.insert(list(table.columns).index("rmse") + 2, "dominated", marks)
     return table
 

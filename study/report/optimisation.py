@@ -101,7 +101,7 @@ def broken(results: Results) -> pd.DataFrame:
         for key, part in lost.groupby([*keys, "reason"], sort=False):
             same = (table[keys] == pd.Series(key[:-1], index=keys)).all(axis=1)
             r, number = table.loc[same, replicates].nunique(), part[replicates].nunique()
-            row = {"what": kind, "scenario": "", "method": ""}
+            row = {"what": kind, "scenario": "all", "method": "all"}
             row |= dict(zip(("method" if k == "remedy" else k for k in keys), key, strict=False))
             row |= {"reason": key[-1], "message": shortened(part["message"].iloc[0])}
             events = (np.arange(r) < number).astype(float)

@@ -70,7 +70,7 @@ def test_what_broke_off_is_listed_with_its_reason() -> None:
     columns = ["what", "scenario", "method", "reason", "message", "R", "lost"]
     assert table[columns].to_numpy().tolist() == [
         ["intervals", "birds", "newton", "ValueError", "ValueError: of 0", 2, 2],
-        ["barriers", "birds", "", "singular", "singular: at 3", 3, 2],
+        ["barriers", "birds", "all", "singular", "singular: at 3", 3, 2],
     ]
 
 

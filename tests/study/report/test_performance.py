@@ -122,7 +122,7 @@ def test_complete_cases_have_the_methods_that_did_not_fail() -> None:
 
 def test_one_replicate_that_is_the_table_is_marked() -> None:
     table = estimates(results()).set_index("method")
-    assert table["dominated"].to_dict() == {"em": "", "newton": "by one replicate"}
+    assert table["dominated"].to_dict() == {"em": "no", "newton": "yes"}
     long = performance(results())
     assert value(long, "newton", "largest_share")["value"] == pytest.approx(2.25 / 2.5)
 
