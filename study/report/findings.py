@@ -87,7 +87,7 @@ def _intervals(design: Design, guide: pd.DataFrame) -> str:
     text = (
         f"**What intervals cover.** The optimiser's Wald intervals, nominally {design.level:.0%}, "
         f"hold for every parameter in {says.get('holds', 0)} of {len(guide)} cells of the grid, "
-        f"and are too low in {says.get('too low', 0)}."
+        f"and are too low in {says.get('too low', 0)}; a data set without an interval is a miss."
     )
     lowest = guide.sort_values("wald_mean_1", kind="stable").to_dict("records")[0]
     ends = (lowest[f"wald_mean_1_{end}"] for end in ("mcse", "low", "high"))

@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import re
 from pathlib import Path
 
 import numpy as np
@@ -193,6 +194,13 @@ def test_every_merge_names_its_keys() -> None:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 keywords = {keyword.arg for keyword in node.keywords}
                 assert node.func.attr != "merge" or "on" in keywords, (file.name, node.lineno)
+
+
+@pytest.mark.parametrize("file", sorted(CAPTIONS.glob("*.rst")), ids=lambda file: file.stem)
+def test_every_caption_of_a_coverage_says_what_a_missing_interval_is(file: Path) -> None:
+    text = " ".join(file.read_text(encoding="utf-8").split())
+    if file.stem != "front" and re.search(r"[Cc]overage|holds? the tru", text):
+        assert re.search(r"count(s|ed)? as (a )?miss", text)
 
 
 def test_presenting_computes_nothing() -> None:
