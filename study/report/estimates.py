@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from models import METHODS
 from models.mixture import Floats
+from study.report import measures
 from study.report.exhibit import Drawing, Table, tabular
 from study.report.grid import cells, gridded, middle, named
 from study.report.performance import (
@@ -55,8 +56,6 @@ ESTIMATES = [
     "relative_precision",
     "not_believable",
 ]
-# Of the sum of squared errors: where one replicate has more, the table says so.
-HALF = 0.5
 NO_BOUND = "No named scenario of this design has an efficiency bound."
 
 
@@ -79,7 +78,7 @@ def _estimates(results: Results) -> pd.DataFrame:
 def _marked(table: pd.DataFrame) -> pd.DataFrame:
     share = table.pop("largest_share")
     table = table.drop(columns=["largest_share_mcse", "R_largest_share"])
-    marks = np.where(share > HALF, "yes", "no")
+    marks = np.where(share > measures.HALF, "yes", "no")
     table.insert(list(table.columns).index("rmse") + 2, "dominated", marks)
     return table
 
@@ -161,7 +160,7 @@ def _draw_bound(axes: Axes, table: pd.DataFrame) -> None:
 def _mark_dominated(axes: Axes, lines: Sequence[Series], width: float) -> None:
     """A cross over each RMSE that one replicate makes up."""
     for place, (_, _, table) in enumerate(lines):
-        own = table[table["largest_share"] > HALF]
+        own = table[table["largest_share"] > measures.HALF]
         x = dodged(own["separation"].to_numpy(float), place, len(lines), width)
         label = "one replicate is over half" if len(own) else None
         axes.plot(x, own["rmse"].to_numpy(float), "x", color="black", ms=4.5, mew=0.8, label=label)

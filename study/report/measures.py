@@ -175,6 +175,10 @@ def rmse(estimates: Floats, truth: Floats | float) -> Measure:
     return Measure(root, _error(mcse / (2.0 * root), without), r)
 
 
+# Of the sum of squared errors: where one replicate has more, tables and figures say so.
+HALF = 0.5
+
+
 def largest_share(estimates: Floats, truth: Floats | float) -> Measure:
     """The share of one replicate in the sum of the squared errors, of the one that has most.
 
