@@ -21,6 +21,7 @@ from models.inference.intervals import (
     equal_tailed,
     highest_density,
     natural_wald_interval,
+    percentile,
     wald,
     wald_interval,
 )
@@ -180,7 +181,7 @@ def _of_bootstrap(
     values = mixture.as_rows()
     full = bootstrap(model, mixture, n, refits, rng)
     for kind, own, ends in (
-        ("percentile", full.percentile, lambda value, d: equal_tailed(d, level)),
+        ("percentile", full.percentile, lambda value, d: percentile(d, level)),
         ("basic", full.basic, lambda value, d: basic(value, d, level)),
     ):
         others = {}

@@ -322,5 +322,5 @@ def test_where_no_two_sds_are_estimated_there_is_nothing_to_bound(model):
 
 @pytest.mark.parametrize("ratio", [0.0, 1.5, -1.0, np.nan])
 def test_a_bad_ratio_is_named(ratio):
-    with pytest.raises(ValueError, match=r"^sd_ratio: .* is not a ratio; give one above 0"):
+    with pytest.raises(ValueError, match=r"^sd_ratio: .* is not a finite number above 0 and at m"):
         fit("lbfgs", TIED, sd_ratio=ratio)
