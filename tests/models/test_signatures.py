@@ -58,7 +58,9 @@ def signatures():
 @pytest.fixture(scope="module")
 def compiled():
     everything(np.array, float_or_int, TWO)
-    return signatures()
+    found = signatures()
+    assert set(found.values()) == {0, 1}  # of what Python calls one each
+    return found
 
 
 def float_or_int(value):
