@@ -542,8 +542,8 @@ def compress(
         again (a list, or an object whose __iter__ begins anew, but not a generator), fit() comes
         back to them where the nodes are not certified and at the end.
     model: whose estimate from the stream the cells are fit for; default MixtureModel(). The stream
-        may come in any order, sorted too, unless a component that comes late has an sd below a
-        fiftieth of those of the first START_SIZE distinct values.
+        may come in any order, sorted too, as long as no component that comes late has an sd below
+        a hundredth of what is estimated from the first START_SIZE distinct values.
     cells: those of another compressed sample, `.compressed.cells`, to which this one is to be
         added by `merged`; default fit for the model.
 
@@ -720,7 +720,7 @@ def _record(
     return Fit(
         method=problem.method,
         model=problem.given.permuted(order),
-        n=round(problem.data.n) if problem.weighted else problem.data.n,
+        n=float(round(problem.data.n)) if problem.weighted else problem.data.n,
         mixture=None if status == "failed" else mixture.permuted(order),
         loglik=loglik,
         objective=float(objective),
