@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models import METHODS, Fit, Mixture
+from models import METHODS, Fit, Mixture, MixtureModel
 from models.inference.bootstrap import Bootstrap, bootstrap
+from models.inference.boundary import covariance_on, face
 from models.inference.certificate import errors, sandwich_covariance
 from models.inference.functionals import Functional, delta_method, functionals
 from models.inference.intervals import (
@@ -27,7 +28,7 @@ from models.inference.intervals import (
 )
 from models.inference.profile import profile_intervals
 from models.mixture import Floats
-from models.sample import as_data
+from models.sample import Data, as_data
 from study.rows import PARAMETERS
 
 LEVELS = (0.1, 0.5, 0.9)
@@ -129,7 +130,9 @@ def _kinds(
             yield _of_covariance("laplace", result, result.covariance, free, level)
         case "likelihood":
             yield from _of_likelihood(result, x, free, level)
-            if refits:
+            if refits and result.boundary is not None:
+                yield from _of_no_bootstrap(result, free)
+            elif refits:
                 yield from _of_bootstrap(result, x.size, free, level, refits, rng)
 
 
@@ -141,6 +144,8 @@ def _of_covariance(
     se = errors(covariance)
     own = Limits(mixture.as_rows(), se, *wald_interval(mixture, se, level))
     others = {}
+    if result.boundary is not None:  # of the model without the components that are gone
+        covariance = np.nan_to_num(covariance)
     for name, functional in free.items():
         value, error = delta_method(functional, mixture, covariance)
         others[name] = Limits(value, error, *wald(value, error, level))
@@ -156,8 +161,7 @@ def _of_likelihood(
     values, se = mixture.as_rows(), np.asarray(result.se)
     yield "wald-natural", Limits(values, se, *natural_wald_interval(mixture, se, level)), {}
     data = as_data(x, None, model)
-    robust = sandwich_covariance(mixture, model, data.second_moments(mixture))
-    yield _of_covariance("sandwich", result, robust, free, level)
+    yield _of_covariance("sandwich", result, _robust(data, model, mixture), free, level)
     profile = profile_intervals(data, model, mixture, level)
     lower, upper = np.asarray(profile.lower), np.asarray(profile.upper)
     if result.certificate is not None and result.certificate.certified:
@@ -166,6 +170,29 @@ def _of_likelihood(
         upper = np.where(profile.upper_kind == "lost", [[1.0], [np.inf], [np.inf]], upper)
     ends = lower, upper
     yield "profile", Limits(values, np.full_like(se, np.nan), *ends), {}
+
+
+def _robust(data: Data, model: MixtureModel, mixture: Mixture) -> Floats:
+    """(3K, 3K): the sandwich; of the model without the components whose weights are 0."""
+    if mixture.weights.all():
+        return sandwich_covariance(mixture, model, data.second_moments(mixture))
+    left = face(mixture, model, mixture.weights == 0.0)
+    second = data.second_moments(left.mixture)
+    return covariance_on(model, left, sandwich_covariance(left.mixture, left.model, second))
+
+
+def _of_no_bootstrap(result: Fit, free: Mapping[str, Functional]) -> Iterator[_Kind]:
+    """The same kinds, none to be had: on the boundary the bootstrap fails (Andrews 2000)."""
+    assert result.mixture is not None
+    nothing = np.full((3, result.model.k), np.nan)
+    own = Limits(result.mixture.as_rows(), nothing, nothing, nothing)
+    for kind in ("percentile", "basic", "studentised", "one-step"):
+        with_free = free if kind in ("percentile", "basic") else {}
+        others = {
+            name: Limits(float(f(result.mixture.as_rows())), np.nan, np.nan, np.nan)
+            for name, f in with_free.items()
+        }
+        yield kind, own, others
 
 
 def _of_bootstrap(

@@ -48,16 +48,19 @@ def _counts(design: Design) -> str:
 def certified_shares(design: Design, verdicts: pd.DataFrame) -> dict[str, Measure]:
     """By optimiser, the share of its fits that end certified at the best maximum known.
 
+    On the boundary too.
+
     Over the grid, or over all that is simulated where there is no grid.
     """
     cells = [s.name for grid in design.grids for s in grid.scenarios()]
     simulated = cells or [s.name for s in design.all_scenarios()]
     rows = verdicts[verdicts["scenario"].isin(simulated)]
-    sums = rows.groupby("method")[["R", "certified"]].sum()
+    sums = rows.groupby("method")[["R", "certified", "boundary"]].sum()
     shares = {}
     for method in MAXIMISERS:
         if method in sums.index:
-            ended = np.arange(sums["R"][method]) < sums["certified"][method]
+            good = sums["certified"][method] + sums["boundary"][method]
+            ended = np.arange(sums["R"][method]) < good
             shares[method] = measures.proportion(ended.astype(float))
     return shares
 

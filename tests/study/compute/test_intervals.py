@@ -87,3 +87,24 @@ def test_a_crossing_that_most_draws_lack_has_no_interval():
     ends = [r for r in found if r["quantity"] == "crossing"]
     assert all(np.isnan([r["lower"], r["upper"]]).all() for r in ends)
     assert all(np.isfinite(r["lower"]) for r in found if r["quantity"] == "misclassification")
+
+
+def test_on_the_boundary_every_kind_has_its_rows_and_the_bootstrap_none_of_the_numbers():
+    x = np.random.default_rng(0).normal(size=200)
+    truth = Mixture([0.0, 1.0], [2.0, 0.0], [1.0, 1.0])
+    result = fit("em", x, MixtureModel(2, [0, 2], equal_sds=True))
+    assert result.verdict() == "boundary"
+    given = {"level": 0.9, "refits": 9, "rng": np.random.default_rng(1)}
+    found = {
+        (row["kind"], row["quantity"]): row
+        for row in rows(result, x, np.array([1, 0]), truth, truth, **given)
+    }
+    assert {kind for kind, _ in found} == set(INTERVAL_KINDS) - {
+        *("laplace", "equal-tailed", "highest-density")
+    }
+    weight = found["profile", "weight 1"]
+    assert (weight["lower"], weight["estimate"]) == (0.0, 0.0)
+    assert 0.0 < weight["upper"] < 0.05
+    assert found["wald", "sd 1"]["upper"] > 1.0 > found["wald", "sd 1"]["lower"] > 0.8
+    assert found["sandwich", "mixture variance"]["se"] > 0
+    assert np.isnan(found["percentile", "sd 1"]["lower"])
