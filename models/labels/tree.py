@@ -62,9 +62,6 @@ def relabel(
     """
     data = _group(tree, group)
     permutations = np.asarray(permutations)
-    k = permutations.shape[-1] if permutations.ndim else 0
-    if not np.array_equal(np.sort(permutations), np.broadcast_to(np.arange(k), permutations.shape)):
-        raise ValueError(f"permutations: some are no permutations of 0 to {k - 1}")
     moved = {}
     for name, variable in data.items():
         found = _places(variable, dims)
@@ -77,6 +74,9 @@ def relabel(
                     f"permutations: have shape {permutations.shape}; {name} has {shape} "
                     f"by chain, draw and {dim}"
                 )
+            k = shape[-1]
+            if np.any(np.sort(permutations) != np.arange(k)):
+                raise ValueError(f"permutations: some are no permutations of 0 to {k - 1}")
             others = [d for d in variable.dims if d not in ("chain", "draw", dim)]
             last = variable.transpose("chain", "draw", *others, dim)
             variable = last.copy(data=permuted(last.values, permutations)).transpose(*variable.dims)

@@ -28,6 +28,7 @@ from models.inference.intervals import (
     equal_tailed,
     highest_density,
     natural_wald_interval,
+    percentile,
     wald,
     wald_interval,
 )
@@ -297,7 +298,7 @@ def _refitted(
     values = mixture.as_rows()
     full = bootstrap(result.model, mixture, n, refits, rng)
     for kind, own, ends in (
-        ("percentile", full.percentile, lambda value, d: equal_tailed(d, level)),
+        ("percentile", full.percentile, lambda value, d: percentile(d, level)),
         ("basic", full.basic, lambda value, d: basic(value, d, level)),
     ):
         others = {}
