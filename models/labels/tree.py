@@ -62,9 +62,6 @@ def relabel(
     """
     data = _group(tree, group)
     permutations = np.asarray(permutations)
-    k = permutations.shape[-1] if permutations.ndim else 0
-    if not np.array_equal(np.sort(permutations), np.broadcast_to(np.arange(k), permutations.shape)):
-        raise ValueError(f"permutations: some are no permutations of 0 to {k - 1}")
     moved = {}
     for name, variable in data.items():
         found = _places(variable, dims)
@@ -77,6 +74,8 @@ def relabel(
                     f"permutations: have shape {permutations.shape}; {name} has {shape} "
                     f"by chain, draw and {dim}"
                 )
+            if not np.all(np.sort(permutations) == np.arange(shape[-1])):
+                raise ValueError(f"permutations: some are none, of 0 to {shape[-1] - 1}")
             others = [d for d in variable.dims if d not in ("chain", "draw", dim)]
             last = variable.transpose("chain", "draw", *others, dim)
             variable = last.copy(data=permuted(last.values, permutations)).transpose(*variable.dims)

@@ -18,7 +18,7 @@ from models.inference.functionals import (
     quantile_at,
     variance,
 )
-from models.inference.intervals import basic, equal_tailed, highest_density, wald
+from models.inference.intervals import basic, equal_tailed, highest_density, percentile, wald
 from tests.models.strategies import SECOND_ARTICLE, mixtures
 
 TABLE = functionals(points=(0.0, 5.0))
@@ -160,7 +160,8 @@ def test_intervals_from_draws():
     np.testing.assert_allclose(equal_tailed(draws, 0.9)[0], -np.log(0.95), atol=0.01)
     np.testing.assert_allclose(highest_density(draws, 0.9)[0], 0.0, atol=0.01)
     np.testing.assert_allclose(highest_density(draws, 0.9)[1], -np.log(0.1), atol=0.15)
-    ends = equal_tailed(draws, 0.9)
+    ends = percentile(draws, 0.9)
+    np.testing.assert_allclose(ends, equal_tailed(draws, 0.9), atol=0.01)
     np.testing.assert_allclose(basic(1.0, draws, 0.9), 2.0 - np.stack(ends)[::-1], rtol=1e-14)
     np.testing.assert_allclose(wald(1.0, 2.0, 0.95), [1 - 3.919928, 1 + 3.919928], atol=1e-6)
 
