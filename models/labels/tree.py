@@ -74,9 +74,8 @@ def relabel(
                     f"permutations: have shape {permutations.shape}; {name} has {shape} "
                     f"by chain, draw and {dim}"
                 )
-            k = shape[-1]
-            if np.any(np.sort(permutations) != np.arange(k)):
-                raise ValueError(f"permutations: some are no permutations of 0 to {k - 1}")
+            if not np.all(np.sort(permutations) == np.arange(shape[-1])):
+                raise ValueError(f"permutations: some are none, of 0 to {shape[-1] - 1}")
             others = [d for d in variable.dims if d not in ("chain", "draw", dim)]
             last = variable.transpose("chain", "draw", *others, dim)
             variable = last.copy(data=permuted(last.values, permutations)).transpose(*variable.dims)

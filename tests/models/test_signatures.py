@@ -57,9 +57,11 @@ def signatures():
 
 @pytest.fixture(scope="module")
 def compiled():
+    before = signatures()
     everything(np.array, float_or_int, TWO)
     found = signatures()
-    assert set(found.values()) == {0, 1}  # of what Python calls one each
+    # Whatever other tests have compiled, and by whichever way arrays come to a function.
+    assert all(found[name] <= before[name] + 1 for name in found)
     return found
 
 

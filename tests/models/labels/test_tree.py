@@ -97,5 +97,5 @@ def test_what_is_wrong_is_named():
 
 def test_permutations_that_are_none_are_named():
     tree, _, back = hand_made()
-    with pytest.raises(ValueError, match=r"^permutations: some are no permutations of 0 to 2"):
+    with pytest.raises(ValueError, match=r"^permutations: some are none, of 0 to 2$"):
         labels.relabel(tree, np.zeros_like(back), "cluster")
