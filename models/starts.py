@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.em import e_step, m_step
+from models.em import e_step, em_steps
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
 from models.sample import CompressedData, Data, Sample
@@ -99,18 +99,15 @@ def several_starts(
     n_random = max(RANDOM, 3 * count) if n_random is None else n_random
     everything = candidates(part, model, rng, n_random)
     for place, mixture in enumerate(everything):
-        for _ in range(short):
-            expected = e_step(mixture, part)
-            passes += 1
-            mixture = m_step(mixture, expected, model)
-            if part.collapsed(mixture, model):
-                break
-        else:
-            expected = e_step(mixture, part)
-            passes += 1
-            regular = model.sds is not None or expected.t[:, 0].min() >= 2.0
-            if regular and all(expected.loglik != end[0] for end in ends):
-                ends.append((expected.loglik, place, mixture))
+        mixture, _, steps = em_steps(part, model, mixture, short)
+        passes += steps
+        if part.collapsed(mixture, model):
+            continue
+        expected = e_step(mixture, part)
+        passes += 1
+        regular = model.sds is not None or expected.t[:, 0].min() >= 2.0
+        if regular and all(expected.loglik != end[0] for end in ends):
+            ends.append((expected.loglik, place, mixture))
     ends.sort(key=lambda end: -end[0])
     # The start that is taken where one is asked for, whatever longer lists hold.
     alone = next((end for end in ends if end[1] < ALONE), (-np.inf, 0, everything[0]))
@@ -124,13 +121,8 @@ def several_starts(
 def pilot(data: Sample, model: MixtureModel, start: Mixture, size: int = PILOT_SIZE) -> Mixture:
     """A fit near the optimum from `start`, by EM on a random `size` of the data."""
     part = data.thinned(size, np.random.default_rng(0))
-    mixture = start
-    for _ in range(100):
-        after = m_step(mixture, e_step(mixture, part), model)
-        if part.collapsed(after, model):
-            return mixture
-        mixture = after
-    return mixture
+    end, before, _ = em_steps(part, model, start, 100)
+    return before if part.collapsed(end, model) else end
 
 
 def _apart(centres: Floats, data: Data) -> Floats:
