@@ -96,6 +96,7 @@ def several_starts(
         return [Start(candidates(part, model, rng, 0)[0], 0)]
     ends: list[tuple[float, int, Mixture]] = []
     passes = 0
+    alone = ALONE if n_random is None else None
     n_random = max(RANDOM, 3 * count) if n_random is None else n_random
     everything = candidates(part, model, rng, n_random)
     for place, mixture in enumerate(everything):
@@ -110,10 +111,10 @@ def several_starts(
             ends.append((expected.loglik, place, mixture))
     ends.sort(key=lambda end: -end[0])
     # The start that is taken where one is asked for, whatever longer lists hold.
-    alone = next((end for end in ends if end[1] < ALONE), (-np.inf, 0, everything[0]))
+    first = next((e for e in ends if alone is None or e[1] < alone), (-np.inf, 0, everything[0]))
     kept = ends[:count]
-    if alone not in kept:
-        kept[count - 1 :] = [alone]
+    if first not in kept:
+        kept[count - 1 :] = [first]
     chosen = [mixture for *_, mixture in kept]
     return [Start(mixture, passes if i == 0 else 0) for i, mixture in enumerate(chosen)]
 

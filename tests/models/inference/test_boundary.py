@@ -166,6 +166,15 @@ def test_far_from_0_a_maximum_is_certified_as_near_as_numbers_go(method):
     np.testing.assert_allclose(found.mixture.means - 1e12, near.mixture.means, atol=2e-3)
 
 
+def test_the_certificate_knows_what_a_last_digit_of_the_means_is():
+    """At the maximum of data far from 0, its means rounded to what there is."""
+    best = fit("newton", PAIR).mixture
+    there = Mixture(best.weights, best.means + 1e12, best.sds)
+    certificate = end_of(1e12 + PAIR, MixtureModel(), there).certificate
+    assert 1e-4 < certificate.distance <= certificate.rounding < 0.02
+    assert certificate.certified
+
+
 def test_the_boundary_costs_regular_fits_nothing(monkeypatch):
     def never(*_):
         raise AssertionError
