@@ -279,7 +279,7 @@ def test_a_stream_may_come_in_any_order(name):
     assert sample.n == x.size
     assert sample.terms < 1500
     found, exact = fit("newton", sample, model), fit("newton", x, model, compress=False)
-    assert found.evaluations["exact_passes"] == 0
+    assert found.evaluations["exact_passes"] <= 2  # a step from the start may lead too far
     assert found.certificate.certified
     assert np.all(np.abs(found.mixture.as_rows() - exact.mixture.as_rows()) <= 3e-4 * exact.se)
     assert found.loglik == pytest.approx(exact.loglik, abs=1e-6)
