@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from scipy.special import entr
 
 from models import Mixture
 from models.labels.assignment import Permutations, assign, invert, numbered
@@ -35,6 +36,11 @@ from models.mixture import Floats
 
 # Shares below this count as this in Stephens' logarithms, as in R's label.switching.
 LEAST_SHARE = 1e-6
+
+# Draws that Stephens' algorithm goes through once more one by one: those whose margins are below
+# CLOSE nats, the MOST_CLOSE closest of them.
+CLOSE = 10.0
+MOST_CLOSE = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,16 +119,23 @@ def stephens(
     Stephens (2000), JRSS B 62, algorithm 2: permutations given the mean, mean given the
     permutations, to a fixed point, from the responsibilities of the pivot (default `pivot_of`).
     Each responsibility is mixed with LEAST_SHARE of every component, which leaves every step a
-    descent. Margins: in nats.
+    descent. A draw's own share in the mean can hold it in a permutation that is not the best: at a
+    fixed point close draws are tried one by one, with the mean as it would be, and it goes on from
+    there. Margins: in nats.
     """
     source = source_of(draws, x, counts)
 
     def costs(mean: Floats) -> Floats:
         return source.costs(np.log(mean + LEAST_SHARE), False)
 
+    def one_by_one(permutations: Permutations, margins: Floats) -> Permutations:
+        return _one_by_one(source, running.moved_to(permutations), permutations, margins)
+
     running = _Running(source, hard=False)
     start = source.start(pivot)
-    return _iterate(source, costs, start, lambda p: running.moved_to(p) / source.m, max_iter)
+    return _iterate(
+        source, costs, start, lambda p: running.moved_to(p) / source.m, max_iter, one_by_one
+    )
 
 
 def ecr(
@@ -369,8 +382,14 @@ def _iterate(
     reference: Floats,
     update: Callable[[Permutations], Floats],
     max_iter: int,
+    further: Callable[[Permutations, Floats], Permutations] = lambda permutations, margins: (
+        permutations
+    ),
 ) -> Relabelling:
-    """Assignments given the reference, the reference given them, until no assignment changes."""
+    """Assignments given the reference, the reference given them, until no assignment changes.
+
+    further: permutations, and margins, that no longer change to better ones, or the same.
+    """
     if max_iter < 1:
         raise ValueError(f"max_iter: {max_iter} is not at least 1")
     found, margins = assign(costs(reference))
@@ -379,8 +398,32 @@ def _iterate(
         reference = update(before)
         found, margins = assign(costs(reference))
         if np.array_equal(found, before):
+            found = further(before, margins)
+        if np.array_equal(found, before):
             return _relabelling(source.shape, found, margins, iteration)
     return _relabelling(source.shape, found, margins, max_iter, False)
+
+
+def _one_by_one(
+    source: Source, total: Floats, permutations: Permutations, margins: Floats
+) -> Permutations:
+    """Permutations (m, K) of no larger divergence; total (K, n), the sums at those given.
+
+    The divergence from the mean q is, but for a constant, m times the sum of -q log q: exactly a
+    cost of each position by itself, also as a function of one draw.
+    """
+    closest = np.argsort(margins, kind="stable")[:MOST_CLOSE]
+    found = permutations.copy()
+    for d in np.sort(closest[margins[closest] < CLOSE]):
+        t = source.one(d)
+        rest = total - t[found[d]]
+        means = (rest[:, None] + t) / source.m + LEAST_SHARE
+        costs = source.m * (entr(means) @ source.counts)
+        best = assign(costs[None])[0][0]
+        old, new = (costs[np.arange(source.k), p].sum() for p in (found[d], best))
+        if new < old - 1e-10 * abs(old):
+            found[d], total = best, rest + t[best]
+    return found
 
 
 def _relabelling(

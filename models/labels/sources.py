@@ -72,6 +72,10 @@ class Source(ABC):
         """(K, n): t of the permuted draws, permutations (m, K), summed over all or over `which`."""
 
     @abstractmethod
+    def one(self, number: int) -> Floats:
+        """(K, n): the probabilities in one of the m draws."""
+
+    @abstractmethod
     def moments(self, x: Floats, about: Floats) -> Floats:
         """(m, 1 + 2 d, K): counts, sums and sums of squares of x - about, (n, d), by allocation."""
 
@@ -116,6 +120,11 @@ class Normals(Source):
         """See `Source`."""
         chosen = slice(None) if which is None else which
         return passes.sums(self.flat[chosen], self.x, permutations[chosen], hard)
+
+    def one(self, number: int) -> Floats:
+        """See `Source`."""
+        as_sampled = np.arange(self.k)[None]
+        return passes.sums(self.flat[number : number + 1], self.x, as_sampled, False)
 
     def moments(self, x: Floats, about: Floats) -> Floats:
         """See `Source`; x is the source's own."""
@@ -222,6 +231,12 @@ class Streamed(Source):
                 out += one[permutations[number]]
         return out
 
+    def one(self, number: int) -> Floats:
+        """See `Source`."""
+        chain, draw = divmod(int(number), self.shape[1])
+        t: Floats = self.read(chain, slice(draw, draw + 1))[0][0]
+        return t
+
     def moments(self, x: Floats, about: Floats) -> Floats:
         """See `Source`."""
         centred = (x - about).T
@@ -230,9 +245,8 @@ class Streamed(Source):
     def pivot(self) -> Floats:
         """(n, K): its probabilities."""
         number, order = self.pivot_draw
-        chain, draw = divmod(number, self.shape[1])
-        found: Floats = self.read(chain, slice(draw, draw + 1))[0][0][order].T
-        return found
+        t: Floats = self.one(number)[order]
+        return t.T
 
     def start(self, pivot: ArrayLike | None) -> Floats:
         """(K, n), of allocations (n,) or probabilities (n, K)."""
