@@ -442,12 +442,13 @@ def _allocated(source: Source, z: Any) -> Source:
     """The source of the allocations: z, or the source itself."""
     if z is None:
         return source
-    found = z if isinstance(z, Allocations) else Allocations(z, source.k, counts=source.counts)
+    found = z if isinstance(z, Allocations) else Allocations(z, source.k)
     if (found.shape, found.n, found.k) != (source.shape, source.n, source.k):
         raise ValueError(
             f"z: has {found.shape} draws of {found.n} observations and {found.k} components; the "
             f"source has {source.shape}, {source.n} and {source.k}"
         )
+    found.counts = source.counts
     return found
 
 

@@ -83,11 +83,15 @@ def pairs(
     figure = _figure(0.8 + 2.2 * len(couples), 0.6 + 2.2 * len(chosen))
     axes = figure.subplots(len(chosen), len(couples), squeeze=False)
     for row, (name, values) in zip(axes, chosen.items(), strict=True):
+        margin = 0.05 * np.ptp(values)
+        limits = values.min() - margin, values.max() + margin
         for ax, (a, b) in zip(row, couples, strict=True):
             first, second = (values[..., 0, j].ravel() for j in (a, b))
             colours = np.minimum(labelling, MOST_COLOURS - 1)
             ax.scatter(first, second, c=colours, cmap="tab10", vmin=0, vmax=9, s=3, lw=0)
-            ax.axline((first.mean(), first.mean()), slope=1, color="0.8", lw=0.6, zorder=0)
+            ax.plot(limits, limits, color="0.8", lw=0.6, zorder=0)
+            ax.set_xlim(limits)
+            ax.set_ylim(limits)
             ax.set_xlabel(f"{name}, component {a + 1}")
             ax.set_ylabel(f"component {b + 1}")
     return figure

@@ -367,7 +367,10 @@ class Allocations(Streamed):
         for chain in range(shape[0]):
             values = np.asarray(self.given[chain])
             if values.dtype.kind not in "biuf" or not np.all(values == np.floor(values)):
-                raise ValueError("z: must be the numbers of components, from 0 or from 1")
+                raise ValueError(
+                    "z: must be the numbers of components, from 0 or from 1; probabilities are "
+                    "(chains, draws, n, K)"
+                )
             least, most = min(least, values.min()), max(most, values.max())
         self.first = numbered_from(least, most, k) if first is None else first
         k = int(most) - self.first + 1 if k is None else k
@@ -504,7 +507,8 @@ def source_of(draws: Any, x: ArrayLike | None = None, counts: ArrayLike | None =
     """The source that an algorithm's first argument stands for.
 
     A Source as it is. With x, draws (chains, draws, 3, K) of normal mixtures; without, what
-    `Allocations` takes if it is of whole numbers, else what `Probabilities` takes.
+    `Allocations` takes if it is of whole numbers or three dimensions, else what `Probabilities`
+    takes.
     """
     if isinstance(draws, Source):
         if counts is not None:
@@ -512,9 +516,11 @@ def source_of(draws: Any, x: ArrayLike | None = None, counts: ArrayLike | None =
         return draws
     draws = draws if hasattr(draws, "dtype") else np.asarray(draws)
     whole = np.dtype(draws.dtype).kind in "biu"
-    if x is not None and not (whole and draws.ndim == 3):
+    if x is not None and not (whole and len(draws.shape) == 3):
         return Normals(draws, x, counts)
-    return Allocations(draws, counts=counts) if whole else Probabilities(draws, counts=counts)
+    if whole or len(draws.shape) == 3:
+        return Allocations(draws, counts=counts)
+    return Probabilities(draws, counts=counts)
 
 
 def check_draws(draws: ArrayLike) -> Floats:

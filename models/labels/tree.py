@@ -141,7 +141,7 @@ def summary(
     found: pd.DataFrame
     found, sampled = (arviz.summary(one, group=group, **options) for one in trees)
     if "r_hat" in found:
-        found["r_hat_sampled"] = sampled["r_hat"]
+        found["r_hat_sampled"] = sampled["r_hat"].astype(float).round(2)
     drawn = [n for n, v in before.items() if {"chain", "draw"} <= set(v.dims)]
     moved = (after[drawn] != before[drawn]).mean(("chain", "draw"))
     shares = arviz.summary(
@@ -151,7 +151,7 @@ def summary(
         round_to="none",
         **{k: v for k, v in options.items() if k in ("var_names", "filter_vars", "coords")},
     )
-    found["moved"] = shares["mean"].reindex(found.index)
+    found["moved"] = shares["mean"].reindex(found.index).astype(float).round(3)
     return found
 
 
