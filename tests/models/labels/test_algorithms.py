@@ -374,3 +374,16 @@ def test_bad_pivots_and_mixtures_are_named():
         labels.pra(draws, np.ones((2, 2)))
     with pytest.raises(ValueError, match="mixture: has 3 components; the draws have 2"):
         labels.to_mixture(draws, x, separated(3))
+
+
+def test_the_names_of_old_are_there():
+    """What `from study import labels` gave when the README said so."""
+    old = (
+        "ALGORITHMS NOT_EXCHANGEABLE Convergence Diagnosis Relabelling Sampler Verdict agreement "
+        "agreements assign barrier chain_distance component_draws condensed convergence data_based "
+        "diagnose ecr ecr_iterative_1 ecr_iterative_2 imbalance invariants invert judge near_ties "
+        "nested_rhat occupancy ordering permuted pivot_of pra relabel relabel_by_all ridge "
+        "sampler_numbers stephens switches to_mixture"
+    )
+    assert set(old.split()) <= set(labels.__all__)
+    assert all(hasattr(labels, name) for name in labels.__all__)
