@@ -119,7 +119,7 @@ class Intervals(_Strict):
     """For how many data sets the methods get intervals of every kind, and losses.
 
     methods: those that do; every optimiser of the likelihood would get the same. refits: of each
-    parametric bootstrap, 0 for none.
+    parametric bootstrap, 0 for none; best 199 or 999, whose usual ranks are whole numbers.
     """
 
     methods: list[MethodName] = ["newton", "map", "nuts", "nuts-ordered"]
@@ -129,8 +129,8 @@ class Intervals(_Strict):
     @field_validator("refits")
     @classmethod
     def _enough(cls, refits: int) -> int:
-        if 0 < refits < 40:
-            raise ValueError(f"{refits} refits have no 2.5% quantile; give 0 or at least 40")
+        if 0 < refits < 39:
+            raise ValueError(f"{refits} refits have no 2.5% rank; give 0 or 39 and more, best 199")
         return refits
 
 

@@ -15,6 +15,7 @@ from itertools import combinations
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from models import checks
 from models.mixture import Floats, Mixture
 
 type Functional = Callable[[Floats], Floats]
@@ -93,8 +94,7 @@ def density_at(x: float) -> Functional:
 
 def quantile_at(level: float) -> Functional:
     """The point below which the mixture has the share `level`, which is between 0 and 1."""
-    if not 0 < level < 1:
-        raise ValueError(f"level: {level!r} is not a probability; give one between 0 and 1")
+    level = checks.probability("level", level)
 
     def quantile(rows: Floats) -> Floats:
         found = _quantile(rows.real, level)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from models import Mixture, MixtureModel
+from models import Mixture, MixtureModel, checks
 from models.labels import passes
 from models.labels.assignment import Permutations, assign, invert, numbered
 from models.mixture import Floats
@@ -24,6 +24,12 @@ from models.sample import Data, as_data
 LEAST_SHARE = 1e-6
 
 ROWS = ("weights", "means", "sds")
+
+# Weights sum to one but for the rounding of numbers of single precision.
+SUM = 1e-5
+
+# Draws by which the order of the rows is checked.
+TRIED = 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +61,7 @@ def permuted(draws: Floats, permutations: Permutations) -> Floats:
 
 def pivot_of(draws: Floats, x: ArrayLike, counts: ArrayLike | None = None) -> Floats:
     """(3, K): the draw of the highest log-likelihood, components in the order of their means."""
-    flat, data = _checked(draws, x, counts)
+    flat, data = checked(draws, x, counts)
     best = flat[np.argmax(passes.loglik_and_entropy(flat, data.x, data.counts)[0])]
     return Mixture.of_rows(best.copy()).by_mean().as_rows()
 
@@ -65,7 +71,7 @@ def ordering(draws: Floats, row: int = 1) -> Relabelling:
 
     Margins: the smallest gap between neighbours, in the parameter's unit.
     """
-    values = draws[..., row, :]
+    values = checks.array("draws", draws)[..., row, :]
     order = np.argsort(values, axis=-1, kind="stable")
     gaps = np.diff(np.take_along_axis(values, order, axis=-1), axis=-1)
     return Relabelling(order, gaps.min(axis=-1, initial=np.inf))
@@ -80,7 +86,7 @@ def pra(draws: Floats, pivot: Floats) -> Relabelling:
     by its sd over all components, a parameter that tells them apart would count no more than one
     that does not. Parameters that never vary are left out. Margins: in those units, squared.
     """
-    pivot = np.asarray(pivot, dtype=float)
+    draws, pivot = checks.array("draws", draws), checks.array("pivot", pivot)
     if pivot.shape != draws.shape[-2:]:
         raise ValueError(f"pivot: has shape {pivot.shape}; a draw has {draws.shape[-2:]}")
     flat = draws.reshape(-1, *pivot.shape)
@@ -105,7 +111,7 @@ def stephens(
     Each responsibility is mixed with LEAST_SHARE of every component, which leaves every step a
     descent. Margins: in nats.
     """
-    flat, data = _checked(draws, x, counts)
+    flat, data = checked(draws, x, counts)
     start = _shares(_pivot(draws, data, pivot), data)
 
     def costs(mean: Floats) -> Floats:
@@ -124,7 +130,7 @@ def ecr(
     marginalised posterior has no allocations: those of a draw are the most probable ones. Margins:
     in observations.
     """
-    flat, data = _checked(draws, x, counts)
+    flat, data = checked(draws, x, counts)
     reference = _indicators(_shares(_pivot(draws, data, pivot), data))
     costs = passes.costs(flat, data.x, data.counts, reference, True)
     return _relabelling(draws, *assign(costs))
@@ -178,7 +184,7 @@ def data_based(
     point from the pivot's, where the paper updates them from draw to draw. It need not settle,
     and then says so. Margins: squared spreads.
     """
-    flat, data = _checked(draws, x, counts)
+    flat, data = checked(draws, x, counts)
     first = _pivot(draws, data, pivot)
     # About the mean, so that the sums of squares do not cancel.
     n, sums, squares = np.moveaxis(
@@ -218,7 +224,7 @@ def to_mixture(
 
     Positions are the mixture's own. A true mixture, or an estimate. Margins: in nats.
     """
-    flat, data = _checked(draws, x, counts)
+    flat, data = checked(draws, x, counts)
     if mixture.k != flat.shape[-1]:
         raise ValueError(f"mixture: has {mixture.k} components; the draws have {flat.shape[-1]}")
     reference = np.log(mixture.responsibilities(data.x).T + LEAST_SHARE)
@@ -249,7 +255,7 @@ def relabel_by_all(
     draws: Floats, x: ArrayLike, counts: ArrayLike | None = None
 ) -> dict[str, Relabelling]:
     """The Relabelling by each of ALGORITHMS, from one pivot."""
-    _, data = _checked(draws, x, counts)
+    _, data = checked(draws, x, counts)
     pivot = pivot_of(draws, data.x, data.counts)
     return {name: run(draws, data.x, data.counts, pivot) for name, run in ALGORITHMS.items()}
 
@@ -271,14 +277,42 @@ def agreements(relabellings: Mapping[str, Relabelling]) -> pd.DataFrame:
     return pd.DataFrame([[agreement(a, b) for b in found] for a in found], names, names)
 
 
-def check_draws(draws: Floats) -> None:
-    """ValueError unless draws are (chains, draws, 3, K), finite, weights >= 0 and sds > 0."""
-    if draws.ndim != 4 or draws.shape[2] != len(ROWS) or 0 in draws.shape:
-        raise ValueError(f"draws: have shape {draws.shape}; give (chains, draws, 3, K)")
-    if not np.all(np.isfinite(draws)):
-        raise ValueError("draws: some are not finite; leave out the chains or draws that failed")
-    if draws[:, :, 0].min() < 0 or draws[:, :, 2].min() <= 0:
+def check_draws(draws: ArrayLike) -> Floats:
+    """The draws (chains, draws, 3, K) as an array; ValueError unless rows are those of mixtures.
+
+    Finite, weights at least 0 with a sum of 1 to SUM, sds above 0.
+    """
+    array = checks.array("draws", draws)
+    if array.ndim != 4 or array.shape[2] != len(ROWS) or 0 in array.shape:
+        raise ValueError(f"draws: have shape {array.shape}; give (chains, draws, 3, K)")
+    if array[:, :, 0].min() < 0 or array[:, :, 2].min() <= 0:
         raise ValueError("draws: rows must be weights (>= 0), means and sds (> 0), in this order")
+    sums = array[:, :, 0].sum(axis=-1)
+    worst = sums.ravel()[np.argmax(np.abs(sums - 1.0))]
+    if not abs(worst - 1.0) <= SUM:
+        raise ValueError(
+            f"draws: weights of a draw sum to {worst:.6g}; they must sum to 1, and rows be "
+            "weights, means and sds, in this order"
+        )
+    return array
+
+
+def check_order(flat: Floats, data: Data) -> None:
+    """ValueError where every draw (m, 3, K) makes more of the data with means and sds exchanged.
+
+    Which no posterior does: such rows are in the wrong order.
+    """
+    some = flat[:: max(len(flat) // TRIED, 1)]
+    exchanged = np.ascontiguousarray(some[:, [0, 2, 1]])
+    if np.any(exchanged[:, 2] <= 0):
+        return
+    given, other = (passes.loglik_and_entropy(d, data.x, data.counts)[0] for d in (some, exchanged))
+    if np.all(other > given):
+        raise ValueError(
+            "draws: all make more of the data with means and sds exchanged, at most "
+            f"{other.max():.6g} and not {given.max():.6g} nats; give rows of weights, means and "
+            "sds, in this order"
+        )
 
 
 class _Running:
@@ -311,7 +345,7 @@ def _iterative_ecr(
     hard: bool,
 ) -> Relabelling:
     """ECR whose next pivot is the allocation by the sums of allocations (hard) or of shares."""
-    flat, data = _checked(draws, x, counts)
+    flat, data = checked(draws, x, counts)
     start = _indicators(_shares(_pivot(draws, data, pivot), data))
 
     def costs(reference: Floats) -> Floats:
@@ -329,8 +363,7 @@ def _iterate(
     max_iter: int,
 ) -> Relabelling:
     """Assignments given the reference, the reference given them, until no assignment changes."""
-    if max_iter < 1:
-        raise ValueError(f"max_iter: {max_iter} is not at least 1")
+    max_iter = checks.whole("max_iter", max_iter)
     found, margins = assign(costs(reference))
     for iteration in range(2, max_iter + 1):
         before = found
@@ -353,18 +386,20 @@ def _relabelling(
     return Relabelling(shaped, margins.reshape(outer), iterations, converged)
 
 
-def _checked(draws: Floats, x: ArrayLike, counts: ArrayLike | None) -> tuple[Floats, Data]:
-    """Draws (m, 3, K), contiguous, and the data."""
-    check_draws(draws)
+def checked(draws: Floats, x: ArrayLike, counts: ArrayLike | None) -> tuple[Floats, Data]:
+    """Draws (m, 3, K), contiguous, and the data; ValueError for what cannot be relabelled."""
+    draws = check_draws(draws)
     # A model of one component, because any number of observations can be relabelled by.
     data = as_data(x, counts, MixtureModel(1, sds=1.0))
-    return np.ascontiguousarray(draws.reshape(-1, *draws.shape[2:])), data
+    flat = np.ascontiguousarray(draws.reshape(-1, *draws.shape[2:]))
+    check_order(flat, data)
+    return flat, data
 
 
 def _pivot(draws: Floats, data: Data, pivot: Floats | None) -> Floats:
     if pivot is None:
         return pivot_of(draws, data.x, data.counts)
-    pivot = np.asarray(pivot, dtype=float)
+    pivot = checks.array("pivot", pivot)
     if pivot.shape != draws.shape[2:]:
         raise ValueError(f"pivot: has shape {pivot.shape}; a draw has {draws.shape[2:]}")
     return pivot

@@ -15,7 +15,7 @@ import xarray as xr
 from arviz_stats.base import array_stats
 from numpy.typing import ArrayLike, NDArray
 
-from models import Mixture, MixtureModel
+from models import Mixture, checks
 from models.inference.chains import Convergence, convergence
 from models.kernels import LOG_2PI, Floats
 from models.labels import passes
@@ -24,6 +24,7 @@ from models.labels.algorithms import (
     Relabelling,
     agreement,
     check_draws,
+    checked,
     data_based,
     ecr,
     ecr_iterative_1,
@@ -32,7 +33,6 @@ from models.labels.algorithms import (
     stephens,
 )
 from models.labels.assignment import Permutations, numbered
-from models.sample import as_data
 
 type Word = Literal["mixes", "labels only", "does not mix", "modes overlap"]
 
@@ -68,7 +68,7 @@ class Sampler(NamedTuple):
 class Verdict:
     """Whether a sample of draws mixes, in one word, and the numbers behind it.
 
-    word: "does not mix": a quantity that labels cannot touch has not converged, or, where
+    word: "does not mix": what labels cannot touch has not converged, or never moves, or, where
         relabelling means something, a relabelled parameter has not. "modes overlap": the former
         have, but more than MAX_DOUBTFUL of the draws are near ties or get another permutation from
         PRA or the data-based algorithm than from Stephens', so that parameters by component are a
@@ -127,12 +127,16 @@ def judge(
     log_posterior: (chains, draws), watched with the invariants if it is given; its Jacobian, if
     in, has to be symmetric in the components. ValueError for one chain, or fewer than four draws.
     """
-    check_draws(draws)
+    draws = check_draws(draws)
     if draws.shape[0] < 2 or draws.shape[1] < 4:
         raise ValueError(f"draws: have shape {draws.shape}; R-hat needs 2 chains of 4 draws")
     watched = invariants(draws, x, counts)
     if log_posterior is not None:
-        watched["log posterior"] = np.asarray(log_posterior, dtype=float)
+        watched["log posterior"] = given = checks.array("log_posterior", log_posterior)
+        if given.shape != draws.shape[:2]:
+            raise ValueError(
+                f"log_posterior: has shape {given.shape}; give {draws.shape[:2]}, one a draw"
+            )
     best = draws.reshape(-1, *draws.shape[2:])[np.argmax(watched["loglik"])]
     pivot = Mixture.of_rows(best.copy()).by_mean().as_rows()
     chosen = stephens(draws, x, counts, pivot=pivot)
@@ -225,9 +229,7 @@ def invariants(draws: Floats, x: ArrayLike, counts: ArrayLike | None = None) -> 
     The log-likelihood, the entropy of the allocation, the mixture's mean and variance, and its
     density at the data's GRID quantiles.
     """
-    check_draws(draws)
-    data = as_data(x, counts, MixtureModel(1, sds=1.0))
-    flat = np.ascontiguousarray(draws.reshape(-1, *draws.shape[2:]))
+    flat, data = checked(draws, x, counts)
     loglik, entropy = passes.loglik_and_entropy(flat, data.x, data.counts)
     weights, means, sds = np.moveaxis(draws, 2, 0)
     mean = (weights * means).sum(axis=-1)

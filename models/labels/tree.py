@@ -61,6 +61,10 @@ def relabel(
     without chain and draw stay, and so do other groups.
     """
     data = _group(tree, group)
+    permutations = np.asarray(permutations)
+    k = permutations.shape[-1] if permutations.ndim else 0
+    if not np.array_equal(np.sort(permutations), np.broadcast_to(np.arange(k), permutations.shape)):
+        raise ValueError(f"permutations: some are no permutations of 0 to {k - 1}")
     moved = {}
     for name, variable in data.items():
         found = _places(variable, dims)

@@ -27,6 +27,7 @@ from models.inference.intervals import (
     equal_tailed,
     highest_density,
     natural_wald_interval,
+    percentile,
     wald,
     wald_interval,
 )
@@ -286,7 +287,7 @@ def _refitted(
     values = mixture.as_rows()
     full = bootstrap(result.model, mixture, n, refits, rng)
     for kind, own, ends in (
-        ("percentile", full.percentile, lambda value, d: equal_tailed(d, level)),
+        ("percentile", full.percentile, lambda value, d: percentile(d, level)),
         ("basic", full.basic, lambda value, d: basic(value, d, level)),
     ):
         others = {}

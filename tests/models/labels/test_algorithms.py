@@ -356,7 +356,10 @@ def test_an_algorithm_that_is_stopped_early_says_so():
     ("change", "message"),
     [
         (lambda d: d[0], r"draws: have shape \(20, 3, 2\)"),
-        (lambda d: np.where(d == d[0, 0, 0, 0], np.nan, d), "draws: some are not finite"),
+        (
+            lambda d: np.where(d == d[0, 0, 0, 0], np.nan, d),
+            "draws: 1 of 240 values are not finite",
+        ),
         (lambda d: d[:, :, ::-1] - 10.0, "draws: rows must be weights"),
     ],
 )
@@ -374,3 +377,14 @@ def test_bad_pivots_and_mixtures_are_named():
         labels.pra(draws, np.ones((2, 2)))
     with pytest.raises(ValueError, match="mixture: has 3 components; the draws have 2"):
         labels.to_mixture(draws, x, separated(3))
+
+
+def test_any_scale_is_relabelled_alike():
+    rng = np.random.default_rng(0)
+    truth = separated(2)
+    draws, back = shuffled(draws_near(truth, rng), rng)
+    x = truth.sample(80, rng)[0]
+    large = draws * np.array([1.0, 2.0**400, 2.0**400])[:, None]
+    for name, found in labels.relabel_by_all(large, x * 2.0**400).items():
+        if name not in ("order by weights", "order by sds"):
+            np.testing.assert_array_equal(found.permutations, back, err_msg=name)

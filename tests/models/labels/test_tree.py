@@ -93,3 +93,9 @@ def test_what_is_wrong_is_named():
         labels.relabel(tree, back)
     with pytest.raises(ValueError, match=r"permutations: have shape \(2, 20, 2\)"):
         labels.relabel(tree, back[..., :2], "cluster")
+
+
+def test_permutations_that_are_none_are_named():
+    tree, _, back = hand_made()
+    with pytest.raises(ValueError, match=r"^permutations: some are no permutations of 0 to 2"):
+        labels.relabel(tree, np.zeros_like(back), "cluster")
