@@ -2,6 +2,7 @@
 # `snakemake --cores all --config design=NAME_OR_FILE` another one, and
 # `snakemake --cores all benchmarks` the benchmarks; `--profile study/workflow/profiles/slurm` in
 # the place of `--cores all` works on a cluster.
+import shlex
 import sys
 from pathlib import Path
 
@@ -9,17 +10,20 @@ from snakemake.utils import min_version
 
 min_version("9.27")
 
-from study.design import load
+from study.design import find, load
 from study.simulate import check_data
 from study.workflow import costs, run
+from study.workflow.owner import check_owner
 from study.workflow.recovery import attend
 
 # The rules' python is the one that runs Snakemake, whatever the PATH.
-shell.prefix(f'set -euo pipefail; export PATH="{Path(sys.executable).parent}:$PATH"; ')
+beside = shlex.quote(str(Path(sys.executable).parent)).replace("{", "{{").replace("}", "}}")
+shell.prefix(f"set -euo pipefail; export PATH={beside}:$PATH; ")
 
 design = load(config.get("design", "default"), **{k: config[k] for k in ("chunk",) if k in config})
-check_data(design)
+check_data(design, run.say if workflow.is_main_process else lambda line: None)
 OUT = f"results/{design.name}"
+check_owner(design, find(config.get("design", "default")), Path(OUT))
 costs.keep(f"{OUT}/costs")
 run.announce(str(workflow.basedir))
 

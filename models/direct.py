@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.optimize import minimize
 
+from models import checks
 from models.inference.newton import labelled_information, newton_step
 from models.likelihood import Moments, score, score_and_information
 from models.mixture import Floats, Mixture
@@ -57,6 +58,7 @@ class Objective:
         self.penalty = None if penalty is None else Prior.penalised(data, penalty)
         self.guard = 1.0 if penalty is None else UNGUARDED
         self.shift, self.scale = unit_free(data, model)
+        self._log_sd = float(self.shift[-1]) if model.n_free_sds else 0.0
         self.evaluations = {"moments": 0, "second_moments": 0}
         self._last: tuple[Floats, Floats, Floats] | None = None
 
@@ -70,7 +72,7 @@ class Objective:
 
     def bounds(self) -> list[tuple[float, float]]:
         """By coordinate: the log sds stay just above the floor, the others are free."""
-        lowest = np.log(1.5 * self.guard * self.data.sd_floor / self.data.sd)
+        lowest = np.log(1.5 * self.guard * self.data.sd_floor) - self._log_sd
         n_sds = self.model.n_free_sds
         free = self.model.n_free - n_sds
         return [(-np.inf, np.inf)] * free + [(lowest, np.inf)] * n_sds
@@ -237,7 +239,7 @@ def _run(
 
     With the Hessian, Newton's steps follow, down to `decrement` (see `newton`).
     """
-    data, model, penalty = objective.data, objective.model, objective.penalty
+    data, model = objective.data, objective.model
     path = [(objective.theta(start), 1)]
     if model.n_free == 0:
         return Solution(start, True, "nothing to estimate", 0, objective.evaluations)
@@ -252,7 +254,6 @@ def _run(
         settings["callback"] = visit if trace else None
         found = _by_values(objective, path[0][0], derivatives == 1, settings)
     end = data.check(objective.mixture(found.theta), model, times=2.0 * objective.guard)
-    score, information = (None, None) if penalty is None else penalty.derivatives(end, model, data)
     return Solution(
         end,
         found.converged,
@@ -260,9 +261,7 @@ def _run(
         found.n_iter,
         dict(objective.evaluations),
         _trace(objective, path) if trace else None,
-        objective_score=score,
-        objective_information=information,
-        log_prior=objective.log_penalty(end),
+        prior=objective.penalty,
     )
 
 
@@ -301,24 +300,29 @@ def _by_newton_steps(
     here = objective.newton_step(theta)
 
     def callback(x: Floats) -> None:
-        nonlocal here
+        nonlocal here, n_iter
         visit(x)
+        n_iter += 1
         if not np.array_equal(x, here.theta):
             here = objective.newton_step(x)
         if here.decrement <= near:
             raise StopIteration
 
     if here.decrement > near:
-        found = minimize(
-            objective.value_and_gradient,
-            theta,
-            jac=True,
-            hess=objective.hessian,
-            callback=callback,
-            **settings,
-        )
-        n_iter = int(found.nit)
-        said = "" if here.decrement <= near else f"{found.message} "
+        try:
+            found = minimize(
+                objective.value_and_gradient,
+                theta,
+                jac=True,
+                hess=objective.hessian,
+                callback=callback,
+                **settings,
+            )
+        except (UnboundLocalError, ValueError):  # scipy's, of subproblems that it cannot solve
+            said = "The trust region's subproblem was not solved. "
+        else:
+            n_iter = int(found.nit)
+            said = "" if here.decrement <= near else f"{found.message} "
     most, falling = settings["options"].get("maxiter", np.inf), True
     # Only from within a standard error, where a step cannot leave the basin.
     while falling and decrement < here.decrement < 1.0 and n_iter < most:
@@ -368,8 +372,9 @@ def lbfgs(
     (0, 1], of which sds that are known or equal have no need; `RatioBounded.judged` says what is
     reported where that bound is active.
     """
-    if sd_ratio is not None and not 0.0 < sd_ratio <= 1.0:
-        raise ValueError(f"sd_ratio: {sd_ratio!r} is not a ratio; give one above 0 and at most 1")
+    gtol, max_iter = checks.number("gtol", gtol), checks.whole("max_iter", max_iter)
+    if sd_ratio is not None:
+        sd_ratio = checks.number("sd_ratio", sd_ratio, 0.0, 1.0, above=True)
     options = {"gtol": gtol, "ftol": 0.0, "maxiter": max_iter, "maxfun": 10 * max_iter}
     run: dict[str, Any] = {
         "trace": trace,
@@ -401,6 +406,8 @@ def newton(
     region compares, plain steps follow while they lower the decrement, and where they no longer do
     it has converged too: `decrement` may be 0. penalty: as of `em`.
     """
+    decrement = checks.number("decrement", decrement)
+    max_iter = checks.whole("max_iter", max_iter)
     run = {"method": "trust-exact", "options": {"gtol": 0.0, "maxiter": max_iter}}
     objective = Objective(data, model, penalty)
     return _run(objective, start, trace=trace, derivatives=2, decrement=decrement, **run)
@@ -423,6 +430,8 @@ def nelder_mead(
     xatol, fatol: how near in theta and in mean log-likelihood the simplex's corners have to be; a
     fatol below the rounding of the mean log-likelihood is taken as that.
     """
+    xatol, fatol = checks.number("xatol", xatol), checks.number("fatol", fatol)
+    max_iter = checks.whole("max_iter", max_iter)
     objective = Objective(data, model, penalty)
     options = {
         "xatol": xatol,

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from models import kernels
+from models import checks, kernels
 from models.likelihood import Moments
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
@@ -80,7 +80,8 @@ def em(
     "chen", which is 1/n; the log-likelihood is then the penalised one, but for the trace. Raises
     Collapse when a component falls onto a point, which the penalty does not let happen.
     """
-    least = -np.inf if min_gain is None else min_gain
+    tol, max_iter = checks.number("tol", tol), checks.whole("max_iter", max_iter)
+    least = -np.inf if min_gain is None else checks.number("min_gain", min_gain)
     pull = None if penalty is None else LogInverseGamma.penalty(data, penalty)
     rules = _rules(data, model, pull)
     rest = rules, start.as_rows(), tol, least, max_iter, _room(trace, 3 * model.k)
@@ -89,7 +90,6 @@ def em(
     rows, moved, gain, iterations, passes, path = found
     mixture = data.check(Mixture.of_rows(rows), model, _guard(pull))
     enough = gain < least
-    score, information = _derivatives(pull, mixture, model, data)
     return Solution(
         mixture,
         moved <= tol or enough,
@@ -99,9 +99,7 @@ def em(
         iterations,
         {"moments": passes},
         _trace(path, mixture, data, passes) if trace else None,
-        objective_score=score,
-        objective_information=information,
-        log_prior=_log_penalty(pull, mixture, model),
+        prior=None if pull is None else Prior(Flat(), Flat(), pull),
     )
 
 
@@ -135,14 +133,6 @@ def _log_penalty(penalty: LogInverseGamma | None, mixture: Mixture, model: Mixtu
     """But for a constant."""
     free = model.sds is None, model.equal_sds
     return kernels.log_penalty(mixture.sds, *free, *_pull(penalty))
-
-
-def _derivatives(
-    penalty: LogInverseGamma | None, mixture: Mixture, model: MixtureModel, data: Sample
-) -> tuple[Floats, Floats] | tuple[None, None]:
-    if penalty is None:
-        return None, None
-    return Prior(Flat(), Flat(), penalty).derivatives(mixture, model, data)
 
 
 def squarem(
@@ -182,6 +172,7 @@ def em_squarem(
     tol bounds the largest entry of an EM step in those coordinates; max_iter counts cycles of
     three EM maps. penalty: as of `em`.
     """
+    tol, max_iter = checks.number("tol", tol), checks.whole("max_iter", max_iter)
     pull = None if penalty is None else LogInverseGamma.penalty(data, penalty)
     rules = _rules(data, model, pull)
     shift, scale = unit_free(data, model)
@@ -197,7 +188,6 @@ def em_squarem(
     mixture = data.check(model.unpack(shift + scale * theta), model, _guard(pull))
     if moved == np.inf:
         e_step(mixture, data)  # which says why the sample cannot be read there
-    score, information = _derivatives(pull, mixture, model, data)
     return Solution(
         mixture,
         moved <= tol,
@@ -207,9 +197,7 @@ def em_squarem(
         _trace(_unpacked(path, pull, model, shift, scale), mixture, data, passes)
         if trace
         else None,
-        objective_score=score,
-        objective_information=information,
-        log_prior=_log_penalty(pull, mixture, model),
+        prior=None if pull is None else Prior(Flat(), Flat(), pull),
     )
 
 

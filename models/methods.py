@@ -17,7 +17,6 @@ from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from hashlib import sha256
 from importlib.metadata import version
-from itertools import chain
 from pathlib import Path
 from pkgutil import resolve_name
 from types import MappingProxyType
@@ -28,9 +27,10 @@ from llvmlite.binding import get_host_cpu_name
 from numpy.typing import ArrayLike
 from threadpoolctl import LibController, ThreadpoolController
 
-from models import kernels, verdicts
+from models import checks, kernels, verdicts
 from models.compression import Cells, Compressed
 from models.elsewhere import compile_elsewhere, compiling
+from models.frame import Frame
 from models.inference.certificate import (
     CERTIFIED_DISTANCE,
     Certificate,
@@ -38,19 +38,22 @@ from models.inference.certificate import (
     covariance_by,
     errors,
     inverse_information,
+    sandwiched,
 )
 from models.inference.intervals import wald_interval
 from models.likelihood import compile_passes, score_and_information
 from models.mixture import Floats, Mixture, ParameterArray, draws_by_mean
 from models.model import MixtureModel
+from models.priors import Prior
 from models.sample import (
+    TOLERANCE,
     CompressedData,
     Data,
     Sample,
+    StreamedData,
     as_data,
     as_sample,
     cells_for,
-    finite_vector,
 )
 from models.solution import Collapse, Solution, Trace
 from models.starts import START_SIZE, Start, pilot, several_starts, shared_start
@@ -58,6 +61,9 @@ from models.starts import START_SIZE, Start, pilot, several_starts, shared_start
 Status = Literal["ok", "not-converged", "singular", "failed"]
 
 Engine = Literal["numeric", "pymc"]
+
+# Cells of a stream, beyond which they are made coarser.
+MOST_CELLS = 4096
 
 # Errors that make a fit a failed one: what numbers do, not what programs do wrong.
 GUARDED = (ArithmeticError, np.linalg.LinAlgError, RuntimeError)
@@ -154,10 +160,10 @@ class Fit:
     n: the total count.
     mixture: the estimate (posterior mean for NUTS); None if the method failed.
     loglik: nats, of the data at the estimate, all constants included; NaN if it failed.
-    objective: nats, `loglik` with the log prior or penalty, where the method has one, but for a
-        constant.
-    status: "ok" (converged by the method's own word or by the certificate), "not-converged",
-        "singular" (a component collapsed onto a point) or "failed".
+    objective: nats, what the method maximises: `loglik`, and where it has a prior or a penalty
+        their log density (`Prior.log_density`, constants included, whatever the method).
+    status: "ok" (converged by the method's own word or by the certificate, all numbers finite),
+        "not-converged", "singular" (a component collapsed onto a point) or "failed".
     message: the method's own, or what went wrong.
     converged: the method's own word.
     certificate: of the optimum of the method's objective; None for samplers and failures.
@@ -170,8 +176,8 @@ class Fit:
     compile_seconds: of imports and compilation.
     se: (3, K) standard errors, its rows also .weights, .means and .sds; posterior sds for NUTS, 0
         where known, NaN where there are none.
-    covariance: (3K, 3K) of (weights, means, sds), from the information of the method's objective;
-        NaN for samplers, whose draws say more.
+    covariance: (3K, 3K) of (weights, means, sds), from the information of the method's objective,
+        for survey weights the sandwich; NaN for samplers, whose draws say more.
     start: where the method began.
     diagnostics: of samplers, the worst rank-normalised split "rhat" and bulk "ess" over the
         relabelled parameters, and the number of "divergences".
@@ -214,8 +220,7 @@ class Fit:
 
         Raises ValueError for a level that is not between 0 and 1.
         """
-        if not 0 < level < 1:
-            raise ValueError(f"level: {level!r} is not a probability; give one between 0 and 1")
+        level = checks.probability("level", level)
         if self.mixture is None:
             lower = upper = np.full((3, self.model.k), np.nan)
         elif self.draws is not None:
@@ -228,8 +233,8 @@ class Fit:
     def verdict(self, best: float | None = None) -> str:
         """What the fit came to, one of verdicts.VERDICTS, whatever its method says.
 
-        best: the highest log-likelihood that is known of for the data, from other methods or
-        starts; without it no maximum is called a local one.
+        best: the highest `objective` that is known of for the data and the same prior or penalty,
+        from other methods or starts; without it no maximum is called a local one.
         """
         distance = np.nan if self.certificate is None else self.certificate.distance
         draws, trusted = METHODS[self.method].draws, False
@@ -238,8 +243,16 @@ class Fit:
                 distance
             )
         certified = distance <= CERTIFIED_DISTANCE
-        behind = 0.0 if best is None else best - self.loglik
+        behind = 0.0 if best is None else best - self.objective
         return str(verdicts.judge(self.status, draws, certified, trusted, behind))
+
+    def __getstate__(self) -> dict[str, Any]:
+        views = self.__dict__.items()
+        return {n: dict(v) if isinstance(v, MappingProxyType) else v for n, v in views}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        views = {n: MappingProxyType(state[n]) for n in ("evaluations", "diagnostics")}
+        self.__dict__.update(state | views)
 
     @cached_property
     def ordered_draws(self) -> Floats:
@@ -263,6 +276,7 @@ def fit(
     model: MixtureModel | None = None,
     *,
     counts: ArrayLike | None = None,
+    survey_weights: ArrayLike | None = None,
     start: Mixture | None = None,
     starts: int = 1,
     rng: np.random.Generator | int | None = None,
@@ -274,9 +288,15 @@ def fit(
     Returns a Fit. What goes wrong in the fit itself is in its status and message.
 
     method: a name in METHODS.
-    x: observations (n,), or what `compress` made.
+    x: observations (n,), any array-like of real numbers without gaps (see `checks.vector`), or what
+        `compress` made.
     model: default MixtureModel(), two components with everything free.
-    counts: (n,) how often each observation counts, at least 0; default once.
+    counts: (n,) frequencies, how often each observation was made, at least 0; default once.
+        Standard errors are those of sum(counts) observations.
+    survey_weights: (n,) in the place of counts: how many of the population each observation stands
+        for, at least 0, on any scale. The weighted log-likelihood is maximised, weights scaled to a
+        mean of 1, and standard errors are the sandwich's (Binder 1983), of n observations.
+        Optimisers and MAP alone.
     start: default the shared start of starts.py.
     starts: run from so many of the shared list, those best after short runs, and give the end
         with the highest objective, certified and believable if there is one; all that they took
@@ -290,7 +310,7 @@ def fit(
     Raises ValueError for bad input, naming the argument.
     """
     model = MixtureModel() if model is None else model
-    problem = _checked(method, x, model, counts, compress, options)
+    problem = _checked(method, x, model, counts, survey_weights, compress, options)
     generator = np.random.default_rng(0 if rng is None else rng)
     engine = METHODS[method].engine
     compile_seconds = load_engine(engine) + warm_up(engine)
@@ -304,7 +324,10 @@ def fit(
 
 
 class _Problem(NamedTuple):
-    """What is to be fitted, and how, all of it checked."""
+    """What is to be fitted, and how, all of it checked; data, model and prior in the frame.
+
+    given: the model as it was given, in data units. weighted: whether counts are survey weights.
+    """
 
     method: str
     run: Run
@@ -312,6 +335,9 @@ class _Problem(NamedTuple):
     model: MixtureModel
     compress: bool | Literal["auto"]
     options: dict[str, Any]
+    frame: Frame
+    given: MixtureModel
+    weighted: bool
 
 
 def _checked(
@@ -319,6 +345,7 @@ def _checked(
     x: ArrayLike | CompressedData,
     model: MixtureModel,
     counts: ArrayLike | None,
+    survey_weights: ArrayLike | None,
     compress: bool | Literal["auto"],
     options: dict[str, Any],
 ) -> _Problem:
@@ -328,19 +355,32 @@ def _checked(
         raise ValueError(f"model: {model!r} is not a MixtureModel")
     if compress not in (True, False, "auto"):
         raise ValueError(f"compress: {compress!r} is none of True, False and 'auto'")
-    data = as_sample(x, counts, model)
+    weighted = survey_weights is not None
+    if weighted and METHODS[method].draws:
+        raise ValueError(f"survey_weights: give no likelihood to {method}; take an optimiser")
+    data = as_sample(x, counts, model, survey_weights)
     if compress is False and isinstance(data, CompressedData):
         raise ValueError("x: is compressed; compress=False is too late")
     known = METHODS[method].options if options else ()
     for name in options:
         if name not in known:
             raise ValueError(f"{name}: no option of {method}; it takes {', '.join(known)}")
-    return _Problem(method, METHODS[method].run, data, model, compress, options)
+    if "trace" in options:
+        checks.flag("trace", options["trace"])
+    if isinstance(data, CompressedData):
+        frame = data.compressed.cells.frame
+    else:
+        frame = Frame.of(*data.ends)
+        data = data if frame.plain else Data(frame.inside(data.x), data.counts)
+    if not frame.plain and isinstance(options.get("prior"), Prior):
+        moved = options["prior"].standardised(frame.shift, 2.0**frame.exponent)
+        options = options | {"prior": moved}
+    run, inside = METHODS[method].run, frame.model_inside(model)
+    return _Problem(method, run, data, inside, compress, options, frame, model, weighted)
 
 
 def _check_starts(starts: int, start: Mixture | None, method: str) -> None:
-    if isinstance(starts, bool) or not isinstance(starts, int | np.integer) or starts < 1:
-        raise ValueError(f"starts: {starts!r} is not a whole number of at least 1")
+    checks.whole("starts", starts)
     if start is not None:
         raise ValueError("starts: is of the shared list; give it or start, not both")
     if METHODS[method].draws:
@@ -352,7 +392,7 @@ def _chosen_start(problem: _Problem, start: Mixture | None, rng: np.random.Gener
         return shared_start(problem.data, problem.model, rng)
     if not isinstance(start, Mixture):
         raise ValueError(f"start: {start!r} is not a Mixture")
-    return Start(problem.model.admit(start), 0)
+    return Start(problem.model.admit(problem.frame.mixture_inside(start)), 0)
 
 
 def _fit_from_several(
@@ -429,7 +469,7 @@ def _attempted(problem: _Problem, start: Mixture, rng: np.random.Generator) -> _
             solution = problem.run(used, problem.model, start, rng, **problem.options)
     except Collapse as collapse:
         status = "singular"
-        solution = Solution(collapse.mixture, False, str(collapse), 0, {})
+        solution = Solution(collapse.mixture, False, collapse.said(problem.frame), 0, {})
     except GUARDED as error:
         status = "failed"
         solution = Solution(start, False, _said(error), 0, {})
@@ -437,13 +477,15 @@ def _attempted(problem: _Problem, start: Mixture, rng: np.random.Generator) -> _
 
 
 def _compressed(problem: _Problem, start: Mixture) -> Data | CompressedData:
-    """The data, through nodes where the fit is to go over those."""
+    """The data, through nodes where the fit is to go over those and cells can hold them."""
     data, model = problem.data, problem.model
     if isinstance(data, CompressedData):
         return data
     enough = problem.compress == "auto" and data.x.size >= METHODS[problem.method].compress_from
     if problem.compress is True or enough:
-        return CompressedData.of(data, pilot(data, model, start))
+        near = pilot(data, model, start)
+        if cells_for(near).reach(*data.ends):
+            return CompressedData.of(data, near)
     return data
 
 
@@ -465,16 +507,21 @@ class _Evidence(NamedTuple):
 
 def _evidence(problem: _Problem, attempt: _Attempt) -> _Evidence:
     """By one more pass, over the exact sample if it can be read."""
-    solution, model = attempt.solution, problem.model
-    second = attempt.used.final.second_moments(solution.mixture)
+    solution, model, exact = attempt.solution, problem.model, attempt.used.final
+    second = exact.second_moments(solution.mixture)
     found = _Evidence.none(model.k)._replace(loglik=float(second.loglik))
     if METHODS[problem.method].draws:
         return found
-    gradient, curvature = solution.objective_score, solution.objective_information
-    if gradient is None or curvature is None:
-        gradient, curvature = score_and_information(solution.mixture, model, second)
+    gradient, curvature = score_and_information(solution.mixture, model, second)
+    if solution.prior is not None:
+        gradient = gradient + solution.prior.score(solution.mixture, model)
+        curvature = curvature + solution.prior.information(solution.mixture, model)
     inverse = inverse_information(curvature)
     found = found._replace(certificate=certificate_by(gradient, inverse))
+    if problem.weighted and inverse is not None:
+        assert isinstance(exact, Data)
+        squared = Data(exact.x, exact.counts**2).second_moments(solution.mixture)
+        inverse = sandwiched(inverse, solution.mixture, model, squared)
     if attempt.status is None and solution.se is None:
         found = found._replace(covariance=covariance_by(solution.mixture, model, inverse))
     return found
@@ -488,13 +535,15 @@ def compress(
 ) -> CompressedData:
     """A sample that comes in chunks, as weighted nodes that fit() takes for x.
 
-    Returns a CompressedData. Memory is bounded by START_SIZE observations, a chunk and the nodes.
+    Returns a CompressedData. Memory is bounded by START_SIZE distinct values, a chunk and the
+    nodes.
 
     chunks: arrays of observations, of any lengths, gone through once. If they can be gone through
         again (a list, or an object whose __iter__ begins anew, but not a generator), fit() comes
         back to them where the nodes are not certified and at the end.
-    model: whose estimate from the first chunks, which should look like the whole, the cells are
-        fit for; default MixtureModel().
+    model: whose estimate from the stream the cells are fit for; default MixtureModel(). The stream
+        may come in any order, sorted too, unless a component that comes late has an sd below a
+        fiftieth of those of the first START_SIZE distinct values.
     cells: those of another compressed sample, `.compressed.cells`, to which this one is to be
         added by `merged`; default fit for the model.
 
@@ -502,17 +551,36 @@ def compress(
     """
     model = MixtureModel() if model is None else model
     again = None if iter(chunks) is chunks else (chunks,)
-    checked = (finite_vector(f"chunks[{i}]", chunk) for i, chunk in enumerate(chunks))
-    first: list[Floats] = []
-    if cells is None:
-        for chunk in checked:
-            first.append(chunk)
-            if sum(part.size for part in first) >= START_SIZE:
-                break
-        part = as_data(np.concatenate(first) if first else [], None, model)
-        start = shared_start(part, model, np.random.default_rng(0)).mixture
-        cells = cells_for(pilot(part, model, start, START_SIZE))
-    return CompressedData.streamed(Compressed.stream(chain(first, checked), cells=cells), again)
+    checked = (checks.vector(f"chunks[{i}]", chunk) for i, chunk in enumerate(chunks))
+    if cells is not None:
+        inside = map(cells.frame.inside, checked)
+        return CompressedData.streamed(Compressed.stream(inside, cells=cells), again)
+    x, counts = _beginning(checked)
+    data = as_data(x, counts, model)
+    # A moderate offset does no harm to cells, and leaves them in data units.
+    frame = Frame.of(*data.ends, beyond=2.0**20)
+    model, data = frame.model_inside(model), Data(frame.inside(data.x), data.counts)
+    fine = _cells_of(data, model, frame).fine
+    found = Compressed.of(data.x, data.counts, cells=fine)
+    for chunk in checked:
+        found = found.grown(frame.inside(chunk), MOST_CELLS)
+    final = _cells_of(StreamedData(found, None).rows, model, frame)
+    return CompressedData.streamed(found.certified_in(final, TOLERANCE), again)
+
+
+def _beginning(chunks: Iterator[Floats]) -> tuple[Floats, Floats]:
+    """The distinct values, START_SIZE or more if there are, of the first chunks; their counts."""
+    x, counts = np.zeros(0), np.zeros(0)
+    while x.size < START_SIZE and (chunk := next(chunks, None)) is not None:
+        x, into = np.unique(np.concatenate([x, chunk]), return_inverse=True)
+        counts = np.bincount(into, np.concatenate([counts, np.ones(chunk.size)]), x.size)
+    return x, counts
+
+
+def _cells_of(data: Data, model: MixtureModel, frame: Frame) -> Cells:
+    """Cells that are fit for the model's estimate from the data."""
+    start = shared_start(data, model, np.random.default_rng(0)).mixture
+    return cells_for(pilot(data, model, start, START_SIZE), frame)
 
 
 def warm_up(engine: Engine = "numeric") -> float:
@@ -622,26 +690,42 @@ def _record(
     extra: Mapping[str, int],
     times: _Times,
 ) -> Fit:
-    """The Fit, its components in order of mean."""
+    """The Fit, out of the frame, its components in order of mean."""
     (solution, status, _, _), (loglik, certificate, covered) = attempt, evidence
-    model, mixture, trace = problem.model, solution.mixture, solution.trace
+    frame, model, message = problem.frame, problem.model, solution.message
+    log_prior = units = 0.0
+    if solution.prior is not None:
+        log_prior = solution.prior.log_density(solution.mixture, model)
+        units = solution.prior.units(model)
+    se = frame.errors_outside(errors(covered) if solution.se is None else solution.se)
+    loglik -= problem.data.n * frame.log_scale
+    objective = loglik + log_prior - units * frame.log_scale
+    mixture, trace = frame.mixture_outside(solution.mixture), solution.trace
     if status is None:
         good = solution.converged or (certificate is not None and certificate.certified)
-        status = "ok" if good else "not-converged"
+        finite = mixture.finite and np.isfinite(objective) and bool(np.isfinite(se).all())
+        status = "ok" if good and finite else "not-converged"
+        if good and not finite:
+            message = f"{message}; but likelihood, estimates or standard errors are not finite"
+    if not mixture.finite:
+        status = "failed"
     order = mixture.order()
-    se = errors(covered) if solution.se is None else solution.se
     places = (np.arange(3)[:, None] * model.k + order).ravel()
     if trace is not None:
-        trace = replace(trace, parameters=trace.parameters[:, :, order])
+        trace = replace(
+            trace,
+            loglik=trace.loglik - problem.data.n * frame.log_scale,
+            parameters=frame.rows_outside(trace.parameters)[:, :, order],
+        )
     return Fit(
         method=problem.method,
-        model=model.permuted(order),
-        n=problem.data.n,
+        model=problem.given.permuted(order),
+        n=round(problem.data.n) if problem.weighted else problem.data.n,
         mixture=None if status == "failed" else mixture.permuted(order),
         loglik=loglik,
-        objective=float(loglik + solution.log_prior),
+        objective=float(objective),
         status=status,
-        message=solution.message,
+        message=message,
         converged=solution.converged,
         certificate=certificate,
         n_iter=solution.n_iter,
@@ -650,10 +734,10 @@ def _record(
         start_seconds=times.start_seconds,
         compile_seconds=times.compile_seconds,
         se=ParameterArray.of(se[:, order]),
-        covariance=covered[places[:, None], places],
-        start=start.by_mean(),
+        covariance=frame.covariance_outside(covered)[places[:, None], places],
+        start=frame.mixture_outside(start).by_mean(),
         diagnostics=MappingProxyType(solution.diagnostics),
         exchangeable=model.exchangeable and solution.exchangeable,
         trace=trace,
-        draws=solution.draws,
+        draws=frame.draws_outside(solution.draws),
     )

@@ -7,14 +7,23 @@ parameters were found, or which of them were free.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
 
-from models import kernels
+from models import checks, kernels
 from models.kernels import LOG_2PI
 from models.kernels import Floats as Floats
+
+
+def restore(instance: Any, state: dict[str, Any]) -> None:
+    """`__setstate__` of a value whose arrays are read-only: pickle and deepcopy forget that."""
+    for value in state.values():
+        if isinstance(value, np.ndarray):
+            value.flags.writeable = False
+    instance.__dict__.update(state)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,10 +41,14 @@ class Mixture:
     means: Floats
     sds: Floats
 
+    __setstate__ = restore
+
     def __init__(self, weights: ArrayLike, means: ArrayLike, sds: ArrayLike) -> None:
         arrays = {"weights": weights, "means": means, "sds": sds}
-        values = {name: _vector(name, value) for name, value in arrays.items()}
+        values = {name: np.array(checks.vector(name, value)) for name, value in arrays.items()}
         k = values["weights"].size
+        if k == 0:
+            raise ValueError("weights: are none; give a list of K >= 1 numbers")
         for name, value in values.items():
             if value.size != k:
                 raise ValueError(
@@ -119,10 +132,10 @@ class Mixture:
 
     def log_joint(self, x: ArrayLike) -> Floats:
         """(n, K): log w_k + log N(x_i; mu_k, sd_k)."""
-        z = (np.asarray(x, dtype=float)[:, None] - self.means) / self.sds
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
+            z = (checks.vector("x", x)[:, None] - self.means) / self.sds
             log_weights = np.log(self.weights)
-        return log_weights - np.log(self.sds) - 0.5 * z * z - 0.5 * LOG_2PI
+            return log_weights - np.log(self.sds) - 0.5 * z * z - 0.5 * LOG_2PI
 
     def log_density(self, x: ArrayLike) -> Floats:
         """(n,): log of the mixture density."""
@@ -134,9 +147,20 @@ class Mixture:
         return np.exp(self.log_density(x))
 
     def responsibilities(self, x: ArrayLike) -> Floats:
-        """(n, K): posterior probability of each component for each observation."""
+        """(n, K): posterior probability of each component for each observation.
+
+        ValueError for an observation so far from all components that no float holds its density's
+        logarithm.
+        """
         joint = self.log_joint(x)
-        share = np.exp(joint - joint.max(axis=1, keepdims=True))
+        top = joint.max(axis=1, keepdims=True)
+        if not np.all(np.isfinite(top)):
+            far = np.asarray(x, dtype=float)[np.argmin(np.isfinite(top))]
+            raise ValueError(
+                f"x: {far:g} is too far from all components, squares of its distance overflow; "
+                "leave it out"
+            )
+        share = np.exp(joint - top)
         return share / share.sum(axis=1, keepdims=True)
 
     @property
@@ -151,6 +175,7 @@ class Mixture:
 
     def sample(self, n: int, rng: np.random.Generator) -> tuple[Floats, NDArray[np.intp]]:
         """n draws (n,) and the component (n,) that each came from."""
+        checks.whole("n", n, 0)
         labels = np.searchsorted(np.cumsum(self.weights)[:-1], rng.random(n), side="right")
         return self.means[labels] + self.sds[labels] * rng.standard_normal(n), labels
 
@@ -209,15 +234,3 @@ def alignment(draws: Floats, pivot: Mixture) -> NDArray[np.intp]:
     # The rows of the transpose are the pivot's components: one of the draw's goes to each.
     order = np.array([linear_sum_assignment(matrix.T)[1] for matrix in flat], dtype=np.intp)
     return order.reshape(*draws.shape[:-2], pivot.k)
-
-
-def _vector(name: str, value: ArrayLike) -> Floats:
-    try:
-        array = np.array(value, dtype=float)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name}: {value!r} is not a list of numbers") from None
-    if array.ndim != 1 or array.size == 0:
-        raise ValueError(f"{name}: has shape {array.shape}; give a list of K >= 1 numbers")
-    if not np.all(np.isfinite(array)):
-        raise ValueError(f"{name}: {array.tolist()} has a value that is not finite")
-    return array

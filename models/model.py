@@ -8,12 +8,14 @@ sd is a column of S with K ones. Scores and information follow by S' g and S' J 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from numbers import Real
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from models import kernels
-from models.mixture import Floats, Mixture
+from models import checks, kernels
+from models.mixture import Floats, Mixture, restore
 
 
 @dataclass(frozen=True, init=False, eq=False)
@@ -22,7 +24,7 @@ class MixtureModel:
 
     k: number of components, at least 1.
     means: (K,) known values, in data units; None to estimate them.
-    sds: (K,) known values, in data units; None to estimate them.
+    sds: (K,) known values, or one for all, in data units; None to estimate them.
     equal_sds: whether there is one common sd, estimated.
     selection: (3K - 1, n_free), S of the module's text; made of the others.
 
@@ -35,6 +37,8 @@ class MixtureModel:
     equal_sds: bool
     selection: Floats = field(repr=False)
 
+    __setstate__ = restore
+
     def __init__(
         self,
         k: int = 2,
@@ -42,10 +46,9 @@ class MixtureModel:
         sds: ArrayLike | None = None,
         equal_sds: bool = False,
     ) -> None:
-        if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-            raise ValueError(f"k: {k!r} is not a number of components; give a whole number >= 1")
-        known_means = _known("means", means, k)
-        known_sds = _known("sds", sds, k)
+        k, equal_sds = checks.whole("k", k), checks.flag("equal_sds", equal_sds)
+        known_means = _known("means", [means] if k == 1 and _scalar(means) else means, k)
+        known_sds = _known("sds", [sds] * k if _scalar(sds) else sds, k)
         if known_sds is not None and np.any(known_sds <= 0):
             raise ValueError(f"sds: {known_sds.min():g} is not positive; known sds must be > 0")
         if known_sds is not None and equal_sds:
@@ -57,10 +60,10 @@ class MixtureModel:
             sd_columns = np.eye(3 * k - 1, k, k=-(2 * k - 1))
             columns.append(sd_columns.sum(axis=1, keepdims=True) if equal_sds else sd_columns)
         values = {
-            "k": int(k),
+            "k": k,
             "means": known_means,
             "sds": known_sds,
-            "equal_sds": bool(equal_sds),
+            "equal_sds": equal_sds,
             "selection": kernels.fixed(np.hstack(columns)),
         }
         for name, value in values.items():
@@ -105,7 +108,8 @@ class MixtureModel:
 
     def unpack(self, eta: Floats) -> Mixture:
         """The mixture at eta (n_free,)."""
-        return Mixture.of_rows(kernels.unpack(self.selection, eta, self.k, *self.known))
+        at = kernels.fixed(np.asarray(eta, dtype=float))
+        return Mixture.of_rows(kernels.unpack(self.selection, at, self.k, *self.known))
 
     @property
     def known(self) -> tuple[Floats, Floats]:
@@ -136,16 +140,15 @@ class MixtureModel:
 _FREE = kernels.fixed(np.zeros(0))
 
 
-def _known(name: str, value: ArrayLike | None, k: int) -> Floats | None:
+def _scalar(value: Any) -> bool:
+    return isinstance(value, Real) or (isinstance(value, np.ndarray) and value.ndim == 0)
+
+
+def _known(name: str, value: Any, k: int) -> Floats | None:
     if value is None:
         return None
-    try:
-        array = np.array(value, dtype=float)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name}: {value!r} is not a list of {k} numbers") from None
-    if array.ndim == 0:
-        array = np.full(k, float(array))
-    if array.shape != (k,) or not np.all(np.isfinite(array)):
-        raise ValueError(f"{name}: {array.tolist()} must be {k} finite numbers, one per component")
+    array = np.array(checks.vector(name, value))
+    if array.size != k:
+        raise ValueError(f"{name}: has {array.size} values; the model has {k} components, one each")
     array.flags.writeable = False
     return array

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from models.kernels import LOG_2PI, log_inverse_gamma
+from models.kernels import LOG_2PI, fixed, log_inverse_gamma
 from models.likelihood import score_and_information
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
@@ -151,7 +151,7 @@ class LogInverseGamma:
         """At the sds (m,): the density of log sd, its derivatives by log sd."""
         pull = self.scale / sds**2
         constant = math.log(2.0) + self.shape * math.log(self.scale) - math.lgamma(self.shape)
-        log_density = constant + log_inverse_gamma(sds, self.shape, self.scale)
+        log_density = constant + log_inverse_gamma(fixed(sds), float(self.shape), float(self.scale))
         return Terms(log_density, 2.0 * pull - 2.0 * self.shape, 4.0 * pull)
 
     def standardised(self, shift: float, scale: float) -> LogInverseGamma:
@@ -302,6 +302,15 @@ class Prior:
         if model.sds is None:
             total += float(self.sds.terms(_sds(mixture, model)).log_density.sum())
         return total
+
+    def units(self, model: MixtureModel) -> int:
+        """The power of the data's unit that the density is divided by.
+
+        Where everything is multiplied by a factor, `log_density` falls by so many logs of it.
+        """
+        means = model.k if model.means is None and isinstance(self.means, Normal) else 0
+        each = {InverseGamma: 2, LogNormal: 1, HalfNormal: 1}.get(type(self.sds), 0)
+        return means + each * model.n_free_sds
 
     def score(self, mixture: Mixture, model: MixtureModel) -> Floats:
         """(n_free,): gradient of `log_density` by the model's unconstrained vector."""

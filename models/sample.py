@@ -11,8 +11,9 @@ from itertools import chain
 import numpy as np
 from numpy.typing import ArrayLike
 
-from models import kernels, likelihood
+from models import checks, kernels, likelihood
 from models.compression import Cells, Compressed
+from models.frame import PLAIN, Frame
 from models.likelihood import Moments, SecondMoments
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
@@ -23,6 +24,13 @@ COLLAPSE = 1e-6
 
 # Of that floor, where a penalty bounds the likelihood: only what keeps squares from overflow.
 UNGUARDED = 1e-40
+
+# Widths between observations that can be squared, and squared again, in units of an sd that is at
+# the floor.
+REACH = 1e60
+
+# An sd is made by outliers alone where it is so many widths of the sample's middle.
+OUTLYING = 1e6
 
 # Nats an observation by which a compressed log-likelihood may be off: the rounding of a sum.
 TOLERANCE = 2e-14
@@ -120,6 +128,11 @@ class Data(Sample):
     def terms(self) -> int:
         """Rows."""
         return self.x.size
+
+    @cached_property
+    def ends(self) -> tuple[float, float]:
+        """The least and the greatest observation."""
+        return float(self.x.min()), float(self.x.max())
 
     @cached_property
     def n(self) -> float:
@@ -260,13 +273,14 @@ class StreamedData(Sample):
 
     def _parts(self, mixture: Mixture) -> Iterable[Data]:
         if self.sources is None:
+            there = self.compressed.cells.frame.mixture_outside(mixture)
             raise Uncertified(
-                f"sds {mixture.sds}, means {mixture.means}: too far from what the sample was "
+                f"sds {there.sds}, means {there.means}: too far from what the sample was "
                 "compressed for, and it cannot be read again; compress it with cells for a pilot "
                 "nearer to these, or from chunks that can be gone through twice, such as a list"
             )
         for chunk in chain.from_iterable(self.sources):
-            x = np.ascontiguousarray(chunk, dtype=float)
+            x = self.compressed.cells.frame.inside(checks.vector("chunks", chunk))
             yield Data(x, np.ones(x.size))
 
 
@@ -350,13 +364,21 @@ class CompressedData(Sample):
     @property
     def in_memory(self) -> kernels.Sample | None:
         """Nodes, cells and `exact`; None where that is streamed."""
-        if isinstance(self.exact, StreamedData):
+        exact = self.exact
+        if isinstance(exact, StreamedData):
             return None
-        guard = self.compressed.geometry, self.exact.x, self.exact.counts
         limit = kernels.fixed(np.array([self.tolerance]))
-        return kernels.Sample(*self._nodes, *guard, limit, self.exact_passes, kernels.pass_entry())
+        return kernels.Sample(
+            *self._nodes,
+            kernels.fixed(self.compressed.geometry),
+            kernels.fixed(exact.x),
+            kernels.fixed(exact.counts),
+            limit,
+            self.exact_passes,
+            kernels.pass_entry(),
+        )
 
-    @cached_property
+    @property
     def _nodes(self) -> tuple[Floats, Floats]:
         x, counts = self.compressed.nodes
         return kernels.fixed(x), kernels.fixed(counts)
@@ -364,7 +386,7 @@ class CompressedData(Sample):
     def certified(self, mixture: Mixture) -> bool:
         """Whether the nodes may stand for the sample at the mixture; counts where not."""
         w, means, sds = mixture.weights, mixture.means, mixture.sds
-        cells, limit = self.compressed.geometry, np.array([self.tolerance])
+        cells, limit = kernels.fixed(self.compressed.geometry), np.array([self.tolerance])
         return kernels.certified(w, means, sds, cells, kernels.fixed(limit), self.exact_passes)
 
     def moments(self, mixture: Mixture) -> Moments:
@@ -392,43 +414,92 @@ def _floor(sd: float, quartiles: tuple[float, float]) -> float:
     return COLLAPSE * (min(sd, spread) if spread > 0 else sd)
 
 
-def cells_for(pilot: Mixture) -> Cells:
+def cells_for(pilot: Mixture, frame: Frame = PLAIN) -> Cells:
     """Cells whose error at mixtures near the pilot is a tenth of what TOLERANCE allows."""
-    return Cells.fit_for(pilot, 0.1 * TOLERANCE)
+    return Cells.fit_for(pilot, 0.1 * TOLERANCE, frame)
 
 
 def unit_free(data: Sample, model: MixtureModel) -> tuple[Floats, Floats]:
     """(shift, scale), each (n_free,): eta = shift + scale * theta makes theta free of units."""
     k, s = model.k, model.selection
-    shift = np.concatenate([np.zeros(k - 1), np.full(k, data.mean), np.full(k, np.log(data.sd))])
-    scale = np.concatenate([np.ones(k - 1), np.full(k, data.sd), np.ones(k)])
+    centre, sd = data.mean, data.sd
+    if sd > OUTLYING * data.sd_floor / COLLAPSE:  # next to which the others have no digits
+        centre, sd = 0.0, data.sd_floor / COLLAPSE
+    shift = np.concatenate([np.zeros(k - 1), np.full(k, centre), np.full(k, np.log(sd))])
+    scale = np.concatenate([np.ones(k - 1), np.full(k, sd), np.ones(k)])
     return (s.T @ shift) / s.sum(axis=0), (s.T @ scale) / s.sum(axis=0)
 
 
+def framed(
+    data: Sample, model: MixtureModel, mixture: Mixture
+) -> tuple[Frame, Sample, MixtureModel, Mixture]:
+    """A frame, and all three in it: `PLAIN` where there is nothing to gain."""
+    frame = PLAIN
+    if isinstance(data, CompressedData | StreamedData):
+        frame = data.compressed.cells.frame
+    elif isinstance(data, Data):
+        frame = Frame.of(*data.ends)
+        data = data if frame.plain else Data(frame.inside(data.x), data.counts)
+    return frame, data, frame.model_inside(model), frame.mixture_inside(mixture)
+
+
 def as_sample(
-    x: ArrayLike | CompressedData, counts: ArrayLike | None, model: MixtureModel
+    x: ArrayLike | CompressedData,
+    counts: ArrayLike | None,
+    model: MixtureModel,
+    survey_weights: ArrayLike | None = None,
 ) -> Data | CompressedData:
-    """`as_data`, or x that is compressed already, whose counts are part of it."""
+    """`as_data` of what can be fitted, or x that is compressed, whose counts are part of it."""
     if not isinstance(x, CompressedData):
-        return as_data(x, counts, model)
-    if counts is not None:
+        data = as_data(x, counts, model, survey_weights)
+        _check_reach(data, model)
+        return data
+    if counts is not None or survey_weights is not None:
         raise ValueError("x: is compressed, and counts are part of it; leave them out")
-    _check_size(x.compressed.lowest, x.compressed.highest, x.n, model)
+    outside = x.compressed.cells.frame.outside
+    _check_size(outside(x.compressed.lowest), outside(x.compressed.highest), x.n, model)
     return x
 
 
-def as_data(x: ArrayLike, counts: ArrayLike | None, model: MixtureModel) -> Data:
-    """x and counts checked against what the model needs; ValueError names what is wrong."""
-    values = finite_vector("x", x)
-    weights = np.ones(values.size) if counts is None else finite_vector("counts", counts)
-    if weights.size != values.size:
-        raise ValueError(f"counts: has {weights.size} values, x has {values.size}; give one each")
-    if np.any(weights < 0):
-        raise ValueError(f"counts: {weights.min():g} is negative; counts must be at least 0")
-    if counts is not None and np.any(weights == 0):
-        values, weights = values[weights > 0], weights[weights > 0]
+def as_data(
+    x: ArrayLike,
+    counts: ArrayLike | None,
+    model: MixtureModel,
+    survey_weights: ArrayLike | None = None,
+) -> Data:
+    """x and counts checked against what the model needs; ValueError names what is wrong.
+
+    survey_weights: in the place of counts, scaled to sum to the number of observations.
+    """
+    values = checks.vector("x", x)
+    if survey_weights is not None:
+        if counts is not None:
+            raise ValueError("survey_weights: are in the place of counts; give one or the other")
+        values, weights = _weighted("survey_weights", survey_weights, values)
+        weights = weights / weights.max(initial=1e-300)  # whose sum cannot overflow
+        weights *= weights.size / weights.sum()
+    elif counts is not None:
+        values, weights = _weighted("counts", counts, values)
+        if 0 < weights.sum() < model.k:
+            raise ValueError(
+                f"counts: sum to {weights.sum():g}, fewer observations than {model.k} components; "
+                "they are frequencies, how often each x was seen; for others give survey_weights"
+            )
+    else:
+        weights = np.ones(values.size)
     _check_size(values, values, weights.sum(), model)
     return Data(np.ascontiguousarray(values), np.ascontiguousarray(weights))
+
+
+def _weighted(name: str, given: ArrayLike, values: Floats) -> tuple[Floats, Floats]:
+    """The values that weigh something, and their weights."""
+    weights = checks.vector(name, given)
+    if weights.size != values.size:
+        raise ValueError(f"{name}: has {weights.size} values, x has {values.size}; give one each")
+    if np.any(weights < 0):
+        raise ValueError(f"{name}: {weights.min():g} is negative; {name} must be at least 0")
+    kept = weights > 0
+    return (values, weights) if kept.all() else (values[kept], weights[kept])
 
 
 def _check_size(lowest: Floats, highest: Floats, total: float, model: MixtureModel) -> None:
@@ -442,18 +513,20 @@ def _check_size(lowest: Floats, highest: Floats, total: float, model: MixtureMod
         )
 
 
-def finite_vector(name: str, value: ArrayLike) -> Floats:
-    """The value as an array (n,) of finite numbers; ValueError, with its name, if it is none."""
-    try:
-        array = np.asarray(value, dtype=float)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name}: is not a list of numbers") from None
-    if array.ndim != 1:
-        raise ValueError(f"{name}: has shape {array.shape}; give one dimension")
-    bad = np.flatnonzero(~np.isfinite(array))
-    if bad.size:
+def _check_reach(data: Data, model: MixtureModel) -> None:
+    """ValueError where squares of distances in units of the sds would overflow."""
+    low, high = data.ends
+    if model.means is not None:
+        low, high = min(low, model.means.min()), max(high, model.means.max())
+    if model.sds is not None:
+        width = float(model.sds.min())
+    else:
+        first, third = data.quartiles
+        width = 0.5 * third - 0.5 * first or 0.5 * high - 0.5 * low
+    with np.errstate(over="ignore"):
+        reach = (0.5 * high - 0.5 * low) / width
+    if not reach <= REACH:
         raise ValueError(
-            f"{name}: {bad.size} of {array.size} values are not finite, the first is "
-            f"{array[bad[0]]} at position {bad[0]}; remove or replace them"
+            f"x: reaches from {low:g} to {high:g}, {reach:.0e} times the width of its middle; "
+            "squares overflow there. Are there codes for missing values? Leave them out"
         )
-    return array

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.frame import Frame
 from models.mixture import Floats, Mixture
+
+if TYPE_CHECKING:
+    from models.priors import Prior
 
 
 class Collapse(ArithmeticError):
@@ -20,12 +24,18 @@ class Collapse(ArithmeticError):
 
     def __init__(self, mixture: Mixture, floor: float) -> None:
         j = int(np.argmin(mixture.sds))
-        super().__init__(
-            f"component at {mixture.means[j]:.6g} collapsed: sd {mixture.sds[j]:.3g} is below "
-            f"{floor:.3g}, a millionth of the data's scale"
-        )
+        self._where = mixture.means[j], mixture.sds[j], floor
         self.mixture = Mixture.trusted(
             mixture.weights, mixture.means, np.maximum(mixture.sds, floor)
+        )
+        super().__init__(self.said(Frame()))
+
+    def said(self, frame: Frame) -> str:
+        """What happened, in the data's units, of a fit that ran in the frame."""
+        mean, (sd, floor) = frame.outside(self._where[0]), frame.widths(np.array(self._where[1:]))
+        return (
+            f"component at {mean:.6g} collapsed: sd {sd:.3g} is below {floor:.3g}, a millionth of "
+            "the data's scale"
         )
 
 
@@ -43,10 +53,8 @@ class Solution:
     se: (3, K) standard errors where the method has its own (posterior sds); else None.
     draws: of samplers, an ArviZ DataTree.
     diagnostics: of samplers, R-hat, bulk ESS and divergences.
-    objective_score: (p,), of the method's objective, in the model's unconstrained coordinates;
-        None where the objective is the log-likelihood.
-    objective_information: (p, p), of the same.
-    log_prior: nats, what the objective has beside the log-likelihood, but for a constant.
+    prior: what the objective has beside the log-likelihood, a penalty included; None where that
+        is all.
     exchangeable: False where a prior tells the components apart, so that labels mean something.
     compile_seconds: how much of the running time went into compilation.
     """
@@ -60,9 +68,7 @@ class Solution:
     se: Floats | None = None
     draws: Any = None
     diagnostics: dict[str, float] = field(default_factory=dict)
-    objective_score: Floats | None = None
-    objective_information: Floats | None = None
-    log_prior: float = 0.0
+    prior: Prior | None = None
     exchangeable: bool = True
     compile_seconds: float = 0.0
 

@@ -1,7 +1,8 @@
 """The typed, validated study design: what is simulated, what is fitted, how often.
 
 A design is a YAML file; `load` reads it and raises DesignError with one line that holds the path
-to the value, what was wrong and what would be right. Grids are expanded to scenarios here.
+to the value, what was wrong and what would be right. Grids are expanded to scenarios here. YAML is
+read by the rules of its version 1.2 (`_Loader`), and what those of 1.1 read otherwise is refused.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import hashlib
 import inspect
 import itertools
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Hashable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -50,6 +52,16 @@ def _method(name: str) -> str:
     return name
 
 
+# What options of these names can be, whichever method's they are: R-hat splits each chain in halves
+# of at least two draws.
+_BOUNDS = {
+    "draws": Field(ge=4),
+    **{name: Field(ge=1) for name in ("chains", "tune", "cores", "max_iter")},
+    "target_accept": Field(gt=0, lt=1),
+    "tol": Field(ge=0),
+}
+
+
 def _options(options: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     for method, chosen in options.items():
         accepted = inspect.get_annotations(METHODS[method].run, eval_str=True)
@@ -57,21 +69,28 @@ def _options(options: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         for name, value in chosen.items():
             if name not in parameters or parameters[name].kind is not parameters[name].KEYWORD_ONLY:
                 raise ValueError(f"{method}.{name}: no such option of {method}")
+            kind: Any = accepted[name]
+            if name in _BOUNDS:
+                kind = Annotated[kind, _BOUNDS[name]]
             try:
-                TypeAdapter(accepted[name]).validate_python(value)
-            except ValidationError:
-                raise ValueError(f"{method}.{name}: {value!r} is not a valid value") from None
+                TypeAdapter(kind).validate_python(value, strict=True)
+            except ValidationError as error:
+                problem = error.errors()[0]["msg"]
+                raise ValueError(
+                    f"{method}.{name}: {value!r} is not a valid value: {problem}"
+                ) from None
     return options
 
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+# Of a file or a folder, with room for what is put before and behind it.
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", max_length=120)]
 MethodName = Annotated[str, AfterValidator(_method)]
 Replicates = dict[MethodName, Annotated[int, Field(ge=0)]]
 Options = Annotated[dict[MethodName, dict[str, bool | int | float | str]], AfterValidator(_options)]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ModelSpec(_Strict):
@@ -100,7 +119,7 @@ class Intervals(_Strict):
     """For how many data sets the methods get intervals of every kind, and losses.
 
     methods: those that do; every optimiser of the likelihood would get the same. refits: of each
-    parametric bootstrap, 0 for none.
+    parametric bootstrap, 0 for none; best 199 or 999, whose usual ranks are whole numbers.
     """
 
     methods: list[MethodName] = ["newton", "map", "nuts", "nuts-ordered"]
@@ -110,8 +129,8 @@ class Intervals(_Strict):
     @field_validator("refits")
     @classmethod
     def _enough(cls, refits: int) -> int:
-        if 0 < refits < 40:
-            raise ValueError(f"{refits} refits have no 2.5% quantile; give 0 or at least 40")
+        if 0 < refits < 39:
+            raise ValueError(f"{refits} refits have no 2.5% rank; give 0 or 39 and more, best 199")
         return refits
 
 
@@ -188,6 +207,14 @@ class Grid(_Strict):
     replicates: Replicates | None = None
     intervals: Intervals | None = _Given
 
+    @model_validator(mode="after")
+    def _builds(self) -> Self:
+        try:
+            self.scenarios()
+        except ValidationError as error:
+            raise ValueError(f"a cell cannot be made: {_first(error)}") from None
+        return self
+
     def scenarios(self) -> tuple[Scenario, ...]:
         """One scenario for each combination, named like grid-d2-w0.5-r1-n500."""
         return self._cells
@@ -215,12 +242,18 @@ class Grid(_Strict):
 
 
 class DataSet(_Strict):
-    """A real data set: a CSV file (relative to the design's own file) and a column of it."""
+    """A real data set: a CSV file (relative to the design's own file) and a column of it.
+
+    delimiter, decimal, drop_missing: of the file, as of `simulate.read_column`.
+    """
 
     name: Name
     title: str = ""
     file: Path
     column: str
+    delimiter: str = Field(default=",", exclude_if=lambda value: value == ",")
+    decimal: Literal[".", ","] = Field(default=".", exclude_if=lambda value: value == ".")
+    drop_missing: bool = Field(default=False, exclude_if=lambda value: not value)
     divide_by: PositiveFloat = 1.0
     unit: str = ""
     source: str = ""
@@ -316,6 +349,21 @@ class Design(_Strict):
     scenarios: list[Scenario] = []
     grids: list[Grid] = []
     data: list[DataSet] = []
+
+    @field_validator("name")
+    @classmethod
+    def _apart(cls, name: str) -> str:
+        if name == "benchmarks":
+            raise ValueError("is the folder of the benchmarks; give another name")
+        return name
+
+    @field_validator("options")
+    @classmethod
+    def _comparable(cls, options: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for method, chosen in options.items():
+            if chosen.get("chains", 2) < 2:
+                raise ValueError(f"{method}.chains: one chain has no R-hat; give at least 2")
+        return options
 
     @model_validator(mode="after")
     def _names(self) -> Self:
@@ -431,14 +479,16 @@ def find(name_or_path: str) -> Path:
 def load(name_or_path: str, **changes: Any) -> Design:
     """The design of a name or a file, with top-level values replaced by `changes`."""
     path = find(name_or_path)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DesignError(f"{path.name}: not YAML: {' '.join(str(error).split())}") from None
+    content = _read(path)
     if not isinstance(content, dict):
         raise DesignError(f"{path.name}: is {type(content).__name__}; a design is a mapping")
     try:
-        design = Design.model_validate({**content, **changes})
+        # As JSON, where a path is a text and a number is strictly one.
+        text = json.dumps({**content, **changes})
+    except (TypeError, ValueError, RecursionError) as error:
+        raise DesignError(f"{path.name}: holds what no design can: {error}") from None
+    try:
+        design = Design.model_validate_json(text, strict=True)
     except ValidationError as error:
         raise DesignError(f"{path.name}: {_first(error)}") from None
     data = [
@@ -446,6 +496,87 @@ def load(name_or_path: str, **changes: Any) -> Design:
         for index, unit in enumerate(design.data)
     ]
     return design.model_copy(update={"data": data})
+
+
+def _read(path: Path) -> Any:
+    """What a YAML file holds; DesignError if it cannot be read in one way only."""
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except _Ambiguous as error:
+        raise DesignError(f"{path.name}: {error}") from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise DesignError(f"{path.name}: not YAML: {' '.join(str(error).split())}") from None
+
+
+class _Ambiguous(ValueError):
+    """What two readers of YAML would read in two ways."""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's core schema: `yes`, `no`, `1:40`, `1_000` and dates are texts, `1e5` is a number.
+
+    What the versions of YAML read as different numbers, and keys that are given twice, raise
+    _Ambiguous with the lines. Merge keys (`<<`) stay.
+    """
+
+    yaml_implicit_resolvers = {}  # noqa: RUF012  (PyYAML's, of the class)
+
+
+_CORE = {
+    "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    "bool": (r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    "int": (r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
+    "float": (
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
+        r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        list("-+0123456789."),
+    ),
+    "merge": (r"<<", ["<"]),
+}
+for _tag, (_pattern, _begins) in _CORE.items():
+    _Loader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})$"), _begins
+    )
+
+
+def _integer(loader: _Loader, node: yaml.ScalarNode) -> int:
+    text = node.value
+    if re.fullmatch(r"[-+]?0[0-9]+", text):
+        raise _Ambiguous(
+            f"line {node.start_mark.line + 1}: {text} is of base 8 to some readers of YAML and of "
+            "base 10 to others; give it without the leading 0, or in quotes if it is a text"
+        )
+    return int(text, 0)
+
+
+def _float(loader: _Loader, node: yaml.ScalarNode) -> float:
+    return float(re.sub(r"\.(inf|nan)", r"\1", node.value.lower()))
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> Iterator[dict[Hashable, Any]]:
+    lines: dict[Any, int] = {}
+    for key, _ in node.value:
+        name, line = (key.tag, str(key.value)), key.start_mark.line + 1
+        if name in lines:
+            raise _Ambiguous(
+                f"{key.value}: is given twice, in line {lines[name]} and in line {line}"
+            )
+        lines[name] = line
+    made: dict[Hashable, Any] = {}
+    yield made
+    loader.flatten_mapping(node)
+    made |= loader.construct_mapping(node)
+
+
+def _unknown(loader: _Loader, node: yaml.Node) -> None:
+    raise yaml.constructor.ConstructorError(None, None, f"a design holds no {node.tag}")
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _integer)
+_Loader.add_constructor("tag:yaml.org,2002:float", _float)
+_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+for _tag in ("binary", "timestamp", "set", "omap", "pairs"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _unknown)
 
 
 def _resolve(path: Path, index: int, unit: DataSet) -> Path:
@@ -463,7 +594,9 @@ def _first(error: ValidationError) -> str:
         where += f"[{part}]" if isinstance(part, int) else f".{part}"
     what = problem["msg"].removeprefix("Value error, ")
     given = problem["input"]
-    shown = f" (got {given!r})" if isinstance(given, str | int | float | None) else ""
+    text = repr(given)
+    text = text if len(text) <= 60 else f"{text[:60]}…"
+    shown = f" (got {text})" if isinstance(given, str | int | float | None) else ""
     if problem["type"] == "extra_forbidden":
         what, shown = "unknown key", ""
     more = error.error_count() - 1

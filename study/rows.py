@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from models import METHODS
+from models import METHODS, MixtureModel
 from models.inference.chains import MAX_RHAT, MIN_ESS
 from models.losses import Losses
 from models.mixture import Floats
@@ -93,6 +94,8 @@ FIT = [*DATA_SET, "method"]
 
 _DATA_SET = {"scenario": "string", "replicate": "int64"}
 _FIT = _DATA_SET | {"method": "string"}
+# Of what was to be computed and could not be: why.
+_MESSAGE = {"message": "string"}
 
 
 def _floats(*names: str) -> dict[str, str]:
@@ -140,9 +143,10 @@ KINDS: dict[str, Kind] = {
         "a quantity of a fit and a kind of interval",
         _FIT
         | {"kind": "string", "quantity": "string"}
-        | _floats("truth", "estimate", "se", "lower", "upper"),
+        | _floats("truth", "estimate", "se", "lower", "upper")
+        | _MESSAGE,
     ),
-    "losses": Kind("a fit", _FIT | _floats(*LOSSES)),
+    "losses": Kind("a fit", _FIT | _floats(*LOSSES) | _MESSAGE),
     "labels": Kind(
         "a NUTS fit",
         _FIT
@@ -157,7 +161,8 @@ KINDS: dict[str, Kind] = {
         | _floats("nested_rhat", "near_ties", "chain_distance", "imbalance")
         | _floats("largest_share", "bfmi", "at_max_depth")
         | _floats(*(f"agreement_{name}" for name in AGREEMENTS))
-        | _counts("switches", "labellings", "divergences", "draws"),
+        | _counts("switches", "labellings", "divergences", "draws")
+        | _MESSAGE,
     ),
     "occupancy": Kind(
         "a chain of a NUTS fit and a labelling",
@@ -177,9 +182,10 @@ KINDS: dict[str, Kind] = {
         _FIT | _floats("n", "seconds", "compile_seconds", "start_seconds", "ended"),
         timed=True,
     ),
-    "barriers": Kind("a data set that NUTS fits", _DATA_SET | _floats("barrier")),
+    "barriers": Kind("a data set that NUTS fits", _DATA_SET | _floats("barrier") | _MESSAGE),
     "reaches": Kind(
-        "a traced fit and a gap to the best log-likelihood", _FIT | _floats("target", "passes")
+        "a traced fit and a gap to the best log-likelihood",
+        _FIT | _floats("target", "passes") | _MESSAGE,
     ),
     "stops": Kind(
         "EM on a data set and a stopping rule",
@@ -193,14 +199,17 @@ KINDS: dict[str, Kind] = {
     ),
     "optima": Kind(
         "a fit from one of many starts",
-        _FIT | {"start": "int64", "loglik": "float64", "believable": "bool", "passes": "int64"},
+        _FIT
+        | {"start": "int64", "loglik": "float64", "believable": "bool", "passes": "int64"}
+        | _MESSAGE,
         order=("scenario", "replicate"),
     ),
     "remedies": Kind(
         "a parameter by a remedy for label switching",
         _DATA_SET
         | {"remedy": "string", "parameter": "string"}
-        | _floats("truth", "mean", "sd", "lower", "upper", "ess", "ess_tail", "rhat"),
+        | _floats("truth", "mean", "sd", "lower", "upper", "ess", "ess_tail", "rhat")
+        | _MESSAGE,
     ),
     "remedy_timings": Kind(
         "a remedy on a data set", _DATA_SET | {"remedy": "string", "seconds": "float64"}, timed=True
@@ -209,18 +218,21 @@ KINDS: dict[str, Kind] = {
         "a parameter of a posterior sampled at length, relabelled by mean",
         _DATA_SET
         | {"parameter": "string", "component": "int64"}
-        | _floats("mean", "sd", "ess", "rhat", *QUANTILES),
+        | _floats("mean", "sd", "ess", "rhat", *QUANTILES)
+        | _MESSAGE,
     ),
     "ranks": Kind(
         "a quantity of a prior draw among its posterior's draws; no rank where the fit failed",
         {"replicate": "int64", "method": "string", "quantity": "string"}
         | {"truth": "float64", "rank": "Int64", "of": "int64", "autocorrelation": "float64"}
-        | {"rhat": "float64", "ess": "float64", "divergences": "Int64"},
+        | {"rhat": "float64", "ess": "float64", "divergences": "Int64"}
+        | _MESSAGE,
     ),
     "targets": Kind(
         "a parameter of what a scenario's estimates tend to; bound: Cramer and Rao's on its SE",
         {"scenario": "string", "parameter": "string", "component": "int64"}
-        | _floats("target", "bound"),
+        | _floats("target", "bound")
+        | _MESSAGE,
         order=("scenario",),
     ),
     "em_rates": Kind(
@@ -243,6 +255,15 @@ MADE_BY: dict[str, tuple[str, ...]] = {
     "calibrate": ("ranks",),
     "truths": ("targets", "em_rates"),
 }
+
+
+_BLANKS: dict[str, Any] = {"float64": np.nan, "int64": 0, "string": "", "bool": False}
+
+
+def blank(kind: str, **known: Any) -> dict[str, Any]:
+    """A row of the kind of which nothing but `known` is known, such as why: `message`."""
+    columns = KINDS[kind].columns
+    return {name: _BLANKS.get(dtype) for name, dtype in columns.items()} | known
 
 
 def empty(step: str) -> Rows:
@@ -314,9 +335,19 @@ def of_frames(design: Design, given: Mapping[str, pd.DataFrame]) -> Results:
 
 
 def usable(results: Results) -> pd.DataFrame:
-    """Estimates of fits that ended ok or not converged: singular and failed ones are left out."""
+    """Estimates of fits that ended ok or not converged, and whether the fit is believable.
+
+    Singular and failed ones are left out.
+    """
     fits = results.fits
-    return results.estimates.merge(fits.loc[fits["status"].isin(USABLE), FIT], on=FIT)
+    kept = fits.loc[fits["status"].isin(USABLE), [*FIT, "believable"]]
+    return results.estimates.merge(kept, on=FIT)
+
+
+def estimated(model: MixtureModel) -> NDArray[np.bool_]:
+    """(3, K): which parameters of a model are estimated, and not known."""
+    rows = [model.k > 1, model.means is None, model.sds is None]
+    return np.repeat(np.array(rows)[:, None], model.k, axis=1)
 
 
 def passes(fits: pd.DataFrame) -> pd.Series[Any]:

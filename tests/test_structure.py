@@ -18,8 +18,9 @@ STUDY = (
     ("__main__", "benchmarks", "walkthrough"),
 )
 MODELS = (
-    ("elsewhere", "kernels", "mixture"),
+    ("checks", "elsewhere", "kernels", "mixture"),
     ("model",),
+    ("frame",),
     ("likelihood", "compression"),
     ("sample", "solution", "truth", "losses"),
     ("priors", "verdicts"),

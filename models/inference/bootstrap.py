@@ -12,8 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logit
 
+from models import checks
+from models.frame import Frame
 from models.inference.certificate import standard_errors
-from models.inference.intervals import equal_tailed
+from models.inference.intervals import percentile
 from models.inference.newton import ascend, derivatives, newton_step
 from models.mixture import Floats, Mixture, ParameterArray, alignment
 from models.model import MixtureModel
@@ -46,8 +48,8 @@ class Bootstrap:
             return ParameterArray.of(self.draws.std(axis=0, ddof=1))
 
     def percentile(self, level: float = 0.95) -> tuple[ParameterArray, ParameterArray]:
-        """Lower and upper ends (3, K): quantiles of the draws."""
-        found = equal_tailed(self.draws, level)
+        """Lower and upper ends (3, K): the draws of `intervals.percentile`."""
+        found = percentile(self.draws, level)
         return ParameterArray.of(found.lower), ParameterArray.of(found.upper)
 
     def basic(self, level: float = 0.95) -> tuple[ParameterArray, ParameterArray]:
@@ -60,7 +62,7 @@ class Bootstrap:
         return self._mirrored(upper), self._mirrored(lower)
 
     def studentised(self, se: Floats, level: float = 0.95) -> tuple[ParameterArray, ParameterArray]:
-        """Lower and upper ends (3, K): by quantiles of the refits' t statistics.
+        """Lower and upper ends (3, K): by the refits' t statistics of those ranks.
 
         se (3, K): of the estimate. On the logit of a weight, a mean and a log sd (Davison and
         Hinkley 1997, section 5.2.1). NaN for single steps.
@@ -68,7 +70,7 @@ class Bootstrap:
         centre = self.estimate.as_rows()
         with np.errstate(divide="ignore", invalid="ignore"):
             t = (_free(self.draws) - _free(centre)) / (self.errors * _slopes(self.draws))
-            low, high = equal_tailed(t, level)
+            low, high = percentile(t, level)
             spread = np.asarray(se) * _slopes(centre)
             ends = (_natural(_free(centre) - q * spread) for q in (high, low))
             lower, upper = (np.where(np.asarray(se) == 0, centre, end) for end in ends)
@@ -116,15 +118,16 @@ def bootstrap(
     model: what is estimated.
     estimate: what is sampled from.
     n: observations of a sample, at least K.
-    replicates: samples, at least 2.
+    replicates: samples, at least 2; for intervals 199 or 999, see `intervals.percentile`.
     rng: that they are drawn with.
     one_step: one Newton step from the estimate in the place of a refit.
 
     Raises ValueError for numbers that are too small.
     """
-    for name, value, least in (("n", n, model.k), ("replicates", replicates, 2)):
-        if value < least:
-            raise ValueError(f"{name}: {value!r} is too few; give at least {least}")
+    n, replicates = checks.whole("n", n, model.k), checks.whole("replicates", replicates, 2)
+    reach = 5.0 * estimate.sds
+    frame = Frame.of((estimate.means - reach).min(), (estimate.means + reach).max())
+    given, model, estimate = estimate, frame.model_inside(model), frame.mixture_inside(estimate)
     ones = np.ones(n)
     found: list[Floats] = []
     failures = Counter[str]()
@@ -139,7 +142,8 @@ def bootstrap(
     if model.exchangeable:
         order = alignment(both[:, 0], estimate)
         both = np.take_along_axis(both, order[:, None, None], axis=-1)
-    return Bootstrap(estimate, both[:, 0], both[:, 1], failures)
+    draws, own = frame.rows_outside(both[:, 0]), frame.errors_outside(both[:, 1])
+    return Bootstrap(given, draws, own, failures)
 
 
 def _refit(data: Data, model: MixtureModel, estimate: Mixture) -> Floats | str:

@@ -69,9 +69,19 @@ def sandwich_covariance(mixture: Mixture, model: MixtureModel, second: SecondMom
     """
     inverse = inverse_information(score_and_information(mixture, model, second)[1])
     if inverse is not None:
-        s = model.selection
-        inverse = inverse @ (s.T @ score_outer(mixture, second) @ s) @ inverse
+        inverse = sandwiched(inverse, mixture, model, second)
     return covariance_by(mixture, model, inverse)
+
+
+def sandwiched(
+    inverse: Floats, mixture: Mixture, model: MixtureModel, second: SecondMoments
+) -> Floats:
+    """(p, p): J^-1 V J^-1 from J^-1 and a pass for V.
+
+    Of survey weights V is the sum of w^2 s s' (Binder 1983): the pass has their squares as counts.
+    """
+    s = model.selection
+    return inverse @ (s.T @ score_outer(mixture, second) @ s) @ inverse
 
 
 def covariance_by(mixture: Mixture, model: MixtureModel, inverse: Floats | None) -> Floats:
@@ -100,7 +110,7 @@ def inverse_information(curvature: Floats) -> Floats | None:
     if curvature.size == 0:
         return curvature
     diagonal = np.diag(curvature)
-    if not np.all(np.isfinite(curvature)) or np.any(diagonal <= 0):
+    if not np.all(np.isfinite(curvature)) or np.any(diagonal < np.finfo(float).tiny):
         return None
     scale = 1.0 / np.sqrt(diagonal)
     values, vectors = np.linalg.eigh(curvature * np.outer(scale, scale))

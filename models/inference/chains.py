@@ -54,9 +54,11 @@ class Convergence(NamedTuple):
 
     @property
     def good(self) -> bool:
-        """R-hat below MAX_RHAT, both ESS above MIN_ESS (Vehtari et al. 2021); True if all NaN."""
-        bad = self.rhat >= MAX_RHAT or self.ess_bulk <= MIN_ESS or self.ess_tail <= MIN_ESS
-        return not bad
+        """R-hat below MAX_RHAT and both ESS above MIN_ESS (Vehtari et al. 2021).
+
+        Not where nothing varies: chains that are stuck tell nothing.
+        """
+        return self.rhat < MAX_RHAT and self.ess_bulk > MIN_ESS and self.ess_tail > MIN_ESS
 
 
 def rhat_and_ess(quantities: Floats) -> RhatAndEss:

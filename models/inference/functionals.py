@@ -9,12 +9,13 @@ Trapp 1998).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import combinations
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from models import checks
 from models.mixture import Floats, Mixture
 
 type Functional = Callable[[Floats], Floats]
@@ -93,8 +94,7 @@ def density_at(x: float) -> Functional:
 
 def quantile_at(level: float) -> Functional:
     """The point below which the mixture has the share `level`, which is between 0 and 1."""
-    if not 0 < level < 1:
-        raise ValueError(f"level: {level!r} is not a probability; give one between 0 and 1")
+    level = checks.probability("level", level)
 
     def quantile(rows: Floats) -> Floats:
         found = _quantile(rows.real, level)
@@ -132,16 +132,24 @@ def functionals(
 ) -> dict[str, Functional]:
     """The table of them, by name; with the density at the points and the quantiles at the levels.
 
-    More can be added to it: any function of rows that takes complex ones.
+    More can be added to it: any function of rows that takes complex ones. Points and levels are
+    named by six digits, or by all where six are the same for two of them.
     """
     return {
         "mean": mean,
         "variance": variance,
         "crossing": crossing,
         "misclassification": misclassification,
-        **{f"density at {x:g}": density_at(x) for x in points},
-        **{f"quantile {level:g}": quantile_at(level) for level in levels},
+        **{f"density at {name}": density_at(x) for name, x in _named(points)},
+        **{f"quantile {name}": quantile_at(level) for name, level in _named(levels)},
     }
+
+
+def _named(values: Iterable[float]) -> Iterator[tuple[str, float]]:
+    distinct = dict.fromkeys(map(float, values))
+    short = [f"{x:g}" for x in distinct]
+    names = short if len(set(short)) == len(short) else map(repr, distinct)
+    return zip(names, distinct, strict=True)
 
 
 def gradient(functional: Functional, mixture: Mixture) -> Floats:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit, ndtri
 
+from models import checks
 from models.inference.newton import (
     DECREMENT,
     Point,
@@ -26,7 +27,7 @@ from models.inference.newton import (
 )
 from models.mixture import Floats, Mixture, ParameterArray
 from models.model import MixtureModel
-from models.sample import Sample
+from models.sample import Sample, framed
 from models.verdicts import believable
 
 Name = Literal["weights", "means", "sds"]
@@ -118,12 +119,12 @@ def profile_interval(
         raise ValueError(f"name: {name!r} is none of {', '.join(NAMES)}")
     if component not in range(model.k):
         raise ValueError(f"component: {component!r} is not from 0 to {model.k - 1}")
-    if not 0 < level < 1:
-        raise ValueError(f"level: {level!r} is not a probability; give one between 0 and 1")
+    level = checks.probability("level", level)
     row = NAMES.index(name)
     if (model.k == 1, model.means is not None, model.sds is not None)[row]:
         end = End(float(estimate.as_rows()[row, component]), "known")
         return end, end
+    frame, data, model, estimate = framed(data, model, estimate)
 
     # The component comes first, where its weight has a coordinate of its own.
     order = np.roll(np.arange(model.k), -component)
@@ -165,7 +166,9 @@ def profile_interval(
             evaluate, over_the_fold, top, index, direction, quantile, float(limit), data.n
         )
         ends.append(End(bound if kind == "boundary" else float(back(value)), kind))
-    return ends[0], ends[1]
+    out = (np.asarray, frame.outside, frame.widths)[row]
+    lower, upper = (End(float(out(np.array(end.value))), end.kind) for end in ends)
+    return lower, upper
 
 
 def _evaluate(data: Sample, model: MixtureModel, at: Floats) -> Point | None:

@@ -22,7 +22,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.special import entr
 
-from models import Mixture
+from models import Mixture, checks
 from models.labels.assignment import Permutations, assign, invert, numbered
 from models.labels.sources import (
     Allocations,
@@ -79,12 +79,12 @@ def pivot_of(draws: Any, x: ArrayLike | None = None, counts: ArrayLike | None = 
     return source_of(draws, x, counts).pivot()
 
 
-def ordering(draws: Floats, row: int = 1) -> Relabelling:
+def ordering(draws: ArrayLike, row: int = 1) -> Relabelling:
     """Ascending values of one row of draws (chains, draws, any, K); row 1: means.
 
     Margins: the smallest gap between neighbours, in the parameter's unit.
     """
-    values = draws[..., row, :]
+    values = checks.array("draws", draws)[..., row, :]
     order = np.argsort(values, axis=-1, kind="stable")
     gaps = np.diff(np.take_along_axis(values, order, axis=-1), axis=-1)
     return Relabelling(order, gaps.min(axis=-1, initial=np.inf))
@@ -97,7 +97,7 @@ def pra(draws: ArrayLike, pivot: ArrayLike) -> Relabelling:
     parameters; pivot: (R, K). Parameters count in the units they come in; what is added to all
     components of one does not. Margins: in those units, squared.
     """
-    draws, pivot = np.asarray(draws, dtype=float), np.asarray(pivot, dtype=float)
+    draws, pivot = checks.array("draws", draws), checks.array("pivot", pivot)
     if draws.ndim != 4 or pivot.shape != draws.shape[-2:]:
         raise ValueError(f"pivot: has shape {pivot.shape}; a draw has {draws.shape[2:]}")
     flat = draws.reshape(-1, *pivot.shape)
@@ -281,21 +281,28 @@ ALGORITHMS: dict[str, Algorithm] = {
     "ECR iterative 2": lambda draws, x, counts, pivot: ecr_iterative_2(
         draws, x, counts, pivot=pivot
     ),
-    "PRA": lambda draws, x, counts, pivot: pra_in_units_of_the_data(draws, x, counts, pivot),
+    "PRA": lambda draws, x, counts, pivot: pra_in_units_of_the_data(draws, x, counts, pivot=pivot),
     "data-based": lambda draws, x, counts, pivot: data_based(draws, x, counts, pivot=pivot),
 }
 
 
 def pra_in_units_of_the_data(
-    draws: Floats, x: ArrayLike, counts: ArrayLike | None, pivot: Floats
+    draws: Any,
+    x: ArrayLike | None = None,
+    counts: ArrayLike | None = None,
+    *,
+    pivot: ArrayLike | None = None,
 ) -> Relabelling:
-    """`pra` of draws (chains, draws, 3, K) with means and sds in sds of the data.
+    """`pra` of normal mixtures with means and sds in sds of the data.
 
     So that the units of x do not decide how much they count beside the weights.
     """
-    source = Normals(draws, x, counts)
+    source = source_of(draws, x, counts)
+    if not isinstance(source, Normals):
+        raise ValueError("draws: are not those of normal mixtures; give their parameters to pra")
     units = np.array([1.0, source.data.sd, source.data.sd])[:, None]
-    return pra(source.draws / units, source.rows(pivot) / units)
+    rows = source.pivot() if pivot is None else source.rows(pivot)
+    return pra(source.draws / units, rows / units)
 
 
 def relabel_by_all(
@@ -390,8 +397,7 @@ def _iterate(
 
     further: permutations, and margins, that no longer change to better ones, or the same.
     """
-    if max_iter < 1:
-        raise ValueError(f"max_iter: {max_iter} is not at least 1")
+    max_iter = checks.whole("max_iter", max_iter)
     found, margins = assign(costs(reference))
     for iteration in range(2, max_iter + 1):
         before = found
@@ -456,10 +462,10 @@ def _points(x: ArrayLike | None, n: int) -> Floats:
     """(n, d)."""
     if x is None:
         raise ValueError("x: is needed beside the source; give (n,) or (n, d)")
-    points = np.asarray(x, dtype=float)
+    points = checks.array("x", x)
     points = points[:, None] if points.ndim == 1 else points
-    if points.ndim != 2 or len(points) != n or not np.all(np.isfinite(points)):
-        raise ValueError(f"x: has shape {points.shape}; give {n} finite observations (n, d)")
+    if points.ndim != 2 or len(points) != n:
+        raise ValueError(f"x: has shape {points.shape}; give {n} observations (n, d)")
     return points
 
 

@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 
 from models import Mixture, MixtureModel
 from models.mixture import Floats
-from models.sample import Sample
+from models.sample import Sample, framed
 
 # Ends with an sd below this share of the other, or with fewer observations than these in a
 # component, sit on the unbounded part of the likelihood and are no ridge.
@@ -27,6 +27,7 @@ def barrier(data: Sample, model: MixtureModel, best: Mixture) -> float:
     components differ in their sds alone, it is the second that keeps the labellings apart.
     ValueError unless the model has two components that nothing known tells apart.
     """
+    _, data, model, best = framed(data, model, best)
     ridges = [ridge(data, model, best, parameter) for parameter in _free(model)]
     return data.moments(best).loglik - min(ridges)
 

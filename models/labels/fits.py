@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from models import Fit
+from models import Fit, checks
 from models.inference.chains import Convergence, convergence
 from models.labels.algorithms import ordering
 from models.labels.assignment import Permutations
@@ -55,7 +55,7 @@ def condensed(x: ArrayLike, size: int = CONDENSED) -> tuple[Floats, Floats]:
     function that is smooth between neighbouring quantiles become sums over the runs, and so do
     the costs of relabelling.
     """
-    ascending = np.sort(np.asarray(x, dtype=float))
+    ascending = np.sort(checks.vector("x", x))
     if ascending.size <= size:
         return ascending, np.ones(ascending.size)
     ends = np.linspace(0, ascending.size, size + 1).astype(np.intp)

@@ -51,6 +51,7 @@ def loglik_and_entropy(draws: Floats, x: Floats, counts: Floats) -> tuple[Floats
 
 def _terms(draws: Floats) -> tuple[Floats, Floats, Floats]:
     """(m, K) each: log w - log sd, the means and the precisions 1/sd."""
-    weights, means, sds = (np.ascontiguousarray(draws[:, row]) for row in range(3))
+    # Copies, which can be written: else Numba compiles anew for draws that cannot.
+    weights, means, sds = (np.array(draws[:, row], order="C") for row in range(3))
     with np.errstate(divide="ignore"):
         return np.log(weights) - np.log(sds), means, 1.0 / sds

@@ -18,7 +18,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import entr
 
-from models import Mixture, MixtureModel
+from models import Mixture, MixtureModel, checks
 from models.kernels import LOG_2PI, Permutations
 from models.labels import passes
 from models.mixture import Floats
@@ -31,6 +31,9 @@ ROWS = ("weights", "means", "sds")
 
 # Probabilities, and weights, sum to one but for the rounding of numbers of single precision.
 SUM = 1e-5
+
+# Draws by which the order of the rows of normal mixtures is checked.
+TRIED = 50
 
 # Draws are gone through in blocks of this size at most, or one at a time.
 BYTES = 2**23
@@ -111,6 +114,7 @@ class Normals(Source):
         self.shape = self.draws.shape[0], self.draws.shape[1]
         self.n, self.k = self.x.size, self.draws.shape[-1]
         self.flat = np.ascontiguousarray(self.draws.reshape(-1, *self.draws.shape[2:]))
+        check_order(self.flat, self.data)
 
     def costs(self, reference: Floats, hard: bool) -> Floats:
         """See `Source`; for K rows."""
@@ -147,7 +151,7 @@ class Normals(Source):
 
     def rows(self, pivot: ArrayLike) -> Floats:
         """(3, K): the pivot; ValueError if it is none."""
-        given = np.asarray(pivot, dtype=float)
+        given = checks.array("pivot", pivot)
         if given.shape != self.draws.shape[2:]:
             raise ValueError(f"pivot: has shape {given.shape}; a draw has {self.draws.shape[2:]}")
         return given
@@ -190,7 +194,7 @@ class Streamed(Source):
         self, shape: tuple[int, int], n: int, k: int, counts: ArrayLike | None = None
     ) -> None:
         self.shape, self.n, self.k = shape, n, k
-        self.counts = np.ones(n) if counts is None else np.asarray(counts, dtype=float)
+        self.counts = np.ones(n) if counts is None else checks.array("counts", counts)
         if self.counts.shape != (n,) or not np.all(self.counts >= 0):
             raise ValueError(
                 f"counts: have shape {self.counts.shape}; give {n} numbers of at least 0"
@@ -528,11 +532,9 @@ def check_draws(draws: ArrayLike) -> Floats:
 
     Finite, weights at least 0 with a sum of 1 to SUM, sds above 0.
     """
-    array = np.asarray(draws, dtype=float)
+    array = checks.array("draws", draws)
     if array.ndim != 4 or array.shape[2] != len(ROWS) or 0 in array.shape:
         raise ValueError(f"draws: have shape {array.shape}; give (chains, draws, 3, K)")
-    if not np.all(np.isfinite(array)):
-        raise ValueError("draws: some are not finite; leave out the chains or draws that failed")
     if array[:, :, 0].min() < 0 or array[:, :, 2].min() <= 0:
         raise ValueError("draws: rows must be weights (>= 0), means and sds (> 0), in this order")
     sums = array[:, :, 0].sum(axis=-1)
@@ -543,6 +545,24 @@ def check_draws(draws: ArrayLike) -> Floats:
             "weights, means and sds, in this order"
         )
     return array
+
+
+def check_order(flat: Floats, data: Data) -> None:
+    """ValueError where every draw (m, 3, K) makes more of the data with means and sds exchanged.
+
+    Which no posterior does: such rows are in the wrong order.
+    """
+    some = flat[:: max(len(flat) // TRIED, 1)]
+    exchanged = np.ascontiguousarray(some[:, [0, 2, 1]])
+    if np.any(exchanged[:, 2] <= 0):
+        return
+    given, other = (passes.loglik_and_entropy(d, data.x, data.counts)[0] for d in (some, exchanged))
+    if np.all(other > given):
+        raise ValueError(
+            "draws: all make more of the data with means and sds exchanged, at most "
+            f"{other.max():.6g} and not {given.max():.6g} nats; give rows of weights, means and "
+            "sds, in this order"
+        )
 
 
 def numbered_from(least: float, most: float, k: int | None) -> int:
@@ -564,9 +584,9 @@ def _hardened(t: Floats) -> Floats:
 
 def _pivot_shares(pivot: ArrayLike, n: int, k: int) -> Floats:
     """(K, n): of allocations (n,) or probabilities (n, K)."""
-    given = np.asarray(pivot)
+    given = checks.array("pivot", pivot)
     if given.shape == (n, k):
-        return np.ascontiguousarray(given.T, dtype=float)
+        return np.ascontiguousarray(given.T)
     if given.shape != (n,):
         raise ValueError(
             f"pivot: has shape {given.shape}; give allocations ({n},) or probabilities ({n}, {k})"

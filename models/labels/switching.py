@@ -15,6 +15,7 @@ import xarray as xr
 from arviz_stats.base import array_stats
 from numpy.typing import ArrayLike, NDArray
 
+from models import checks
 from models.inference.chains import Convergence, convergence
 from models.labels.algorithms import (
     Relabelling,
@@ -64,7 +65,7 @@ class Sampler(NamedTuple):
 class Verdict:
     """Whether a sample of draws mixes, in one word, and the numbers behind it.
 
-    word: "does not mix": a quantity that labels cannot touch has not converged, or, where
+    word: "does not mix": what labels cannot touch has not converged, or never moves, or, where
         relabelling means something, a relabelled parameter has not. "modes overlap": the former
         have, but more than MAX_DOUBTFUL of the draws are near ties or get another permutation from
         PRA or the data-based algorithm than from Stephens', so that parameters by component are a
@@ -143,7 +144,7 @@ def judge(
     read = densities(parameters) if isinstance(parameters, xr.DataTree) else {}
     quantities = {**source.invariants(), **read, **(watched or {})}
     if log_posterior is not None:
-        quantities["log posterior"] = log_posterior
+        quantities["log_posterior"] = log_posterior
     if sampler is None and isinstance(parameters, xr.DataTree):
         sampler = sampler_numbers(parameters)
     known = {name: _one_a_draw(name, v, source) for name, v in quantities.items()}
@@ -205,7 +206,7 @@ class _Parameters:
         if given is None or isinstance(source, Normals):
             self.array = source.draws if isinstance(source, Normals) else source.sizes()[:, :, None]
         elif not self.labelled:
-            self.array = np.asarray(given, dtype=float)
+            self.array = checks.array("parameters", given)
             if self.array.ndim != 4 or (*self.array.shape[:2], self.array.shape[3]) != (
                 *source.shape,
                 source.k,
@@ -223,9 +224,7 @@ class _Parameters:
         else:
             array = self.array if permutations is None else permuted(self.array, permutations)
             found = parameters(array)
-        if not np.all(np.isfinite(found)):
-            raise ValueError("parameters: some are not finite; leave out the draws that failed")
-        return found
+        return checks.array("parameters", found)
 
     def rows(self) -> dict[str, Floats]:
         """By name (chains, draws, 1, K)."""
@@ -241,9 +240,7 @@ class _Parameters:
     def pra(self, pivot: Floats) -> Relabelling | None:
         """By the parameters of the pivot's draw; None if there are none to go by."""
         if isinstance(self.source, Normals):
-            return pra_in_units_of_the_data(
-                self.source.draws, self.source.x, self.source.counts, pivot
-            )
+            return pra_in_units_of_the_data(self.source, pivot=pivot)
         if self.given is None or not isinstance(self.source, Streamed):
             return None
         stacked = np.concatenate(list(self.rows().values()), axis=2)
@@ -252,11 +249,9 @@ class _Parameters:
 
 
 def _one_a_draw(name: str, given: ArrayLike, source: Source) -> Floats:
-    values = np.asarray(given, dtype=float)
-    if values.shape != source.shape or not np.all(np.isfinite(values)):
-        raise ValueError(
-            f"{name}: has shape {values.shape}; give {source.shape}, a finite number a draw"
-        )
+    values = checks.array(name, given)
+    if values.shape != source.shape:
+        raise ValueError(f"{name}: has shape {values.shape}; give {source.shape}, one a draw")
     return values
 
 

@@ -200,7 +200,7 @@ def densities(tree: xr.DataTree) -> dict[str, NDArray[Any]]:
     found = {}
     if "sample_stats" in tree.children and "lp" in tree["sample_stats"]:
         lp = tree["sample_stats"]["lp"]
-        found["log posterior"] = lp.transpose("chain", "draw").values
+        found["log_posterior"] = lp.transpose("chain", "draw").values
     if "log_likelihood" in tree.children:
         for name, variable in tree["log_likelihood"].to_dataset().items():
             values = variable.transpose("chain", "draw", ...).values

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from models import checks
 from models.inference.certificate import certify
 from models.inference.chains import MAX_RHAT, MIN_ESS, convergence
 from models.mixture import Floats, Mixture, draws_by_mean
@@ -72,7 +73,7 @@ def map_estimate(
     the mode the maximum of the penalised likelihood, as of `em`. Raises Collapse when a component
     falls onto a point.
     """
-    _check_count("max_iter", max_iter, 1)
+    checks.whole("max_iter", max_iter)
     if penalty is not None:
         if prior is not None:
             raise ValueError("penalty: is a prior itself; give one or the other")
@@ -112,7 +113,7 @@ def map_estimate(
         callback=visit,
         options={"maxiter": max_iter, "maxfun": 50 * max_iter, "ftol": 1e-14, "gtol": gtol},
     )
-    polished, gradient, curvature, decrement = _newton(posterior, path[-1])
+    polished, decrement = _newton(posterior, path[-1])
     path += polished
     passes += [found.nfev + 1 + step for step, _ in enumerate(polished, 1)]
     return Solution(
@@ -122,9 +123,7 @@ def map_estimate(
         found.nit + len(polished),
         {"gradients": found.nfev, "second_moments": len(polished) + 1},
         _trace(path, passes, data) if trace else None,
-        objective_score=gradient,
-        objective_information=curvature,
-        log_prior=posterior.prior.log_density(path[-1], model),
+        prior=posterior.prior,
         exchangeable=posterior.exchangeable,
         compile_seconds=seconds,
     )
@@ -132,8 +131,8 @@ def map_estimate(
 
 def _newton(
     posterior: Posterior, mixture: Mixture, max_steps: int = 10
-) -> tuple[list[Mixture], Floats, Floats, float]:
-    """Newton steps while they lower a decrement above DECREMENT; score, information, decrement.
+) -> tuple[list[Mixture], float]:
+    """Newton steps while they lower a decrement above DECREMENT, and that decrement.
 
     Only from within a standard error of a mode, where they cannot leave its basin.
     """
@@ -149,7 +148,7 @@ def _newton(
         gradient, curvature = closer
         decrement = _decrement(gradient, curvature)
         steps.append(posterior.data.check(mixture, posterior.model, posterior.guard))
-    return steps, gradient, curvature, decrement
+    return steps, decrement
 
 
 def _decrement(gradient: Floats, curvature: Floats) -> float:
@@ -223,11 +222,10 @@ def _sample(
     cores: int,
     target_accept: float,
 ) -> Solution:
-    _check_count("draws", draws, 4)
+    checks.whole("draws", draws, 4)
     for name, value in (("tune", tune), ("chains", chains), ("cores", cores)):
-        _check_count(name, value, 1)
-    if not 0.0 < target_accept < 1.0:
-        raise ValueError(f"target_accept: {target_accept!r} is not between 0 and 1; try 0.9")
+        checks.whole(name, value)
+    checks.probability("target_accept", target_accept)
     if posterior.model.n_free == 0:
         return Solution(start, True, "nothing to estimate", 0, {}, se=np.zeros((3, start.k)))
     import nutpie
@@ -359,11 +357,6 @@ def _posterior(
     chosen = Prior.default(used, model.k) if prior is None else prior
     chosen.check(model)
     return Posterior(used, model, chosen, ordered, likelihood)
-
-
-def _check_count(name: str, value: int, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(f"{name}: {value!r} is not a whole number of at least {least}")
 
 
 def _trace(path: list[Mixture], passes: list[int], data: Sample) -> Trace:

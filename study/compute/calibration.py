@@ -8,8 +8,7 @@ asked in uniformity.py.
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,9 @@ from models import Mixture, MixtureModel, fit
 from models.inference.functionals import density_at, mean, quantile_at, variance
 from models.kernels import LOG_2PI, Floats
 from models.priors import Dirichlet, InverseGamma, Normal, Prior
+from study.compute.guard import Say, guarded, silent
 from study.design import Calibration
-from study.rows import Rows
+from study.rows import Rows, blank
 from study.simulate import generator
 
 # No scenario can have this name.
@@ -94,7 +94,7 @@ def calibrate(
     spec: Calibration,
     seed: int,
     replicates: Sequence[int],
-    say: Callable[[str], None] = lambda line: None,
+    say: Say = silent,
     fitted: Prior | None = None,
 ) -> Rows:
     """The rows of some replicates, each method on the same data sets; they depend on the seed,
@@ -104,7 +104,7 @@ def calibrate(
     replicate is left out, whatever its chains look like: which ones converge depends on the
     parameters, and without those the ranks would not be uniform. `say` gets a line for a failure.
     """
-    prior, model = spec.prior.build(), MixtureModel(spec.k)
+    prior = spec.prior.build()
     rows: list[dict[str, Any]] = []
     for replicate in replicates:
         rng = generator(seed, _KEY, replicate)
@@ -113,20 +113,36 @@ def calibrate(
         true = quantities(truth.as_rows(), x, spec.prior.means[0])
         for method in spec.methods:
             key = {"replicate": replicate, "method": method, "of": spec.of}
-            rng = generator(seed, _KEY, replicate, method)
-            options: dict[str, Any] = {"prior": prior if fitted is None else fitted}
-            options |= spec.options.get(method, {})
-            try:
-                result = fit(method, x, model, rng=rng, **options)
-                if result.draws is None:
-                    raise RuntimeError(result.message)
-                found = list(_ranks(true, result.ordered_draws, x, spec, rng))
-            except Exception:  # rows without ranks; the log has the whole story
-                say(f"replicate {replicate} {method}: failed\n{traceback.format_exc()}")
-                rows += [{**key, "quantity": name, "truth": true[name]} for name in true]
-                continue
-            rows += [{**key, **row, **result.diagnostics} for row in found]
+            found = guarded(
+                lambda: _fitted(spec, seed, fitted or prior, key, x, true),  # noqa: B023
+                lambda why: [
+                    blank("ranks", quantity=name, truth=true[name], message=why)  # noqa: B023
+                    for name in true  # noqa: B023
+                ],
+                say, f"replicate {replicate} {method}",
+            )  # fmt: skip
+            rows += [row | key for row in found]
     return {"ranks": rows}
+
+
+def _fitted(
+    spec: Calibration,
+    seed: int,
+    prior: Prior,
+    key: dict[str, Any],
+    x: Floats,
+    true: dict[str, Floats],
+) -> list[dict[str, Any]]:
+    """The rows of a fit under the prior; RuntimeError if it has no draws."""
+    method = key["method"]
+    rng = generator(seed, _KEY, key["replicate"], method)
+    options: dict[str, Any] = {"prior": prior, **spec.options.get(method, {})}
+    result = fit(method, x, MixtureModel(spec.k), rng=rng, **options)
+    if result.draws is None:
+        raise RuntimeError(result.message)
+    return [
+        {**row, **result.diagnostics} for row in _ranks(true, result.ordered_draws, x, spec, rng)
+    ]
 
 
 def _ranks(

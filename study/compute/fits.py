@@ -15,7 +15,7 @@ from models.sample import as_data
 from models.starts import Start, shared_start
 from models.verdicts import believable, sd_ratio
 from study.design import DataSet, Design, Scenario
-from study.rows import PARAMETERS
+from study.rows import PARAMETERS, blank, estimated
 from study.simulate import generator
 
 
@@ -72,29 +72,10 @@ def fit_row(result: Fit, start: Start) -> dict[str, Any]:
     }
 
 
-def failed_row(error: Exception, n: int, start: Start) -> dict[str, Any]:
-    """The same of a fit that broke off with an error."""
-    return {
-        "n": float(n),
-        "k": start.mixture.k,
-        "status": "failed",
-        "message": f"{type(error).__name__}: {error}",
-        "converged": False,
-        "loglik": np.nan,
-        "certified": False,
-        "distance": np.nan,
-        "gap": np.nan,
-        "sd_ratio": np.nan,
-        "smallest": np.nan,
-        "believable": False,
-        "n_iter": 0,
-        "moments": 0,
-        "second_moments": 0,
-        "gradients": 0,
-        "start_passes": start.passes,
-        "nodes": 0,
-        "exact_passes": 0,
-    }
+def failed_row(message: str, n: float, k: int, passes: int) -> dict[str, Any]:
+    """The same of a fit that broke off with an error; passes: that its start took."""
+    found = blank("fits", n=n, k=k, status="failed", message=message, start_passes=passes)
+    return found | {"converged": False, "certified": False}
 
 
 def estimate_rows(result: Fit, target: Mixture | None, level: float) -> Iterator[dict[str, Any]]:
@@ -103,10 +84,10 @@ def estimate_rows(result: Fit, target: Mixture | None, level: float) -> Iterator
         return
     values, (lower, upper), se = result.mixture.as_rows(), result.interval(level), result.se
     truth = np.full_like(values, np.nan) if target is None else target.as_rows()
-    order = components(result.mixture, target)
+    order, free = components(result.mixture, target), estimated(result.model)
     for row, parameter in enumerate(PARAMETERS):
         for j, own in enumerate(order):
-            if se[row, own] == 0:  # known, not estimated
+            if not free[row, own]:
                 continue
             yield {
                 "parameter": parameter,

@@ -24,8 +24,9 @@ from models.starts import candidates, pilot
 from models.theory import missing_information
 from models.verdicts import believable
 from study.compute.fits import fit_one, start_of
+from study.compute.guard import Say, guarded, silent
 from study.design import DataSet, Design, Scenario
-from study.rows import TARGETS, Rows
+from study.rows import TARGETS, Rows, empty
 from study.simulate import data_set, generator
 
 LIMIT = 10_000  # EM iterations
@@ -73,27 +74,51 @@ RULES: dict[str, Callable[[Step, float], bool]] = {
 }
 
 
-def follow(design: Design, unit: Scenario | DataSet, replicate: int) -> Rows:
-    """All rows of one replicate, by kind."""
-    x, model = data_set(design, unit, replicate), unit.model.build()
-    data, key = as_data(x, None, model), {"scenario": unit.name, "replicate": replicate}
-    start = start_of(design, unit, x, replicate).mixture
+def follow(design: Design, unit: Scenario | DataSet, replicate: int, say: Say = silent) -> Rows:
+    """All rows of one replicate, by kind.
+
+    Where they break off, or no optimiser ends at a regular maximum, no method reaches any target,
+    and the rows say why.
+    """
+    key = {"scenario": unit.name, "replicate": replicate}
     methods = [m for m in design.replicates_of(unit) if m in OPTIMISERS]
+    rows = empty("follow")
+    found = guarded(
+        lambda: _followed(design, unit, replicate, methods, say),
+        lambda why: {"reaches": list(_nowhere(methods, why))},
+        say, f"{unit.name} replicate {replicate} followed",
+    )  # fmt: skip
+    return rows | {kind: [key | row for row in own] for kind, own in found.items()}
+
+
+def _followed(
+    design: Design, unit: Scenario | DataSet, replicate: int, methods: list[str], say: Say
+) -> Rows:
+    x, model = data_set(design, unit, replicate), unit.model.build()
+    data = as_data(x, None, model)
+    start = start_of(design, unit, x, replicate).mixture
     traced = {m: fit_one(design, unit, x, start, replicate, m, trace=True) for m in methods}
-    optima = list(_optima(design, unit, data, replicate))
+    optima = list(_optima(design, unit, data, replicate, say))
     ends = [f for f in traced.values() if _trusted(f)]
     if not ends:
-        return {"reaches": [], "stops": [], "rates": [], "optima": [key | o for o in optima]}
+        nowhere = _nowhere(methods, "no optimiser ended at a regular maximum")
+        return {"reaches": list(nowhere), "optima": optima}
     best = max([f.loglik for f in ends] + [o["loglik"] for o in optima if o["believable"]])
     large = data.x.size >= METHODS["em"].compress_from
     used = CompressedData.of(data, pilot(data, model, start)) if large else data
     em = EMPath.of(used, model, start)
     return {
-        "reaches": [key | row for m, f in traced.items() for row in reaches(m, f, best)],
-        "stops": [key | row for row in em.stops()],
-        "rates": [key | row for row in em.rate()],
-        "optima": [key | row for row in optima],
+        "reaches": [row for m, f in traced.items() for row in reaches(m, f, best)],
+        "stops": list(em.stops()),
+        "rates": list(em.rate()),
+        "optima": optima,
     }
+
+
+def _nowhere(methods: list[str], why: str) -> Iterator[dict[str, Any]]:
+    for method in methods:
+        for target in TARGETS:
+            yield {"method": method, "target": target, "passes": np.inf, "message": why}
 
 
 def _trusted(result: Fit) -> bool:
@@ -227,7 +252,7 @@ def _decrement(data: Sample, model: MixtureModel, mixture: Mixture) -> Callable[
 
 
 def _optima(
-    design: Design, unit: Scenario | DataSet, data: Data, replicate: int
+    design: Design, unit: Scenario | DataSet, data: Data, replicate: int, say: Say
 ) -> Iterator[dict[str, Any]]:
     """The ends from the first STARTS of the list, none shortened or chosen by short runs."""
     model = unit.model.build()
@@ -236,13 +261,18 @@ def _optima(
     rng = generator(design.seed, unit.name, replicate, "starts")
     for number, start in enumerate(candidates(data, model, rng, STARTS - 3)):
         for method in FROM_STARTS:
-            result = fit(method, data.x, model, counts=data.counts, start=start)
-            passes = sum(result.evaluations.get(k, 0) for k in ("moments", "second_moments"))
-            trusted = _trusted(result)
-            yield {
-                "method": method,
-                "start": number,
-                "loglik": result.loglik if trusted else np.nan,
-                "believable": trusted,
-                "passes": passes,
-            }
+            key = {"method": method, "start": number}
+            yield key | guarded(
+                lambda: _optimum(method, data, model, start),  # noqa: B023  (called at once)
+                lambda why: {"loglik": np.nan, "believable": False, "passes": 0, "message": why},
+                say, f"{unit.name} replicate {replicate} {method} from start {number}",
+            )  # fmt: skip
+
+
+def _optimum(method: str, data: Data, model: MixtureModel, start: Mixture) -> dict[str, Any]:
+    """Where one start ends; the log-likelihood of a regular and believable end alone."""
+    result = fit(method, data.x, model, counts=data.counts, start=start)
+    passes = sum(result.evaluations.get(k, 0) for k in ("moments", "second_moments"))
+    trusted = _trusted(result)
+    loglik = result.loglik if trusted else np.nan
+    return {"loglik": loglik, "believable": trusted, "passes": passes, "message": ""}

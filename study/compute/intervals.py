@@ -6,28 +6,36 @@ replicates are in study/report.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models import METHODS, Fit, Mixture
+from models import METHODS, Fit, Mixture, MixtureModel
 from models.inference.bootstrap import Bootstrap, bootstrap
 from models.inference.certificate import errors, sandwich_covariance
-from models.inference.functionals import Functional, delta_method, functionals
+from models.inference.functionals import (
+    Functional,
+    delta_method,
+    density_at,
+    functionals,
+    quantile_at,
+)
 from models.inference.intervals import (
     basic,
     equal_tailed,
     highest_density,
     natural_wald_interval,
+    percentile,
     wald,
     wald_interval,
 )
 from models.inference.profile import profile_intervals
 from models.mixture import Floats
 from models.sample import as_data
-from study.rows import PARAMETERS
+from study.compute.guard import Say, guarded, silent
+from study.rows import PARAMETERS, estimated
 
 LEVELS = (0.1, 0.5, 0.9)
 
@@ -38,6 +46,14 @@ DRAWS = 1000
 # A quantity that does not exist in more of the draws than these, as a crossing, gets no interval;
 # else the interval is that of the draws in which it does.
 UNDEFINED = 0.05
+
+
+POSTERIOR, MODE = ("equal-tailed", "highest-density"), ("laplace",)
+LIKELIHOOD = ("wald", "wald-natural", "sandwich", "profile")
+REFITTED = ("percentile", "basic", "studentised")
+BOOTSTRAP = (*REFITTED, "one-step")
+# Those that label-free quantities have as well as parameters.
+FOR_ALL = (*POSTERIOR, *MODE, "wald", "sandwich", "percentile", "basic")
 
 
 class Limits(NamedTuple):
@@ -54,12 +70,15 @@ def label_free(points: Floats) -> dict[str, Functional]:
 
     The points are the LEVELS quantiles of the truth, or of real data.
     """
-    names = {
-        f"density at {x:g}": f"density at {p:.0%} point"
-        for x, p in zip(points, LEVELS, strict=True)
+    names = {"mean": "mixture mean", "variance": "mixture variance"}
+    return {
+        **{names.get(name, name): functional for name, functional in functionals((), ()).items()},
+        **{
+            f"density at {p:.0%} point": density_at(float(x))
+            for x, p in zip(points, LEVELS, strict=True)
+        },
+        **{f"quantile {p:g}": quantile_at(p) for p in LEVELS},
     }
-    names |= {"mean": "mixture mean", "variance": "mixture variance"}
-    return {names.get(n, n): f for n, f in functionals(points, LEVELS).items()}
 
 
 def rows(
@@ -72,35 +91,103 @@ def rows(
     level: float,
     refits: int,
     rng: np.random.Generator,
+    say: Say = silent,
+    who: str = "",
 ) -> Iterator[dict[str, Any]]:
     """A row a kind of interval and quantity: truth, estimate, se, lower and upper.
 
     order: (K,), which component of the result stands for each of the target's. refits: of the
     parametric bootstrap, 0 for none. An end that a kind does not find is NaN; that of a profile
-    likelihood which is above its threshold as far as its maxima go is the parameter's bound.
+    likelihood which is above its threshold as far as its maxima go is the parameter's bound. A
+    kind that breaks off has rows without numbers, with the reason as their message; say gets the
+    whole story of it, of whom it is.
     """
-    assert result.mixture is not None
-    source = as_data(x, None, result.model)
-    where = source.quantiles(LEVELS)
-    if density_target is not None:
-        everything = functionals((), LEVELS)
-        where = np.array([everything[f"quantile {p:g}"](density_target.as_rows()) for p in LEVELS])
-    free = label_free(where)
-    truths = dict.fromkeys(free, np.nan)
-    if density_target is not None:
-        truths = {name: float(f(density_target.as_rows())) for name, f in free.items()}
-    estimated = np.asarray(result.se) != 0
-    estimated[0, order[-1]] = False  # the last weight, one minus the others
-    for kind, own, others in _kinds(result, x, free, level, refits, rng):
-        if own is not None:
-            truth = np.full((3, result.model.k), np.nan) if target is None else target.as_rows()
-            for row, parameter in enumerate(PARAMETERS):
-                for j, component in enumerate(order):
-                    if estimated[row, component]:
-                        values = (part[row, component] for part in own)
-                        yield _row(kind, f"{parameter} {j + 1}", truth[row, j], *values)
-        for name, limits in others.items():
-            yield _row(kind, name, truths[name], *limits)
+    where = _points(density_target)
+    free = label_free(as_data(x, None, result.model).quantiles(LEVELS) if where is None else where)
+    rows_of = _Rows(result.model, order, target, density_target)
+    for part in _parts(result, x, free, level, refits, rng):
+        found, why = guarded(
+            lambda: (list(part.make()), ""),  # noqa: B023  (called before the next turn)
+            lambda why: ([], why),
+            say, f"{who} {', '.join(part.kinds)}",
+        )  # fmt: skip
+        yield from rows_of.missing(part.kinds, why) if why else rows_of.found(found)
+
+
+def missing(
+    model: MixtureModel,
+    method: str,
+    target: Mixture | None,
+    density_target: Mixture | None,
+    *,
+    refits: int,
+    why: str,
+) -> Iterator[dict[str, Any]]:
+    """The rows that `rows` would have of a fit that has no intervals, without numbers, but why."""
+    rows_of = _Rows(model, np.arange(model.k), target, density_target)
+    yield from rows_of.missing(kinds_of(method, refits), why)
+
+
+def kinds_of(method: str, refits: int) -> tuple[str, ...]:
+    """The kinds of intervals that a method's fits have."""
+    match METHODS[method].kind:
+        case "posterior":
+            return POSTERIOR
+        case "posterior mode":
+            return MODE
+    return (*LIKELIHOOD, *(BOOTSTRAP if refits else ()))
+
+
+def _points(density_target: Mixture | None) -> Floats | None:
+    """The LEVELS quantiles of the truth."""
+    if density_target is None:
+        return None
+    rows = density_target.as_rows()
+    return np.array([float(quantile_at(level)(rows)) for level in LEVELS])
+
+
+class _Rows:
+    """The rows of the intervals of a fit, by kind, with the truths that they are held against.
+
+    order: (K,), which component of the fit stands for each of the target's.
+    """
+
+    def __init__(
+        self,
+        model: MixtureModel,
+        order: NDArray[np.intp],
+        target: Mixture | None,
+        density_target: Mixture | None,
+    ) -> None:
+        truth = np.full((3, model.k), np.nan) if target is None else target.as_rows()
+        free = estimated(model)
+        free[0, order[-1]] = False  # the last weight, one minus the others
+        self.parameters = [
+            (f"{parameter} {j + 1}", truth[row, j], (row, own))
+            for row, parameter in enumerate(PARAMETERS)
+            for j, own in enumerate(order)
+            if free[row, own]
+        ]
+        points = _points(density_target)
+        names = label_free(np.full(len(LEVELS), np.nan) if points is None else points)
+        self.truths = dict.fromkeys(names, np.nan)
+        if density_target is not None:
+            true = density_target.as_rows()
+            self.truths = {name: float(f(true)) for name, f in names.items()}
+
+    def found(self, kinds: Iterable[_Kind]) -> Iterator[dict[str, Any]]:
+        for kind, own, others in kinds:
+            for name, truth, place in self.parameters if own is not None else ():
+                assert own is not None
+                yield _row(kind, name, truth, *(part[place] for part in own))
+            for name, limits in others.items():
+                yield _row(kind, name, self.truths[name], *limits)
+
+    def missing(self, kinds: Iterable[str], why: str) -> Iterator[dict[str, Any]]:
+        for kind in kinds:
+            truths = {name: truth for name, truth, _ in self.parameters}
+            for name, truth in (truths | (self.truths if kind in FOR_ALL else {})).items():
+                yield _row(kind, name, truth, *[np.nan] * 4) | {"message": why}
 
 
 def _row(
@@ -113,23 +200,37 @@ def _row(
 type _Kind = tuple[str, Limits | None, dict[str, Limits]]
 
 
-def _kinds(
+class _Part(NamedTuple):
+    """Kinds that are made together."""
+
+    kinds: tuple[str, ...]
+    make: Callable[[], Iterable[_Kind]]
+
+
+def _parts(
     result: Fit,
     x: Floats,
     free: Mapping[str, Functional],
     level: float,
     refits: int,
     rng: np.random.Generator,
-) -> Iterator[_Kind]:
+) -> Iterator[_Part]:
     match METHODS[result.method].kind:
         case "posterior":
-            yield from _of_posterior(result, free, level)
+            yield _Part(POSTERIOR, lambda: _of_posterior(result, free, level))
         case "posterior mode":
-            yield _of_covariance("laplace", result, result.covariance, free, level)
+            covered = result.covariance
+            yield _Part(MODE, lambda: [_of_covariance("laplace", result, covered, free, level)])
         case "likelihood":
-            yield from _of_likelihood(result, x, free, level)
+            covered = result.covariance
+            yield _Part(("wald",), lambda: [_of_covariance("wald", result, covered, free, level)])
+            yield _Part(("wald-natural",), lambda: [_natural(result, level)])
+            yield _Part(("sandwich",), lambda: [_sandwich(result, x, free, level)])
+            yield _Part(("profile",), lambda: [_profile(result, x, level)])
             if refits:
-                yield from _of_bootstrap(result, x.size, free, level, refits, rng)
+                drawn = x.size, free, level, refits, rng
+                yield _Part(REFITTED, lambda: _refitted(result, *drawn))
+                yield _Part(("one-step",), lambda: [_one_step(result, *drawn)])
 
 
 def _of_covariance(
@@ -146,28 +247,34 @@ def _of_covariance(
     return kind, own, others
 
 
-def _of_likelihood(
-    result: Fit, x: Floats, free: Mapping[str, Functional], level: float
-) -> Iterator[_Kind]:
+def _natural(result: Fit, level: float) -> _Kind:
+    assert result.mixture is not None
+    values, se = result.mixture.as_rows(), np.asarray(result.se)
+    ends = natural_wald_interval(result.mixture, se, level)
+    return "wald-natural", Limits(values, se, *ends), {}
+
+
+def _sandwich(result: Fit, x: Floats, free: Mapping[str, Functional], level: float) -> _Kind:
+    assert result.mixture is not None
+    second = as_data(x, None, result.model).second_moments(result.mixture)
+    robust = sandwich_covariance(result.mixture, result.model, second)
+    return _of_covariance("sandwich", result, robust, free, level)
+
+
+def _profile(result: Fit, x: Floats, level: float) -> _Kind:
     mixture, model = result.mixture, result.model
     assert mixture is not None
-    yield _of_covariance("wald", result, result.covariance, free, level)
-    values, se = mixture.as_rows(), np.asarray(result.se)
-    yield "wald-natural", Limits(values, se, *natural_wald_interval(mixture, se, level)), {}
-    data = as_data(x, None, model)
-    robust = sandwich_covariance(mixture, model, data.second_moments(mixture))
-    yield _of_covariance("sandwich", result, robust, free, level)
-    profile = profile_intervals(data, model, mixture, level)
+    profile = profile_intervals(as_data(x, None, model), model, mixture, level)
     lower, upper = np.asarray(profile.lower), np.asarray(profile.upper)
     if result.certificate is not None and result.certificate.certified:
         # The likelihood does not bound the parameter on a side on which its maxima end.
         lower = np.where(profile.lower_kind == "lost", [[0.0], [-np.inf], [0.0]], lower)
         upper = np.where(profile.upper_kind == "lost", [[1.0], [np.inf], [np.inf]], upper)
-    ends = lower, upper
-    yield "profile", Limits(values, np.full_like(se, np.nan), *ends), {}
+    values = mixture.as_rows()
+    return "profile", Limits(values, np.full_like(values, np.nan), lower, upper), {}
 
 
-def _of_bootstrap(
+def _refitted(
     result: Fit,
     n: int,
     free: Mapping[str, Functional],
@@ -175,12 +282,12 @@ def _of_bootstrap(
     refits: int,
     rng: np.random.Generator,
 ) -> Iterator[_Kind]:
-    mixture, model = result.mixture, result.model
+    mixture = result.mixture
     assert mixture is not None
     values = mixture.as_rows()
-    full = bootstrap(model, mixture, n, refits, rng)
+    full = bootstrap(result.model, mixture, n, refits, rng)
     for kind, own, ends in (
-        ("percentile", full.percentile, lambda value, d: equal_tailed(d, level)),
+        ("percentile", full.percentile, lambda value, d: percentile(d, level)),
         ("basic", full.basic, lambda value, d: basic(value, d, level)),
     ):
         others = {}
@@ -190,8 +297,20 @@ def _of_bootstrap(
         yield kind, _limits(values, full, *own(level)), others
     se = np.asarray(result.se)
     yield "studentised", _limits(values, full, *full.studentised(se, level)), {}
-    short = bootstrap(model, mixture, n, refits, rng, one_step=True)
-    yield "one-step", _limits(values, short, *short.percentile(level)), {}
+
+
+def _one_step(
+    result: Fit,
+    n: int,
+    free: Mapping[str, Functional],
+    level: float,
+    refits: int,
+    rng: np.random.Generator,
+) -> _Kind:
+    mixture = result.mixture
+    assert mixture is not None
+    short = bootstrap(result.model, mixture, n, refits, rng, one_step=True)
+    return "one-step", _limits(mixture.as_rows(), short, *short.percentile(level)), {}
 
 
 def _limits(values: Floats, of: Bootstrap, lower: Floats, upper: Floats) -> Limits:

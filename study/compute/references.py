@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from models import fit
+from models import Fit, fit
 from models.inference.chains import rhat_and_ess
 from models.mixture import Floats, draws_by_mean
 from models.sample import as_data
 from models.starts import several_starts
+from study.compute.guard import Say, guarded, silent
 from study.design import DataSet, Design, Scenario
-from study.rows import LEVELS, PARAMETERS, QUANTILES, frame, trusted
+from study.rows import LEVELS, PARAMETERS, QUANTILES, blank, frame, trusted
 from study.simulate import data_set, generator
 
 CHAINS = 4
@@ -26,12 +27,24 @@ LENGTHS = (2_000, 10_000)
 OPTIONS: dict[str, Any] = {"chains": 1, "tune": 1_000, "target_accept": 0.95}
 
 
-def refer(design: Design, unit: Scenario | DataSet, replicate: int) -> list[dict[str, Any]]:
-    """The rows of one data set's posterior, under the default prior."""
+def refer(
+    design: Design, unit: Scenario | DataSet, replicate: int, say: Say = silent
+) -> list[dict[str, Any]]:
+    """The rows of one data set's posterior, under the default prior; one with why if it broke."""
+    key = {"scenario": unit.name, "replicate": replicate}
+    return guarded(
+        lambda: _posterior(design, unit, replicate, key),
+        lambda why: [blank("references", **key, message=why)],
+        say, f"{unit.name} replicate {replicate} reference",
+    )  # fmt: skip
+
+
+def _posterior(
+    design: Design, unit: Scenario | DataSet, replicate: int, key: dict[str, Any]
+) -> list[dict[str, Any]]:
     x, model = data_set(design, unit, replicate), unit.model.build()
     rng = generator(design.seed, unit.name, replicate, "reference")
     starts = [s.mixture for s in several_starts(as_data(x, None, model), model, rng, CHAINS)]
-    key = {"scenario": unit.name, "replicate": replicate}
     rows: list[dict[str, Any]] = []
     for length in LENGTHS:
         chains = [
@@ -44,7 +57,9 @@ def refer(design: Design, unit: Scenario | DataSet, replicate: int) -> list[dict
     return rows
 
 
-def _draws(result: Any) -> Floats:
+def _draws(result: Fit) -> Floats:
+    if result.draws is None:
+        raise RuntimeError(f"{result.status}: {result.message}")
     posterior = result.draws["posterior"]
     return np.stack([posterior[name].values for name in ("weights", "means", "sds")], axis=-2)
 

@@ -11,6 +11,7 @@ from models.labels import passes
 from models.labels.assignment import Permutations
 from models.mixture import Floats
 from models.sample import as_data
+from study.compute.guard import Say, guarded, silent
 from study.design import DataSet, Design, Scenario, barred
 from study.rows import PARAMETERS, Rows, empty
 from study.simulate import data_set
@@ -23,7 +24,7 @@ def diagnosis(key: dict[str, Any], result: Fit, x: Floats, keep: bool) -> Rows:
     found = labels.diagnose(result, x)
     raw, permutations = labels.component_draws(result.draws), found.permutations
     return {
-        "labels": [{**key, **found.row}],
+        "labels": [{**key, **found.row, "message": ""}],
         "occupancy": [{**key, **row} for row in found.occupancy],
         "draws": _draws(key, raw, permutations) if keep else [],
         "allocations": _allocations(key, raw, permutations, x) if keep else [],
@@ -65,20 +66,30 @@ def mean_responsibilities(draws: Floats, x: Floats, permutations: Permutations) 
     return passes.sums(flat, x, permutations.reshape(-1, k), False) / len(flat)
 
 
-def barriers(design: Design, unit: Scenario | DataSet, first: int, last: int) -> Rows:
+def barriers(
+    design: Design, unit: Scenario | DataSet, first: int, last: int, say: Say = silent
+) -> Rows:
     """Of data sets first to last - 1: the barrier between the two labellings, in nats.
 
-    From the best of three ends of Newton's method; NaN where there is none. No rows of a unit
-    whose components something known tells apart, or that NUTS does not fit.
+    From the best of three ends of Newton's method; NaN, and why, where there is none. No rows of a
+    unit whose components something known tells apart, or that NUTS does not fit.
     """
     rows = empty("barrier")
-    model = unit.model.build()
     for replicate in range(first, min(last, barred(design, unit))):
-        x = data_set(design, unit, replicate)
-        best = fit("newton", x, model, starts=3)
-        height = np.nan
-        if best.status == "ok" and best.mixture is not None:
-            height = labels.barrier(as_data(x, None, model), model, best.mixture)
         key = {"scenario": unit.name, "replicate": replicate}
-        rows["barriers"].append({**key, "barrier": height})
+        found = guarded(
+            lambda: _barrier(design, unit, replicate),  # noqa: B023  (called before the next turn)
+            lambda why: {"barrier": np.nan, "message": why},
+            say, f"{unit.name} replicate {replicate} barrier",
+        )  # fmt: skip
+        rows["barriers"].append(key | found)
     return rows
+
+
+def _barrier(design: Design, unit: Scenario | DataSet, replicate: int) -> dict[str, Any]:
+    x, model = data_set(design, unit, replicate), unit.model.build()
+    best = fit("newton", x, model, starts=3)
+    if best.status != "ok" or best.mixture is None:
+        return {"barrier": np.nan, "message": f"{best.status}: {best.message}"}
+    height = labels.barrier(as_data(x, None, model), model, best.mixture)
+    return {"barrier": height, "message": ""}

@@ -13,8 +13,9 @@ from models.sample import Data
 from models.starts import candidates
 from models.theory import efficiency_bound, missing_information, quadrature
 from models.truth import Normal, Truth
+from study.compute.guard import Say, guarded, silent
 from study.design import Design, Scenario
-from study.rows import PARAMETERS, Rows, empty
+from study.rows import PARAMETERS, Rows, blank, empty
 
 # Observations that a quadrature stands for in a search for the target, for the search's certificate
 # is in standard errors: it is good for samples of up to this size.
@@ -37,26 +38,39 @@ def density_target(scenario: Scenario) -> Mixture | None:
     return target(scenario) or (truth.components if normal else None)
 
 
-def truths(design: Design) -> Rows:
+def truths(design: Design, say: Say = silent) -> Rows:
     """Of every scenario whose target is identified: its parameters, bounds on their standard
-    errors, and EM's rate.
+    errors, and EM's rate. Of one where that breaks off a row of no parameter, with why.
     """
     rows = empty("truths")
     for scenario in design.all_scenarios():
-        found = target(scenario)
-        if found is None:
-            continue
-        bounds = bound(scenario, found)
-        for i, parameter in enumerate(PARAMETERS):
-            for j in range(found.k):
-                row = {"scenario": scenario.name, "parameter": parameter, "component": j + 1}
-                values = {"target": found.as_rows()[i, j], "bound": bounds[i, j]}
-                rows["targets"].append(row | values)
-        if scenario.model.build().n_free:
-            fractions = missing_information(
-                found, scenario.model.build(), quadrature(scenario.truth())
-            )
-            rows["em_rates"].append({"scenario": scenario.name, "rate": float(fractions[0])})
+        key = {"scenario": scenario.name}
+        found = guarded(
+            lambda: _of_scenario(scenario),  # noqa: B023  (called before the next turn)
+            lambda why: {"targets": [blank("targets", message=why)]},
+            say, f"{scenario.name} target",
+        )  # fmt: skip
+        for kind, own in found.items():
+            rows[kind] += [row | key for row in own]
+    return rows
+
+
+def _of_scenario(scenario: Scenario) -> Rows:
+    found = target(scenario)
+    if found is None:
+        return {}
+    bounds, model = bound(scenario, found), scenario.model.build()
+    rows: Rows = {
+        "targets": [
+            {"parameter": parameter, "component": j + 1}
+            | {"target": found.as_rows()[i, j], "bound": bounds[i, j], "message": ""}
+            for i, parameter in enumerate(PARAMETERS)
+            for j in range(found.k)
+        ]
+    }
+    if model.n_free:
+        fractions = missing_information(found, model, quadrature(scenario.truth()))
+        rows["em_rates"] = [{"rate": float(fractions[0])}]
     return rows
 
 

@@ -91,9 +91,10 @@ def _measures(design: Design) -> str:
     return (
         "Performance measures. Share of data sets on which a method ends certified at the best "
         "maximum that any method or start found; bias, empirical standard error, root mean squared "
-        f"error, model standard error and coverage of {100 * design.level:g}% intervals, over the "
-        "fits that ended regularly; passes over the data and seconds. Monte Carlo standard errors "
-        "stand in brackets behind each."
+        "error and model standard error over the fits that ended regularly; coverage of "
+        f"{100 * design.level:g}% intervals over all data sets that a method was asked to fit, one "
+        "without an interval counted as a miss; passes over the data and seconds. Monte Carlo "
+        "standard errors stand in brackets behind each."
     )
 
 

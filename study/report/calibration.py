@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from models import METHODS
-from models.mixture import Floats
 from study.report import measures, uniformity
 from study.report.exhibit import Drawing, Table, tabular
 from study.report.measures import Measure
@@ -64,23 +63,19 @@ def calibration_chains(results: Results) -> pd.DataFrame:
     for method, group in fits.groupby("method", sort=False):
         found = {
             "failed": measures.proportion(np.asarray(group["rank"].isna(), dtype=float)),
-            "rhat_above_1.01": measures.proportion(_known(group["rhat"], group["rhat"] > 1.01)),
-            "rhat_above_1.05": measures.proportion(_known(group["rhat"], group["rhat"] > 1.05)),
-            "ess_below_draws": measures.proportion(
-                _known(group["ess"], group["ess"] < group["of"])
-            ),
+            "rhat_above_1.01": _share(group["rhat"] > 1.01),
+            "rhat_above_1.05": _share(group["rhat"] > 1.05),
+            "ess_below_draws": _share(group["ess"] < group["of"]),
             "ess": measures.mean(group["ess"].to_numpy(float)),
-            "divergent": measures.proportion(
-                _known(group["divergences"], group["divergences"].fillna(0) > 0)
-            ),
+            "divergent": _share(group["divergences"].fillna(0) > 0),
         }
         rows.append({"method": method} | with_errors(found, len(group)))
     return sorted_rows(results, table_of(rows, ["method", "R"]))
 
 
-def _known(values: pd.Series, events: pd.Series) -> Floats:
-    """(R,): 1 or 0, NaN where the value is missing."""
-    return np.where(values.isna(), np.nan, events.astype(float))
+def _share(events: pd.Series[bool]) -> Measure:
+    """Of all replicates; what is not known of a failed fit is no event."""
+    return measures.proportion(events.to_numpy(bool).astype(float))
 
 
 LEVEL = 0.95

@@ -110,7 +110,6 @@ def warnings(results: Results) -> pd.DataFrame:
                 for count, events in (("wrong", wrong.astype(float)), ("fired", fired))
             }
             row |= with_errors(counts, of["sensitivity"].r + of["specificity"].r)
-            row |= {count: int(np.nan_to_num(number.value)) for count, number in counts.items()}
             for measure, share in of.items():
                 low, high = measures.wilson(share.value, share.r)
                 row |= with_errors({measure: share})

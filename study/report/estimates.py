@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,16 +11,17 @@ from matplotlib.figure import Figure
 
 from models import METHODS
 from models.mixture import Floats
+from study.report import measures
 from study.report.exhibit import Drawing, Table, tabular
 from study.report.grid import cells, gridded, middle, named
 from study.report.performance import (
     LOSSES,
-    all_cases,
     losses,
     performance,
     performance_of,
     reference,
     wide,
+    with_given,
     with_one_r,
 )
 from study.report.reasons import no_grid, no_intervals, no_named
@@ -41,35 +42,57 @@ from study.rows import Results
 
 ESTIMATES = [
     "bias",
+    "median_error",
     "empirical_se",
     "efficiency",
     "rmse",
+    "largest_share",
     "model_se",
     "model_se_error",
     "coverage",
     "bias_eliminated_coverage",
     "interval_width",
+    "median_width",
     "relative_precision",
+    "not_believable",
 ]
 NO_BOUND = "No named scenario of this design has an efficiency bound."
 
 
 def estimates(results: Results) -> pd.DataFrame:
     """Performance of the named scenarios' estimates, a column a measure."""
-    return with_one_r(named(results, wide(performance(results), ESTIMATES)))
+    return named(results, _estimates(results))
 
 
 def grid(results: Results) -> pd.DataFrame:
     """Performance over the grid, a column a measure."""
-    return with_one_r(gridded(results, wide(performance(results), ESTIMATES)))
+    return gridded(results, _estimates(results))
+
+
+def _estimates(results: Results) -> pd.DataFrame:
+    """Every measure; dominated: whether one replicate is more than half of the squared errors."""
+    long = performance(results)
+    return with_given(long, with_one_r(_marked(wide(long, ESTIMATES))))
+
+
+def _marked(table: pd.DataFrame) -> pd.DataFrame:
+    share = table.pop("largest_share")
+    table = table.drop(columns=["largest_share_mcse", "R_largest_share"])
+    marks = np.where(share > measures.HALF, "yes", "no")
+    table.insert(list(table.columns).index("rmse") + 2, "dominated", marks)
+    return table
 
 
 def complete(results: Results) -> pd.DataFrame:
     """Where fits failed: bias, RMSE and coverage over the replicates on which none did, and
     coverage over all, with failures as misses."""
     long = performance(results)
-    table = with_one_r(wide(long, ["bias", "rmse", "coverage"], "complete"))
-    return table.merge(all_cases(long), on=["scenario", "parameter", "component", "method"])
+    names = ["bias", "median_error", "rmse", "largest_share", "coverage"]
+    table = with_one_r(_marked(wide(long, names, "complete")))
+    every = with_one_r(wide(long, ["coverage"])).drop(columns="truth")
+    every = every.rename(columns=lambda c: f"all_{c}" if "coverage" in c or c == "R" else c)
+    keys = ["scenario", "parameter", "component", "method"]
+    return table.merge(every, on=keys, how="left")
 
 
 def label_free_losses(results: Results) -> pd.DataFrame:
@@ -121,6 +144,7 @@ def _by_parameter(
             draw_lines(axes, here, measure, errors, dodge_width(separations))
             if measure == "rmse":
                 _draw_bound(axes, here[0].table)
+                _mark_dominated(axes, here, dodge_width(separations))
         row[0].set_ylabel(f"{name}, {parameter} {component}")
         if row[0].get_yscale() == "log":
             log_ticks(row[0].yaxis)
@@ -131,6 +155,15 @@ def _by_parameter(
 def _draw_bound(axes: Axes, table: pd.DataFrame) -> None:
     label = "Cramér–Rao bound"
     axes.plot(table["separation"], table["bound"], color=GREY, lw=1.6, zorder=0, label=label)
+
+
+def _mark_dominated(axes: Axes, lines: Sequence[Series], width: float) -> None:
+    """A cross over each RMSE that one replicate makes up."""
+    for place, (_, _, table) in enumerate(lines):
+        own = table[table["largest_share"] > measures.HALF]
+        x = dodged(own["separation"].to_numpy(float), place, len(lines), width)
+        label = "one replicate is over half" if len(own) else None
+        axes.plot(x, own["rmse"].to_numpy(float), "x", color="black", ms=4.5, mew=0.8, label=label)
 
 
 def _bias_errors(table: pd.DataFrame) -> Floats:

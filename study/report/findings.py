@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
 from models import METHODS
 from study.design import Design
 from study.report import measures
-from study.report.measures import Measure
+from study.report.measures import Share
 from study.report.table import MAXIMISERS
-from study.report.write import for_readers
+from study.report.write import for_readers, with_error
 
 COLUMNS = {
     "n": "n",
@@ -45,7 +44,7 @@ def _counts(design: Design) -> str:
     )
 
 
-def certified_shares(design: Design, verdicts: pd.DataFrame) -> dict[str, Measure]:
+def certified_shares(design: Design, verdicts: pd.DataFrame) -> dict[str, Share]:
     """By optimiser, the share of its fits that end certified at the best maximum known.
 
     Over the grid, or over all that is simulated where there is no grid.
@@ -57,14 +56,21 @@ def certified_shares(design: Design, verdicts: pd.DataFrame) -> dict[str, Measur
     shares = {}
     for method in MAXIMISERS:
         if method in sums.index:
-            ended = np.arange(sums["R"][method]) < sums["certified"][method]
-            shares[method] = measures.proportion(ended.astype(float))
+            certified, r = (int(sums[name][method]) for name in ("certified", "R"))
+            shares[method] = measures.of_count(certified, r)
     return shares
+
+
+def error_in_points(share: Share) -> str:
+    """The Monte Carlo standard error in points; of 0 and 1 Wilson's interval."""
+    if share.mcse > 0:
+        return f"{100 * share.mcse:.1f}"
+    return " to ".join(f"{100 * end:.1f}" for end in share.ends)
 
 
 def _ends(design: Design, verdicts: pd.DataFrame) -> str:
     shares = [
-        f"{METHODS[method].label} {100 * share.value:.1f}% ({100 * share.mcse:.1f})"
+        f"{METHODS[method].label} {100 * share.value:.1f}% ({error_in_points(share)})"
         for method, share in certified_shares(design, verdicts).items()
     ]
     where = "grid" if design.grids else "simulated scenarios"
@@ -81,13 +87,14 @@ def _intervals(design: Design, guide: pd.DataFrame) -> str:
     text = (
         f"**What intervals cover.** The optimiser's Wald intervals, nominally {design.level:.0%}, "
         f"hold for every parameter in {says.get('holds', 0)} of {len(guide)} cells of the grid, "
-        f"and are too low in {says.get('too low', 0)}."
+        f"and are too low in {says.get('too low', 0)}; a data set without an interval is a miss."
     )
     lowest = guide.sort_values("wald_mean_1", kind="stable").to_dict("records")[0]
+    ends = (lowest[f"wald_mean_1_{end}"] for end in ("mcse", "low", "high"))
     return text + (
-        f" For the first mean they cover least, {lowest['wald_mean_1']:.2f} "
-        f"({lowest['wald_mean_1_mcse']:.2f}), at n = {lowest['n']:,}, separation "
-        f"{lowest['separation']:g}, weight {lowest['weight']:g}, sd ratio {lowest['sd_ratio']:g}."
+        f" For the first mean they cover least, {with_error(lowest['wald_mean_1'], *ends)}, at n = "
+        f"{lowest['n']:,}, separation {lowest['separation']:g}, weight {lowest['weight']:g}, "
+        f"sd ratio {lowest['sd_ratio']:g}."
     )
 
 
@@ -95,7 +102,8 @@ def _first_shape(design: Design, guide: pd.DataFrame) -> str:
     weight, ratio = design.grids[0].weight[0], design.grids[0].sd_ratio[0]
     shown = guide[(guide["weight"] == weight) & (guide["sd_ratio"] == ratio)]
     columns = [c for c in COLUMNS if c in shown]
-    errors = [f"{c}_mcse" for c in columns if f"{c}_mcse" in shown]
+    behind = [f"{c}_{end}" for c in columns for end in ("mcse", "low", "high")]
+    errors = [name for name in behind if name in shown]
     shown = shown.assign(method=shown["method"].map(lambda m: METHODS[m].label))
     text = for_readers(shown[[*columns, *errors]])
     lines = [",".join(COLUMNS[c] for c in columns)]

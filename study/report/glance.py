@@ -35,9 +35,8 @@ from study.report.table import MAXIMISERS, with_errors
 from study.report.verdicts import with_verdict
 from study.rows import Results, passes
 
+ENDS = ("", "_mcse", "_low", "_high")
 COVERAGE = ("scenario", "parameter", "component", "coverage", "coverage_mcse", "R_coverage")
-# Sides of an error for the worst of five parameters: 1 in 100 each.
-SURE = 0.99
 # Sides of an error for the worst of five parameters: 1 in 100 each.
 SURE = 0.99
 # Intervals of which we know no better than this much below their level are not said to hold.
@@ -91,10 +90,15 @@ def covered(kind: str, coverages: pd.DataFrame, level: float) -> pd.DataFrame:
         for name, found in (("mean_1", first.iloc[0] if len(first) else None), ("worst", worst)):
             row[f"{kind}_{name}"] = np.nan if found is None else found["coverage"]
             row[f"{kind}_{name}_mcse"] = np.nan if found is None else found["coverage_mcse"]
+            ends = (np.nan, np.nan)
+            if found is not None:
+                ends = wilson(found["coverage"], found["R_coverage"])
+            row |= {f"{kind}_{name}_low": float(ends[0]), f"{kind}_{name}_high": float(ends[1])}
         row[f"{kind}_worst_of"] = f"{worst['parameter']} {worst['component']}"
         row[f"{kind}_says"] = verdict(worst["coverage"], worst["R_coverage"], level)
         rows.append(row)
-    names = ["R", "mean_1", "mean_1_mcse", "worst", "worst_mcse", "worst_of", "says"]
+    shares = [f"{name}{end}" for name in ("mean_1", "worst") for end in ENDS]
+    names = ["R", *shares, "worst_of", "says"]
     return pd.DataFrame(rows, columns=["scenario", *(f"{kind}_{name}" for name in names)])
 
 

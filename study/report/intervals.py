@@ -14,7 +14,7 @@ from matplotlib.ticker import PercentFormatter
 from models.mixture import Floats
 from study.report.exhibit import Drawing, Table, tabular
 from study.report.grid import cells, gridded, group_looks, named
-from study.report.performance import all_cases, intervals, wide, with_one_r
+from study.report.performance import intervals, wide, with_given, with_one_r
 from study.report.reasons import no_grid, no_grid_intervals, no_named_intervals
 from study.report.series import (
     Series,
@@ -53,9 +53,8 @@ def interval_kinds_grid(results: Results) -> pd.DataFrame:
 
 def _by_kind(results: Results) -> pd.DataFrame:
     long = intervals(results)
-    table = with_one_r(wide(long, ["coverage", "bias_eliminated_coverage", "interval_width"]))
-    keys = ["scenario", "quantity", "kind", "method"]
-    return table.merge(all_cases(long), on=keys, how="left")
+    names = ["coverage", "bias_eliminated_coverage", "interval_width", "median_width"]
+    return with_given(long, with_one_r(wide(long, names)))
 
 
 def coverage(results: Results) -> Figure:

@@ -1,7 +1,11 @@
 """Performance measures of an estimator over replicates, each with its Monte Carlo SE and its R.
 
 Arrays (R,) in, a Measure out. Formulas: Morris, White and Crowther (2019), Statistics in
-Medicine 38, 2074-2102, table 6. Replicates whose value is NaN are left out and R says so.
+Medicine 38, 2074-2102, table 6. Those of roots and ratios of mean squares are for normal estimates
+or to first order, and say nothing where one estimate far from all others makes up the measure: the
+jackknife's stands in their place where the two differ (`_error`). Replicates whose value is NaN are
+left out and R says so, but for an interval: one that was asked for and is not there does not hold
+the truth.
 """
 
 from __future__ import annotations
@@ -21,6 +25,24 @@ class Measure(NamedTuple):
     value: float
     mcse: float
     r: int
+
+
+class Share(Measure):
+    """Of a measure that is a share of the replicates."""
+
+    __slots__ = ()
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Of Wilson's 95% interval around it."""
+        low, high = wilson(self.value, self.r)
+        return float(low), float(high)
+
+
+def of_count(number: int, r: int) -> Share:
+    """So many of r replicates, as a share; MCSE sqrt(p(1 - p)/R)."""
+    p = number / r if r else np.nan
+    return Share(p, float(np.sqrt(p * (1.0 - p) / r)) if r else np.nan, r)
 
 
 def _usable(*arrays: Floats) -> tuple[list[Floats], int]:
@@ -62,9 +84,10 @@ def quantile(values: Floats, level: float) -> Measure:
 
 
 def count(events: Floats) -> Measure:
-    """How many replicates have the event (0 or 1); MCSE sqrt(R p(1 - p))."""
-    share, mcse, r = proportion(events)
-    return Measure(share * r, mcse * r, r)
+    """How many replicates have the event (0 or 1), a whole number; MCSE sqrt(R p(1 - p))."""
+    (v,), r = _usable(events)
+    number = int(np.count_nonzero(v))
+    return Measure(number, float(np.sqrt(number * (r - number) / r)) if r else np.nan, r)
 
 
 def bias(estimates: Floats, truth: Floats | float) -> Measure:
@@ -78,13 +101,62 @@ def relative_bias(estimates: Floats, truth: Floats | float) -> Measure:
         return mean((np.asarray(estimates) - truth) / truth)
 
 
+def median_error(estimates: Floats, truth: Floats | float) -> Measure:
+    """Median error, which a few estimates far from all others leave where it is."""
+    return median(np.asarray(estimates) - truth)
+
+
+def _without_each(values: Floats) -> Floats:
+    """(R,): the sum of all values (R,) but one, for each; nothing cancels."""
+    ahead = np.concatenate([[0.0], np.cumsum(values)[:-1]])
+    behind = np.concatenate([np.cumsum(values[::-1])[-2::-1], [0.0]])
+    return ahead + behind
+
+
+def _variances(values: Floats) -> Floats:
+    """(R,): the variance of the values (R,), R >= 3, without each one of them."""
+    centred, rest = values - np.median(values), values.size - 1
+    sums, squares = _without_each(centred), _without_each(centred**2)
+    return np.maximum(squares - sums**2 / rest, 0.0) / (rest - 1)
+
+
+# Of the jackknife's standard error of a root mean square of normals, the relative standard error
+# times the root of R: half that of the kurtosis, whose variance is 24/R, over 2.
+NOISE = 1.22
+# Replicates below which the jackknife of a root or a ratio is noise.
+FEWEST = 10
+
+
+def _error(formula: float, without: Floats) -> float:
+    """A measure's MCSE by its formula, or by the jackknife where the two differ.
+
+    That is by more than three standard errors that the jackknife's has where the formula holds.
+    without: (R,), the measure without each of the replicates. Efron and Stein (1981), Annals of
+    Statistics 9, 586-596.
+    """
+    r = without.size
+    if r < FEWEST:
+        return formula
+    if not np.isfinite(without).all():
+        return np.inf
+    spread = without - without.mean()
+    jackknife = float(np.sqrt((r - 1) / r * (spread @ spread)))
+    alike = abs(jackknife - formula) <= 3.0 * NOISE / np.sqrt(r) * formula
+    return formula if alike else jackknife
+
+
 def empirical_se(estimates: Floats) -> Measure:
-    """Standard deviation of the estimates; MCSE EmpSE/sqrt(2(R - 1))."""
+    """Standard deviation of the estimates; MCSE EmpSE/sqrt(2(R - 1)), or by the jackknife."""
     (v,), r = _usable(estimates)
     if r < 2:
         return Measure(np.nan, np.nan, r)
     value = float(v.std(ddof=1))
-    return Measure(value, value / np.sqrt(2.0 * (r - 1)), r)
+    return Measure(value, _error(value / np.sqrt(2.0 * (r - 1)), _roots(v)), r)
+
+
+def _roots(values: Floats) -> Floats:
+    """(R,): the standard deviation of the values (R,) without each one; none below three."""
+    return np.sqrt(_variances(values)) if values.size > 2 else values
 
 
 def mse(estimates: Floats, truth: Floats | float) -> Measure:
@@ -93,67 +165,88 @@ def mse(estimates: Floats, truth: Floats | float) -> Measure:
 
 
 def rmse(estimates: Floats, truth: Floats | float) -> Measure:
-    """Root of the mean squared error; MCSE by the delta method."""
-    value, mcse, r = mse(estimates, truth)
+    """Root of the mean squared error; MCSE by the delta method, or by the jackknife."""
+    (squares,), r = _usable((np.asarray(estimates) - truth) ** 2)
+    value, mcse, _ = mean(squares)
     root = float(np.sqrt(value))
-    return Measure(root, mcse / (2.0 * root) if root > 0 else np.nan, r)
+    if r < 2 or root == 0:
+        return Measure(root, 0.0 if r > 1 else np.nan, r)
+    without = np.sqrt(_without_each(squares) / (r - 1))
+    return Measure(root, _error(mcse / (2.0 * root), without), r)
+
+
+# Of the sum of squared errors: where one replicate has more, tables and figures say so.
+HALF = 0.5
+
+
+def largest_share(estimates: Floats, truth: Floats | float) -> Measure:
+    """The share of one replicate in the sum of the squared errors, of the one that has most.
+
+    Above one half a table's number is that replicate's rather than the estimator's. A maximum
+    over the replicates, it has no standard error.
+    """
+    (squares,), r = _usable((np.asarray(estimates) - truth) ** 2)
+    total = squares.sum()
+    return Measure(float(squares.max() / total) if r and total > 0 else np.nan, np.nan, r)
 
 
 def model_se(se: Floats) -> Measure:
-    """Root mean square of the standard errors; MCSE sqrt(var(se^2)/(4 R ModSE^2))."""
-    (v,), r = _usable(se)
-    if r < 2:
-        return Measure(float(v[0]) if r else np.nan, np.nan, r)
-    value = float(np.sqrt(np.mean(v**2)))
-    if value == 0:
-        return Measure(0.0, 0.0, r)
-    return Measure(value, float(np.sqrt(np.var(v**2, ddof=1) / (4.0 * r * value**2))), r)
+    """Root mean square of the standard errors; MCSE sqrt(var(se^2)/(4 R ModSE^2)), or jackknife."""
+    return rmse(se, 0.0)
 
 
 def relative_error_of_model_se(estimates: Floats, se: Floats) -> Measure:
     """100 (ModSE/EmpSE - 1), per cent, over replicates that have both.
 
-    MCSE 100 (ModSE/EmpSE) sqrt(var(se^2)/(4 R ModSE^4) + 1/(2(R - 1))).
+    MCSE 100 (ModSE/EmpSE) sqrt(var(se^2)/(4 R ModSE^4) + 1/(2(R - 1))), or by the jackknife.
     """
     (e, s), r = _usable(estimates, se)
-    spread, model = empirical_se(e), model_se(s)
-    if r < 2 or not spread.value > 0 or not model.value > 0:
+    if r < 2 or not e.std() > 0 or not np.any(s > 0):
         return Measure(np.nan, np.nan, r)
-    ratio = 100.0 * model.value / spread.value
-    relative = np.hypot(model.mcse / model.value, spread.mcse / spread.value)
-    return Measure(ratio - 100.0, ratio * float(relative), r)
+    squares = s**2
+    model, spread = float(np.sqrt(squares.mean())), float(e.std(ddof=1))
+    relative = np.hypot(
+        squares.std(ddof=1) / (2.0 * np.sqrt(r) * model**2), 1.0 / np.sqrt(2.0 * (r - 1))
+    )
+    ratio = 100.0 * model / spread
+    with np.errstate(divide="ignore"):
+        without = 100.0 * np.sqrt(_without_each(squares) / (r - 1)) / _roots(e)
+    return Measure(ratio - 100.0, _error(ratio * float(relative), without), r)
 
 
 def relative_precision(estimates: Floats, reference: Floats) -> Measure:
     """100 ((EmpSE of the reference/EmpSE)^2 - 1), per cent: precision gained, on the same data.
 
     Over replicates that both methods have; MCSE 200 (ratio)^2 sqrt((1 - rho^2)/(R - 1)), rho the
-    correlation of the two over replicates.
+    correlation of the two over replicates, or by the jackknife.
     """
     (e, base), r = _usable(estimates, reference)
     if r < 3 or not e.std() > 0 or not base.std() > 0:
         return Measure(np.nan, np.nan, r)
     squared = 100.0 * float(base.var() / e.var())
     unshared = max(1.0 - float(np.corrcoef(e, base)[0, 1]) ** 2, 0.0)
-    return Measure(squared - 100.0, 2.0 * squared * float(np.sqrt(unshared / (r - 1))), r)
+    formula = 2.0 * squared * float(np.sqrt(unshared / (r - 1)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        without = 100.0 * _variances(base) / _variances(e)
+    return Measure(squared - 100.0, _error(formula, without), r)
 
 
 def efficiency(estimates: Floats, bound: float) -> Measure:
-    """(bound/EmpSE)^2, the share of the information that the estimator uses; MCSE delta method."""
-    value, mcse, r = empirical_se(estimates)
+    """(bound/EmpSE)^2, the share of the information that is used; MCSE as of its square root."""
+    (v,), r = _usable(estimates)
+    value = empirical_se(v).value
     if not value > 0:
         return Measure(np.nan, np.nan, r)
     share = (bound / value) ** 2
-    return Measure(share, 2.0 * share * mcse / value, r)
+    with np.errstate(divide="ignore"):
+        without = (bound / _roots(v)) ** 2
+    return Measure(share, _error(2.0 * share / np.sqrt(2.0 * (r - 1)), without), r)
 
 
-def proportion(events: Floats) -> Measure:
+def proportion(events: Floats) -> Share:
     """Share of replicates with the event (0 or 1); MCSE sqrt(p(1 - p)/R)."""
     (v,), r = _usable(events)
-    if r == 0:
-        return Measure(np.nan, np.nan, 0)
-    p = float(v.mean())
-    return Measure(p, float(np.sqrt(p * (1.0 - p) / r)), r)
+    return of_count(int(np.count_nonzero(v)), r)
 
 
 def wilson(share: Floats | float, r: Floats | float, level: float = 0.95) -> tuple[Any, Any]:
@@ -169,26 +262,54 @@ def wilson(share: Floats | float, r: Floats | float, level: float = 0.95) -> tup
     return centre - half, centre + half
 
 
-def coverage(lower: Floats, upper: Floats, truth: Floats | float) -> Measure:
-    """Share of the intervals that hold the truth; ends may be infinite, intervals open."""
+def coverage(
+    lower: Floats, upper: Floats, truth: Floats | float, asked: int | None = None
+) -> Share:
+    """Share of the intervals that were asked for that hold the truth.
+
+    Ends may be infinite, intervals open; one whose end is NaN does not hold it. asked: how many,
+    if more than there are. Without a truth there is nothing to be held.
+    """
     low, high, true = np.broadcast_arrays(lower, upper, truth)
-    held = ((low <= true) & (true <= high)).astype(float)
-    return proportion(np.where(np.isnan(low) | np.isnan(high) | np.isnan(true), np.nan, held))
+    known = int(np.count_nonzero(~np.isnan(true)))
+    held = int(np.count_nonzero((low <= true) & (true <= high)))
+    return of_count(held, known if asked is None else max(asked, known))
 
 
-def bias_eliminated_coverage(lower: Floats, upper: Floats, estimates: Floats) -> Measure:
-    """Share of the intervals that hold the mean of the estimates, over replicates with all three.
+def given(lower: Floats, upper: Floats) -> int:
+    """How many of the intervals have both ends."""
+    return int(np.count_nonzero(~(np.isnan(lower) | np.isnan(upper))))
+
+
+def coverage_given(lower: Floats, upper: Floats, truth: Floats | float) -> Share:
+    """Share of the intervals that are there that hold the truth, however few those are."""
+    low, high, true = np.broadcast_arrays(lower, upper, truth)
+    there = ~(np.isnan(low) | np.isnan(high))
+    return coverage(low[there], high[there], true[there])
+
+
+def bias_eliminated_coverage(
+    lower: Floats, upper: Floats, estimates: Floats, asked: int | None = None
+) -> Share:
+    """Share of the intervals that were asked for that hold the mean of the estimates with one.
 
     MCSE as of a proportion, which takes that mean for known.
     """
-    known = ~(np.isnan(lower) | np.isnan(upper))
-    (e,), r = _usable(np.where(known, estimates, np.nan))
-    if r == 0:
-        return Measure(np.nan, np.nan, 0)
-    return coverage(np.where(np.isfinite(estimates), lower, np.nan), upper, float(e.mean()))
+    there = ~(np.isnan(lower) | np.isnan(upper)) & np.isfinite(estimates)
+    r = int(np.size(estimates)) if asked is None else asked
+    if not there.any():
+        return of_count(0, r)
+    centre = float(np.asarray(estimates)[there].mean())
+    return coverage(np.where(there, lower, np.nan), upper, centre, r)
 
 
 def interval_width(lower: Floats, upper: Floats) -> Measure:
     """Mean width of the intervals that have two finite ends; R says how many those are."""
     (low, high), _ = _usable(lower, upper)
     return mean(high - low)
+
+
+def median_width(lower: Floats, upper: Floats) -> Measure:
+    """Median width of the same intervals."""
+    (low, high), _ = _usable(lower, upper)
+    return median(high - low)

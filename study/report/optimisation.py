@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,7 @@ from study.report.table import MAXIMISERS, OPTIMISERS, sorted_rows, table_of, wi
 from study.report.verdicts import with_verdict
 from study.rows import STATUSES, USABLE, Results, passes
 
+NOTHING_BROKE = "All that was to be computed of the fits was."
 NO_GAP = "Every optimiser reached the best log-likelihood on every data set."
 
 
@@ -52,17 +54,68 @@ def optimisation(results: Results) -> pd.DataFrame:
         regular = group[group["status"].isin(USABLE)]
         behind = regular["behind"].to_numpy(dtype=float)
         found = {
-            "at_best": measures.proportion((behind < 1e-6).astype(float)),
+            "at_best": measures.of_count(int((behind < 1e-6).sum()), len(group)),
             "mean_gap": measures.mean(behind),
             "gap_90": measures.quantile(behind, 0.9),
-            "says_converged": measures.proportion(group["converged"].to_numpy(dtype=float)),
-            "certified": measures.proportion(regular["certified"].to_numpy(dtype=float)),
+            "says_converged": measures.of_count(_count(group["converged"]), len(group)),
+            "certified": measures.of_count(_count(regular["certified"]), len(group)),
             "iterations": measures.mean(regular["n_iter"].to_numpy(dtype=float)),
             "passes": measures.mean(passes(regular).to_numpy(float)),
         }
-        row = {"scenario": scenario, "method": method}
-        rows.append(row | with_errors(found, found["at_best"].r))
+        row: dict[str, object] = {"scenario": scenario, "method": method}
+        row |= with_errors(found, len(group)) | {"R_gap": found["mean_gap"].r}
+        rows.append(row | {"R_passes": found["passes"].r})
     return sorted_rows(results, table_of(rows, ["scenario", "method", "R"]))
+
+
+def _count(events: pd.Series[Any]) -> int:
+    return int(events.fillna(False).astype(bool).sum())
+
+
+# Kinds of rows that say why where there was nothing to say, and what they are of.
+BROKEN = {
+    "intervals": ["scenario", "method"],
+    "losses": ["scenario", "method"],
+    "labels": ["scenario", "method"],
+    "reaches": ["scenario", "method"],
+    "optima": ["scenario", "method"],
+    "barriers": ["scenario"],
+    "remedies": ["scenario", "remedy"],
+    "references": ["scenario"],
+    "ranks": ["method"],
+    "targets": ["scenario"],
+}
+
+
+def broken(results: Results) -> pd.DataFrame:
+    """What was to be computed and broke off, and why: on how many data sets, by kind of row.
+
+    reason: what the message begins with; message: the first of those.
+    """
+    rows = []
+    for kind, keys in BROKEN.items():
+        table = getattr(results, kind)
+        said = table["message"].fillna("")
+        lost = table.assign(reason=said.map(_beginning))[said != ""]
+        replicates = "replicate" if "replicate" in table else "scenario"
+        for key, part in lost.groupby([*keys, "reason"], sort=False):
+            same = (table[keys] == pd.Series(key[:-1], index=keys)).all(axis=1)
+            r, number = table.loc[same, replicates].nunique(), part[replicates].nunique()
+            row = {"what": kind, "scenario": "all", "method": "all"}
+            row |= dict(zip(("method" if k == "remedy" else k for k in keys), key, strict=False))
+            row |= {"reason": key[-1], "message": shortened(part["message"].iloc[0])}
+            events = (np.arange(r) < number).astype(float)
+            rows.append(row | with_errors({"lost": measures.count(events)}, r))
+    return table_of(rows, ["what", "scenario", "method", "reason", "message", "R", "lost"])
+
+
+def shortened(message: str) -> str:
+    """A message on one line of a table."""
+    return textwrap.shorten(message, 80, placeholder=" …")
+
+
+def _beginning(message: str) -> str:
+    return message.partition(":")[0]
 
 
 GAPS = (1e-8, 1e2)  # nats
@@ -153,6 +206,7 @@ def efforts(results: Results) -> pd.DataFrame:
 
 TABLES: tuple[Table, ...] = (
     tabular("failures", "Fits by status", "Optimisation", failures),
+    tabular("broken", "What broke off", "Optimisation", broken, none=NOTHING_BROKE),
     tabular(
         "optimisation", "Gap, certificates, iterations", "Optimisation", optimisation, no_optimisers
     ),

@@ -19,7 +19,7 @@ from study.design import Design
 from study.report.ademp import ademp
 from study.report.contents import FIGURES, TABLES
 from study.report.exhibit import Drawing
-from study.report.findings import certified_shares
+from study.report.findings import certified_shares, error_in_points
 from study.report.style import SINGLE
 from study.report.write import TEXT_WIDTH, escaped, for_readers, latex_width
 
@@ -91,7 +91,8 @@ _ALONE = r"""%% {source}
 
 _MACROS = r"""
 % \mix{KEY} is a number and \mixse{KEY} its Monte Carlo standard error, both cut to the second
-% digit of the error; \mixboth{KEY} is both, as in the tables. KEY is TABLE/ROW/COLUMN as in
+% digit of the error, or, of a share of 0 or 1 or of few replicates, its 95% Wilson interval;
+% \mixboth{KEY} is both, as in the tables. KEY is TABLE/ROW/COLUMN as in
 % TABLE.csv: the row by the columns before its first number, and all but letters, digits and points
 % as hyphens. An unknown key is an error.
 \makeatletter
@@ -135,7 +136,7 @@ def headlines(design: Design, made: dict[str, pd.DataFrame]) -> Iterator[tuple[s
         yield f"Replicates{_letters(method)}", str(replicates)
     for method, share in certified_shares(design, made["verdicts"]).items():
         yield f"Certified{_letters(method)}", f"{100 * share.value:.1f}\\%"
-        yield f"Certified{_letters(method)}Error", f"{100 * share.mcse:.1f}\\%"
+        yield f"Certified{_letters(method)}Error", f"{error_in_points(share)}\\%"
 
 
 def _letters(method: str) -> str:
@@ -159,7 +160,7 @@ def numbers(name: str, table: pd.DataFrame) -> Iterator[tuple[str, str, str]]:
     shown = for_readers(table)
     for column in columns:
         measured = _measured(table[column])
-        if column in places or column.endswith("_mcse") or not measured:
+        if column in places or not measured or column.replace("_", " ") not in shown:
             continue
         texts = shown[column.replace("_", " ")]
         for row, text, value in zip(rows, texts, table[column], strict=True):

@@ -21,7 +21,7 @@ from study.simulate import data_set
 def real_data(results: Results) -> pd.DataFrame:
     """Estimates with standard errors and intervals, log-likelihood and status, real data sets."""
     names = [unit.name for unit in results.design.data]
-    fits = results.fits[[*FIT, "loglik", "status", "certified"]]
+    fits = results.fits[[*FIT, "loglik", "status", "certified", "believable"]]
     table = results.estimates.drop(columns="truth").merge(fits, on=FIT)
     table = table[table["scenario"].isin(names)].drop(columns="replicate")
     return sorted_rows(results, table)
@@ -59,9 +59,10 @@ def fitted_densities(results: Results) -> Figure:
         own = estimates[(estimates["scenario"] == unit.name) & (estimates["replicate"] == 0)]
         x = data_set(results.design, unit, 0)
         _panel(upper, lower, x, fitted(own, unit))
-        upper.set_title(unit.title or unit.name)
-        name = unit.column.capitalize()
-        lower.set_xlabel(f"{name} ({unit.unit})" if unit.unit else name)
+        # As they are in the design: dollars are no mathematics, and capitals stay.
+        upper.set_title(unit.title or unit.name, parse_math=False)
+        label = f"{unit.column} ({unit.unit})" if unit.unit else unit.column
+        lower.set_xlabel(label, parse_math=False)
         if column == 0:
             upper.set_ylabel("Density")
             lower.set_ylabel("Difference\n(% of peak)")

@@ -29,7 +29,8 @@ def _gridded(design: Design) -> list[Scenario]:
     return [cell for grid in design.grids for cell in grid.scenarios()]
 
 
-def _switches(unit: Unit) -> bool:
+def switches(unit: Unit) -> bool:
+    """Whether nothing known tells its components apart."""
     return unit.model.k > 1 and unit.model.build().exchangeable
 
 
@@ -49,7 +50,7 @@ def _followed(design: Design) -> list[Unit]:
 
 
 def _switching(design: Design) -> list[Unit]:
-    return list(filter(_switches, design.units()))
+    return list(filter(switches, design.units()))
 
 
 no_grid = lack("This design has no grid.", _gridded)
@@ -60,7 +61,7 @@ no_optimisers = lack("This design has no optimiser.", lambda d: _fit(d, d.units(
 no_race = lack("This design has no other optimiser beside EM on a grid.", _race)
 no_alignment = lack(
     "This design simulates nothing whose components an order alone tells apart.",
-    lambda d: _fit(d, filter(_switches, d.all_scenarios()), MAXIMISERS),
+    lambda d: _fit(d, filter(switches, d.all_scenarios()), MAXIMISERS),
 )
 not_followed = lack("No data set of this design is followed closely.", _followed)
 not_traced = lack(

@@ -46,14 +46,18 @@ def remedies(results: Results) -> pd.DataFrame:
         )
         of: dict[str, Measure] = {
             "bias": measures.bias(mean, truth),
+            "median_error": measures.median_error(mean, truth),
             "rmse": measures.rmse(mean, truth),
             "coverage": measures.coverage(lower, upper, truth),
             "width": measures.interval_width(lower, upper),
+            "median_width": measures.median_width(lower, upper),
             "from_stephens": measures.mean(mean - stephens),
-            "unconverged": measures.proportion((rhat >= MAX_RHAT).astype(float)),
+            "unconverged": measures.proportion((~(rhat < MAX_RHAT)).astype(float)),
         }
         row = dict(zip(("scenario", "remedy", "parameter"), key, strict=True))
-        found.append(row | {"R": len(part), "truth": truth[0]} | with_errors(of))
+        share = measures.largest_share(mean, truth).value
+        marked = {"dominated": "yes" if share > measures.HALF else "no"}
+        found.append(row | {"R": len(part), "truth": truth[0]} | with_errors(of) | marked)
     return table_of(found, ["scenario", "remedy", "parameter", "R"])
 
 

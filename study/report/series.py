@@ -19,7 +19,7 @@ from study.report.style import GREY, LOOKS, Look, dodge_width, dodged, names_of,
 from study.report.table import MAXIMISERS
 from study.rows import Results
 
-MEASURES = ["bias", "rmse", "coverage", "bound"]
+MEASURES = ["bias", "rmse", "largest_share", "coverage", "bound"]
 Z = NormalDist().inv_cdf(0.975)
 QUARTILES = np.array([0.25, 0.5, 0.75])
 
@@ -42,7 +42,9 @@ def series(table: pd.DataFrame, measure: str) -> list[Series]:
     present = [m for m in METHODS if (table["method"] == m).any()]
     optimisers = [m for m in present if m in MAXIMISERS]
     alike = {o: [m for m in optimisers if _agree(table, measure, o, m)] for o in optimisers}
-    drawn = max(optimisers, key=lambda o: len(alike[o]), default="")
+    # Of those that as many agree with, the one that has most to draw.
+    known = table[table[measure].notna()].groupby("method").size()
+    drawn = max(optimisers, key=lambda o: (len(alike[o]), known.get(o, 0)), default="")
     found = []
     for method in present:
         label, look = METHODS[method].label, LOOKS[method]

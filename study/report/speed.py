@@ -16,10 +16,11 @@ from study.report.exhibit import Drawing, Table, tabular
 from study.report.grid import cells
 from study.report.measures import Measure
 from study.report.reasons import no_grid, no_race, not_traced
-from study.report.style import DOUBLE, LOOKS, drawing, nested_widths
+from study.report.style import DOUBLE, LOOKS, drawing, nested_widths, nothing
 from study.report.table import MAXIMISERS, table_of, with_errors
 from study.rows import DATA_SET, FIT, USABLE, Results, passes
 
+NO_DESCENT = "No optimiser comes near the best log-likelihood on half of the data sets."
 SHAPE = ["weight", "sd_ratio", "n"]  # of a cell, its separation apart
 
 
@@ -123,6 +124,9 @@ def descent(results: Results) -> Figure:
     figure = Figure(figsize=(DOUBLE, 3.6))
     panels = figure.subplots(2, len(separations), squeeze=False, sharey=True, sharex="row")
     methods = [m for m in METHODS if (rows["method"] == m).any()]
+    medians = rows.groupby(["separation", "method", "target"])[["passes", "seconds"]].median()
+    if not np.isfinite(medians.to_numpy(float)).any():
+        return nothing(NO_DESCENT)
     for row, cost in zip(panels, ("passes", "seconds"), strict=True):
         for axes, d in zip(row, separations, strict=True):
             part = rows[rows["separation"] == d]
@@ -169,7 +173,7 @@ def _profile(axes: Axes, ratios: pd.DataFrame, ends: tuple[float, float]) -> Non
         own = np.sort(ratios[method].to_numpy(float))
         own = own[np.isfinite(own)]
         x = np.concatenate([[ends[0]], own, [max(ends[1], own.max(initial=1.0))]])
-        y = np.concatenate([[0.0], np.arange(1, own.size + 1), [own.size]]) / len(ratios)
+        y = np.concatenate([[0.0], np.arange(1, own.size + 1), [own.size]]) / max(len(ratios), 1)
         look = LOOKS[str(method)]
         axes.step(
             x, y, where="post", **look.stroke, lw=width,
@@ -192,6 +196,14 @@ TABLES: tuple[Table, ...] = (
     ),
 )
 FIGURES: tuple[Drawing, ...] = (
-    drawing("descent", "Gap by passes and seconds", "Optimisation", descent, no_grid, not_traced),
+    drawing(
+        "descent",
+        "Gap by passes and seconds",
+        "Optimisation",
+        descent,
+        no_grid,
+        not_traced,
+        none=NO_DESCENT,
+    ),
     drawing("profile", "Performance profiles", "Optimisation", profile_curves, not_traced),
 )

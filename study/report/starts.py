@@ -71,7 +71,8 @@ def _enough(chances: Floats, passes: Floats) -> dict[str, float]:
     rows = np.vstack([np.arange(r), np.random.default_rng(0).integers(r, size=(RESAMPLES, r))])
     good = chances[rows].mean(axis=1) >= 0.95
     starts = np.where(good.any(axis=1), 1.0 + good.argmax(axis=1), np.inf)
-    found = {"starts_95": starts, "passes_95": starts * passes[rows].mean(axis=1)}
+    spent = np.where(np.isfinite(starts), starts, 1.0) * passes[rows].mean(axis=1)
+    found = {"starts_95": starts, "passes_95": np.where(np.isfinite(starts), spent, np.inf)}
     errors = {
         name: values[1:].std(ddof=1) if np.isfinite(values).all() else np.nan
         for name, values in found.items()

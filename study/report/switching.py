@@ -16,7 +16,7 @@ from study.report import measures
 from study.report.exhibit import Drawing, Table, tabular
 from study.report.grid import cells, groups, middle
 from study.report.measures import Measure
-from study.report.reasons import no_barrier, no_chains
+from study.report.reasons import no_barrier, no_chains, switches
 from study.report.style import CHAIN_LOOKS, DOUBLE, GREY, SINGLE, drawing, labelling_looks, nothing
 from study.report.table import sorted_rows, table_of, with_errors
 from study.rows import AGREEMENTS, CHAIN_WORDS, Results
@@ -49,19 +49,25 @@ def label_switching(results: Results) -> pd.DataFrame:
             "divergences": measures.mean(fits["divergences"].to_numpy(float)),
         }
 
-    return _by_scenario(results, found)
+    return _by_scenario(results, switchable(results), found)
 
 
 def label_verdicts(results: Results) -> pd.DataFrame:
-    """The share of fits with each word of the verdict, by scenario and sampler."""
+    """The share of fits with each word of the verdict, by scenario and sampler.
+
+    none: of those that have no chains to be judged, and why is in the table of what broke off.
+    """
 
     def found(fits: pd.DataFrame) -> dict[str, Measure]:
         return {
             word: measures.proportion((fits["verdict"] == word).to_numpy().astype(float))
-            for word in CHAIN_WORDS
+            for word in (*CHAIN_WORDS, "none")
         }
 
-    return _by_scenario(results, found)
+    names = [u.name for u in results.design.units() if switches(u)]
+    rows = results.labels[results.labels["scenario"].isin(names)]
+    rows = rows[rows["verdict"].isin([*CHAIN_WORDS, ""])]
+    return _by_scenario(results, rows.replace({"verdict": {"": "none"}}), found)
 
 
 def label_algorithms(results: Results) -> pd.DataFrame:
@@ -72,14 +78,14 @@ def label_algorithms(results: Results) -> pd.DataFrame:
             name: measures.mean(fits[f"agreement_{name}"].to_numpy(float)) for name in AGREEMENTS
         }
 
-    return _by_scenario(results, found)
+    return _by_scenario(results, switchable(results), found)
 
 
 def _by_scenario(
-    results: Results, found: Callable[[pd.DataFrame], dict[str, Measure]]
+    results: Results, labels: pd.DataFrame, found: Callable[[pd.DataFrame], dict[str, Measure]]
 ) -> pd.DataFrame:
     rows = []
-    for (scenario, method), fits in switchable(results).groupby(["scenario", "method"], sort=False):
+    for (scenario, method), fits in labels.groupby(["scenario", "method"], sort=False):
         row: dict[str, object] = {"scenario": scenario, "method": method, "R": len(fits)}
         for name, measure in found(fits).items():
             column = name.replace(" ", "_")

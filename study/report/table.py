@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from models import METHODS
-from study.report.measures import Measure
+from study.report.measures import Measure, Share
 from study.rows import Results
 
 MAXIMISERS = tuple(m for m, method in METHODS.items() if method.kind == "likelihood")
@@ -36,10 +36,15 @@ def sorted_rows(results: Results, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_errors(found: Mapping[str, Measure], r: float | None = None) -> dict[str, float]:
-    """Each measure by its name, its Monte Carlo standard error in NAME_mcse; before them R."""
+    """Each measure by its name, its Monte Carlo standard error in NAME_mcse; before them R.
+
+    Of shares the ends of Wilson's 95% interval as well, NAME_low and NAME_high.
+    """
     row = {} if r is None else {"R": r}
     for name, measure in found.items():
         row |= {name: measure.value, f"{name}_mcse": measure.mcse}
+        if isinstance(measure, Share):
+            row |= dict(zip((f"{name}_low", f"{name}_high"), measure.ends, strict=True))
     return row
 
 

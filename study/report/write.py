@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import html
+import re
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -46,15 +48,18 @@ def write(table: pd.DataFrame, caption: str, stem: Path, source: str = "", none:
     """
     table.to_csv(stem.with_suffix(".csv"), index=False, lineterminator="\n")
     shown = for_readers(table)
-    text = shown.to_markdown(index=False, disable_numparse=True) if len(table) else _no_rows(none)
+    text = markdown_table(shown) if len(table) else markdown(_no_rows(none))
     origin = f"<!-- {source} -->\n" if source else ""
-    stem.with_suffix(".md").write_text(f"{origin}{caption}\n\n{text}\n", encoding="utf-8")
+    words = f"{origin}{markdown(caption)}\n\n{text}\n"
+    stem.with_suffix(".md").write_text(words, encoding="utf-8")
     stem.with_suffix(".tex").write_text(
         latex(table, caption, stem.name, source, none), encoding="utf-8"
     )
     page = _PAGE.format(
         caption=html.escape(caption),
-        table=shown.to_html(index=False, border=0) if len(table) else f"<p>{_no_rows(none)}</p>",
+        table=shown.to_html(index=False, border=0)
+        if len(table)
+        else f"<p>{html.escape(_no_rows(none))}</p>",
         source=html.escape(source),
     )
     stem.with_suffix(".html").write_text(page, encoding="utf-8")
@@ -76,16 +81,24 @@ def write_sums(files: Iterable[Path], out: Path, source: str) -> None:
 def for_readers(table: pd.DataFrame) -> pd.DataFrame:
     """Text only: a number with its Monte Carlo standard error behind it, others to four digits.
 
-    The columns' names have spaces for their underscores.
+    A share of 0 or 1, or of few replicates, has its interval in the place of the error. The
+    columns' names have spaces for their underscores.
     """
     shown = pd.DataFrame(index=table.index)
+    measured = [str(name) for name in table.columns if f"{name}_mcse" in table]
+    behind = {f"{name}_{end}" for name in measured for end in ("mcse", "low", "high")}
     for name in table.columns:
         column = table[name]
-        if str(name).endswith("_mcse"):
+        if name in behind:
             continue
-        if f"{name}_mcse" in table:
-            pairs = zip(column, table[f"{name}_mcse"], strict=True)
-            shown[name] = [with_error(value, error) for value, error in pairs]
+        if name in measured:
+            parts = [
+                table[f"{name}_{end}"]
+                for end in ("mcse", "low", "high")
+                if f"{name}_{end}" in table
+            ]
+            values = column.astype(float)
+            shown[name] = [with_error(*row) for row in zip(values, *parts, strict=True)]
         elif pd.api.types.is_float_dtype(column):
             shown[name] = [_number(str(name), value) for value in column]
         else:
@@ -94,14 +107,23 @@ def for_readers(table: pd.DataFrame) -> pd.DataFrame:
     return shown
 
 
-def with_error(value: float, error: float) -> str:
-    """Such as 0.1234 (0.0056): both to the second digit of the error."""
+FEW = 20  # replicates
+
+
+def with_error(value: float, error: float, low: float = np.nan, high: float = np.nan) -> str:
+    """Such as 0.1234 (0.0056): both to the second digit of the error.
+
+    low, high: of a share, which is followed by these, such as 1 (0.96 to 1), where the error is
+    none or is from few replicates. A number that has no error stands alone.
+    """
     if not np.isfinite(value):
         return "–" if np.isnan(value) else f"{value:g}"
-    if not np.isfinite(error):
+    if np.isfinite(low) and value * (1.0 - value) <= FEW * error**2:
+        return f"{value:.2g} ({low:.2g} to {high:.2g})"
+    if np.isnan(error) or error == 0:
         return f"{value:.4g}"
-    if error == 0:
-        return f"{value:.4g} (0)"
+    if np.isinf(error):
+        return f"{value:.4g} (inf)"
     decimals = max(1 - int(np.floor(np.log10(error))), 0)
     return f"{value:.{decimals}f} ({error:.{decimals}f})"
 
@@ -150,10 +172,25 @@ def latex_width(table: pd.DataFrame, small: bool = True) -> float:
     return sum(letter * letters + between for letters in widest)
 
 
+def markdown_table(shown: pd.DataFrame) -> str:
+    """Text only, as a table of Markdown, each text as it is."""
+    escaped_ = shown.map(markdown)
+    escaped_.columns = pd.Index([markdown(str(name)) for name in shown.columns])
+    return str(escaped_.to_markdown(index=False, disable_numparse=True))
+
+
+def markdown(text: str) -> str:
+    """Text as Markdown shows it as it is, on one line: nothing in it is markup or mathematics."""
+    text = re.sub(r"&(?=#|[A-Za-z])", "&amp;", " ".join(text.split())).replace("<", "&lt;")
+    return re.sub(r"([\\`*_{}\[\]$~|])", r"\\\1", text)
+
+
 _LATEX = {character: "\\" + character for character in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    "`": r"\textasciigrave{}",
+    '"': r"{\ttfamily\char34}",  # else a curly one, or an umlaut
     "<": "$<$",
     ">": "$>$",
     "|": "$|$",
@@ -167,8 +204,13 @@ _LATEX = {character: "\\" + character for character in "&%$#_{}"} | {
 
 
 def escaped(text: str) -> str:
-    """Text as LaTeX sets it."""
-    return "".join(_LATEX.get(character, character) for character in text)
+    """Text as LaTeX sets it, each character as it is: no markup, no ligatures of hyphens.
+
+    Accents that combine are put with their letters, where there is such a character.
+    """
+    composed = unicodedata.normalize("NFC", text)
+    ligatures = re.split("(?<=-)(?=-)", composed)
+    return "{}".join("".join(_LATEX.get(c, c) for c in part) for part in ligatures)
 
 
 def save(figure: Figure, stem: Path, source: str = "") -> None:

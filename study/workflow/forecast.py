@@ -30,7 +30,7 @@ from study.workflow.run import say
 
 def check(design: Design) -> None:
     """Check a design and print what it holds."""
-    check_data(design)
+    check_data(design, say)
     fits = sum(sum(design.replicates_of(unit).values()) for unit in design.units())
     jobs = sum(len(packed(design, step)) for step in STEPS)
     print(
@@ -133,7 +133,7 @@ def _plain(*headings: str) -> Table:
 
 
 def _print(table: Table, note: str) -> None:
-    console = Console(width=None if Console().is_terminal else 100, highlight=False)
+    console = Console(width=None if Console().is_terminal else 100, highlight=False, markup=False)
     console.print(table)
     console.print(note)
 

@@ -118,28 +118,28 @@ def _barrier(design: Design, scenario: str, replicates: Replicates) -> Rows:
     from study.compute.switching import barriers
 
     unit = design.scenario(scenario)
-    return _merged("barrier", (barriers(design, unit, i, i + 1) for i in replicates[""]))
+    return _merged("barrier", (barriers(design, unit, i, i + 1, say) for i in replicates[""]))
 
 
 def _follow(design: Design, scenario: str, replicates: Replicates) -> Rows:
     from study.compute.follow import follow
 
     unit = design.scenario(scenario)
-    return _merged("follow", (follow(design, unit, i) for i in replicates[""]))
+    return _merged("follow", (follow(design, unit, i, say) for i in replicates[""]))
 
 
 def _remedies(design: Design, scenario: str, replicates: Replicates) -> Rows:
     from study.compute.remedies import compare
 
     unit = cast(Scenario, design.scenario(scenario))
-    return _merged("remedies", (compare(design, unit, i) for i in replicates[""]))
+    return _merged("remedies", (compare(design, unit, i, say) for i in replicates[""]))
 
 
 def _refer(design: Design, scenario: str, replicates: Replicates) -> Rows:
     from study.compute.references import refer
 
     unit = design.scenario(scenario)
-    return _merged("refer", ({"references": refer(design, unit, i)} for i in replicates[""]))
+    return _merged("refer", ({"references": refer(design, unit, i, say)} for i in replicates[""]))
 
 
 def _calibrate(design: Design, scenario: str, replicates: Replicates) -> Rows:
@@ -160,7 +160,7 @@ def _truths(design: Design, scenario: str, replicates: Replicates) -> Rows:
     from study.compute.truths import truths
 
     alone = {"scenarios": [design.scenario(scenario)], "grids": [], "data": []}
-    return truths(design.model_copy(update=alone))
+    return truths(design.model_copy(update=alone), say)
 
 
 def _merged(step: str, parts: Iterable[Mapping[str, list[dict[str, Any]]]]) -> Rows:

@@ -14,13 +14,18 @@ from models import fit as fit_one
 from models.solution import Trace
 from study.compute import fits
 from study.design import Design
+from study.rows import estimated
 from study.simulate import data_set, read_column
+from study.workflow.run import say
 
 
 def fit(
     file: Annotated[Path, "CSV file with a header line"],
     *,
     column: Annotated[str, "its column that is fitted"],
+    delimiter: Annotated[str, "between its fields: a character, or tab"] = ",",
+    decimal: Annotated[str, "its decimal mark, . or ,"] = ".",
+    drop_missing: Annotated[bool, "leave missing values out, and say how many"] = False,
     k: Annotated[int, "number of components"] = 2,
     equal_sds: Annotated[bool, "one common sd"] = False,
     methods: Annotated[str, "separated by commas"] = "em,lbfgs,newton,map,nuts",
@@ -31,7 +36,9 @@ def fit(
     for name in names:
         if name not in METHODS:
             raise ValueError(f"--methods: unknown {name!r}; choose from {', '.join(METHODS)}")
-    x = read_column(file, column)
+    x, dropped = read_column(file, column, delimiter, decimal, drop_missing)
+    if dropped:
+        say(f"{file}: column {column!r}: {dropped} of {dropped + x.size} values missing, left out")
     model = MixtureModel(k, equal_sds=equal_sds)
     fits_table([fit_one(name, x, model, rng=seed) for name in names])
 
@@ -59,7 +66,7 @@ def replay(
 
 def fits_table(results: Sequence[Fit]) -> None:
     """Print estimates with standard errors, log-likelihood, status and seconds, a block a fit."""
-    console = Console(width=None if Console().is_terminal else 110, highlight=False)
+    console = _console(110)
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("method", "component", "weight", "mean", "sd"):
         table.add_column(heading, justify="left" if heading == "method" else "right", no_wrap=True)
@@ -71,15 +78,16 @@ def fits_table(results: Sequence[Fit]) -> None:
         if one.mixture is None:
             table.add_row(one.method, "–", "–", "–", "–", *tail)
             continue
-        values = one.mixture.as_rows()
+        values, free = one.mixture.as_rows(), estimated(one.model)
         for j in range(one.model.k):
-            cells = [f"{values[r, j]:.5g} ({one.se[r, j]:.2g})" for r in range(3)]
+            errors = [f"{one.se[r, j]:.2g}" if free[r, j] else "known" for r in range(3)]
+            cells = [f"{values[r, j]:.5g} ({error})" for r, error in enumerate(errors)]
             table.add_row(
                 one.method if j == 0 else "", str(j + 1), *cells, *(tail if j == 0 else [])
             )
     console.print(table)
     console.print(
-        "Standard errors in brackets (posterior sds for NUTS; 0 where known). Log-likelihood in "
+        "Standard errors in brackets (posterior sds for NUTS). Log-likelihood in "
         "nats, at the estimate. Seconds for the fit alone; set-up: imports and compilation, once."
     )
     for one in results:
@@ -101,4 +109,11 @@ def trace_table(trace: Trace, rows: int = 40) -> None:
             continue
         values = trace.parameters[i].ravel()
         table.add_row(str(i), f"{trace.loglik[i]:.9g}", *(f"{v:.7g}" for v in values))
-    Console(width=None if Console().is_terminal else 120, highlight=False).print(table)
+    _console(120).print(table)
+
+
+def _console(width: int) -> Console:
+    """As wide as the terminal, or so wide; texts are shown as they are."""
+    return Console(
+        width=None if Console().is_terminal else width, highlight=False, markup=False, emoji=False
+    )

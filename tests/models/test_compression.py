@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -250,3 +251,79 @@ def test_known_components_and_three_components_compress():
 def test_auto_compresses_large_samples_alone():
     assert "nodes" in fit("newton", TWO).evaluations
     assert "nodes" not in fit("newton", TWO[:1000]).evaluations
+
+
+def late(first, second):
+    """A stream whose second half is of another component."""
+    rng = np.random.default_rng(5)
+    return np.concatenate([rng.normal(*m, 60_000) for m in (first, second)])
+
+
+STREAMS = {
+    "sorted": np.sort(TWO),
+    "from above": np.sort(TWO)[::-1],
+    "equal at first": np.concatenate([np.full(60_000, 30.0), TWO]),
+    "narrow at last": late((0.0, 1.0), (50.0, 0.05)),
+    "wide at last": late((0.0, 0.02), (50.0, 10.0)),
+}
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_stream_may_come_in_any_order(name):
+    """And be gone: what its first values are like is not what the whole is like."""
+    x = STREAMS[name]
+    model = MixtureModel(3) if name == "equal at first" else MixtureModel(2)
+    if name == "equal at first":
+        model = MixtureModel(2, sds=[2.0, 3.0])
+    sample = compress(iter(np.array_split(x, 12)), model)
+    assert sample.n == x.size
+    assert sample.terms < 1500
+    found, exact = fit("newton", sample, model), fit("newton", x, model, compress=False)
+    assert found.evaluations["exact_passes"] == 0
+    assert found.certificate.certified
+    assert np.all(np.abs(found.mixture.as_rows() - exact.mixture.as_rows()) <= 3e-4 * exact.se)
+    assert found.loglik == pytest.approx(exact.loglik, abs=1e-6)
+
+
+@given(hostile_samples(), mixtures(), mixtures(), st.integers(0, 8))
+@settings(max_examples=100)
+def test_regrouping_loses_nothing_that_the_bound_does_not_tell(sample, pilot, other, halvings):
+    x, counts = sample
+    wide = Cells.fit_for(pilot, 1e-13)
+    narrow = replace(Cells.fit_for(other, 1e-13), width=wide.width * 2.0**-halvings)
+    found = Compressed.of(x, counts, cells=narrow).regrouped(wide)
+    assert found.n == pytest.approx(counts.sum(), rel=1e-12)
+    assert (found.lowest.min(), found.highest.max()) == (x.min(), x.max())
+    nodes, weights = found.nodes
+    for mixture in (pilot, other):
+        bound = found.error_bound(mixture)
+        if np.isfinite(bound):
+            exact, approximate = moments(mixture, x, counts), moments(mixture, nodes, weights)
+            allowed = bound + rounding(mixture, x, counts)
+            assert abs(approximate.loglik - exact.loglik) <= allowed
+
+
+def test_cells_grow_with_a_stream():
+    """Memory stays bounded, whatever the first values were: here a thousandth of the range."""
+    cells = Cells.fit_for(Mixture([1.0], [0.0], [1.0]), 1e-13).fine
+    found = Compressed.of(np.zeros(1), cells=cells)
+    for chunk in np.array_split(np.linspace(0.0, 1000.0, 30_000), 10):
+        found = found.grown(chunk, 500)
+        assert found.left.size <= 500
+    assert found.n == 30_001
+    wide = Mixture([1.0], [500.0], [400.0])
+    assert found.error_bound(wide) < 1e-6
+    total = moments(wide, *found.nodes).loglik
+    x = np.append(np.linspace(0.0, 1000.0, 30_000), 0.0)
+    assert total == pytest.approx(moments(wide, x, np.ones(x.size)).loglik, rel=1e-12)
+
+
+def test_an_outlier_that_cells_cannot_hold_is_passed_over_exactly():
+    """Two known components far apart: in memory the exact pass serves, in a stream it is named."""
+    x = np.append(TWO, np.full(3, 1e17))
+    model = MixtureModel(2, means=[9.0, 1e17], sds=[3.0, 3.0])
+    found = fit("em", x, model)
+    assert "nodes" not in found.evaluations
+    assert found.mixture.weights[1] == pytest.approx(3 / x.size, rel=1e-9)
+    with pytest.raises(ValueError, match=r"^x: reaches 1e\+17, too far .* a missing value\?$"):
+        compress(iter(np.array_split(x, 12)), model)

@@ -322,5 +322,18 @@ def test_where_no_two_sds_are_estimated_there_is_nothing_to_bound(model):
 
 @pytest.mark.parametrize("ratio", [0.0, 1.5, -1.0, np.nan])
 def test_a_bad_ratio_is_named(ratio):
-    with pytest.raises(ValueError, match=r"^sd_ratio: .* is not a ratio; give one above 0"):
+    with pytest.raises(ValueError, match=r"^sd_ratio: .* is not a finite number above 0 and at m"):
         fit("lbfgs", TIED, sd_ratio=ratio)
+
+
+@pytest.mark.parametrize("error", [UnboundLocalError("p"), ValueError("infs or NaNs")])
+def test_a_subproblem_that_scipy_cannot_solve_is_no_error(monkeypatch, error):
+    """Its trust region falls over a variable of its own, or over an overflow."""
+
+    def broken(*arguments, **settings):
+        raise error
+
+    monkeypatch.setattr("models.direct.minimize", broken)
+    result = fit("newton", TIED, start=Mixture([0.5, 0.5], [0.0, 9.0], [3.0, 3.0]))
+    assert result.status == "not-converged"
+    assert result.message.startswith("The trust region's subproblem was not solved.")

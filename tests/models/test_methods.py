@@ -197,7 +197,7 @@ def test_an_error_inside_a_method_is_a_failed_fit(monkeypatch):
         ([], {}, "x: has no observations"),
         ([3.0, 3.0, 3.0], {}, "x: all observations are 3"),
         ([[1.0, 2.0]], {}, r"x: has shape \(1, 2\)"),
-        (["a", "b"], {}, "x: is not a list of numbers"),
+        (["a", "b"], {}, "x: holds text; give numbers"),
         ([1.0, 2.0, 4.0], {"counts": [1, 1]}, "counts: has 2 values, x has 3"),
         ([1.0, 2.0, 4.0], {"counts": [1, 1, -1]}, "counts: -1 is negative"),
         ([1.0, 2.0, 4.0], {"model": 3}, "model: 3 is not a MixtureModel"),

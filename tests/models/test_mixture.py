@@ -69,13 +69,39 @@ def test_sample_follows_the_distribution():
         ([0.5, 0.5], [0, 1], [1, 0], "sds: 0 is not positive"),
         ([0.5, 0.5], [0, np.nan], [1, 1], "means: .* not finite"),
         ([0.5, 0.5], [0, 1, 2], [1, 1], "means: has 3 values, weights has 2"),
-        ([], [], [], "weights: has shape"),
-        ([0.5, 0.5], "ab", [1, 1], "means: 'ab' is not a list of numbers"),
+        ([], [], [], "weights: are none"),
+        ([0.5, 0.5], "ab", [1, 1], "means: holds text; give numbers"),
+        ([0.5, 0.5], np.ma.masked_equal([0, 1], 1), [1, 1], "means: 1 of 2 values are missing"),
+        ([0.5, 0.5], [0, 1j], [1, 1], "means: holds complex numbers"),
     ],
 )
 def test_bad_parameters_are_named(weights, means, sds, says):
     with pytest.raises(ValueError, match=says):
         Mixture(weights, means, sds)
+
+
+@pytest.mark.parametrize("name", ["responsibilities", "density", "log_density", "log_joint"])
+@pytest.mark.parametrize(
+    ("x", "says"),
+    [
+        ([[1.0], [2.0]], r"has shape \(2, 1\); give one dimension"),
+        (1.0, r"has shape \(\)"),
+        ([1.0, np.nan], "1 of 2 values are not finite"),
+        (np.ma.masked_equal([1.0, -9.0], -9.0), "1 of 2 values are missing"),
+        ([1j], "holds complex numbers"),
+    ],
+)
+def test_what_a_density_cannot_be_taken_of_is_named(name, x, says):
+    with pytest.raises(ValueError, match=f"^x: {says}"):
+        getattr(SECOND_ARTICLE, name)(x)
+
+
+def test_far_away_densities_are_zero_and_shares_are_refused():
+    with np.errstate(all="raise", under="ignore"):
+        assert SECOND_ARTICLE.density([1e160]) == 0.0
+        np.testing.assert_array_equal(SECOND_ARTICLE.responsibilities([1e150]), [[0.0, 1.0]])
+        with pytest.raises(ValueError, match=r"^x: 1e\+160 is too far from all components"):
+            SECOND_ARTICLE.responsibilities([1.0, 1e160])
 
 
 def test_a_mixture_cannot_be_changed():

@@ -58,12 +58,15 @@ def test_standard_error_of_a_binomial_share():
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"k": 0}, "k: 0 is not a number of components"),
+        ({"k": 0}, "k: 0 is not a whole number of at least 1"),
         ({"k": 1.5}, "k: 1.5"),
-        ({"k": 2, "means": [0, 1, 2]}, "means: .* must be 2 finite numbers"),
+        ({"k": 2, "means": [0, 1, 2]}, "means: has 3 values; the model has 2 components"),
+        ({"k": 2, "means": 3}, r"means: has shape \(\)"),
+        ({"k": 2, "means": [0, np.inf]}, "means: 1 of 2 values are not finite"),
+        ({"k": 2, "equal_sds": "no"}, "equal_sds: 'no' is neither True nor False"),
         ({"k": 2, "sds": [1, -1]}, "sds: -1 is not positive"),
         ({"k": 2, "sds": [1, 1], "equal_sds": True}, "equal_sds: True with known sds"),
-        ({"k": 2, "means": "ab"}, "means: 'ab' is not a list"),
+        ({"k": 2, "means": "ab"}, "means: holds text"),
     ],
 )
 def test_bad_models_are_named(arguments, says):

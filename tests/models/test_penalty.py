@@ -273,3 +273,23 @@ def test_a_bad_penalty_is_named(method, penalty):
 def test_a_penalty_and_a_prior_are_one_too_many():
     with pytest.raises(ValueError, match=r"^penalty: is a prior itself"):
         fit("map", TIED, penalty="chen", prior=Prior.flat())
+
+
+def test_an_objective_is_of_the_model_whatever_the_method(data_folder):
+    """All constants in: the log-likelihood and the log density of log sds, of Old Faithful."""
+    x = np.loadtxt(data_folder / "faithful.csv", delimiter=",", skiprows=1)[:, 1]
+    data = Data(x, np.ones(x.size))
+    prior = Prior.penalised(data)
+    for method in (*NUMERIC, "map"):
+        found = fit(method, x, penalty="chen")
+        expected = found.loglik + prior.log_density(found.mixture, MixtureModel())
+        assert found.objective == pytest.approx(expected, rel=1e-12)
+        assert found.objective == pytest.approx(-1043.891, abs=5e-4)
+
+
+def test_verdicts_compare_what_is_maximised():
+    """Of two penalised maxima the one of lower likelihood may be the higher one."""
+    result = fit("newton", TIED, penalty="chen", starts=5)
+    assert result.objective < result.loglik
+    assert result.verdict(best=result.objective) == result.verdict()
+    assert result.verdict(best=result.objective + 1.0) == "other local maximum"

@@ -68,3 +68,13 @@ def test_a_sample_in_one_cell_is_not_all_equal():
     assert fit("em", sample, MixtureModel(1)).mixture.means[0] == pytest.approx(2.0)
     with pytest.raises(ValueError, match="x: all observations are 2"):
         fit("em", compress([[2.0, 2.0]], cells=sample.compressed.cells), MixtureModel(1))
+
+
+@pytest.mark.parametrize("method", ["em-squarem", "lbfgs", "newton"])
+def test_outliers_leave_the_others_their_digits(method):
+    """Fits that end where they began, in coordinates that keep what is between the others."""
+    x = np.append(np.random.default_rng(3).normal(0, 1, 60), [1e20, 1e20 + 1e5])
+    start = Mixture([60 / 62, 2 / 62], [x[:60].mean(), 1e20], [1.0, 1.0])
+    result = fit(method, x, MixtureModel(2, sds=[1.0, 1e5]), start=start)
+    assert result.status == "ok"
+    assert result.mixture.means[0] == pytest.approx(x[:60].mean(), abs=1e-6)

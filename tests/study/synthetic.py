@@ -85,7 +85,14 @@ _USUAL: dict[str, Known] = {
     "estimates": {"parameter": "mean", "component": 1, "se": 1.0},
     "labels": {
         **dict.fromkeys(KINDS["labels"].columns, 0.9),
-        **{"verdict": "mixes", "switches": 0, "labellings": 2, "divergences": 0, "draws": 4000},
+        **{
+            "message": "",
+            "verdict": "mixes",
+            "switches": 0,
+            "labellings": 2,
+            "divergences": 0,
+            "draws": 4000,
+        },
     },
     "timings": {"n": 100.0, "compile_seconds": 0.0, "start_seconds": 0.1},
 }
@@ -185,7 +192,9 @@ def _of_unit(
         shared = 0.05 * rng.standard_normal((3, truth.k))
         here: Known = {"scenario": unit.name, "replicate": replicate}
         if replicate < barred(design, unit):
-            yield "barriers", row("barriers", **here, barrier=rng.exponential(10.0))
+            height, lost = rng.exponential(10.0), replicate == 3
+            known: Known = {"message": "singular: at 3"} if lost else {}
+            yield "barriers", row("barriers", **here, barrier=np.nan if lost else height, **known)
         if replicate < followed(design, unit):
             yield from _followed(here, counts, rng)
         if replicate < referred(design, unit):

@@ -75,6 +75,48 @@ def calibration(**changes):
         ({"options": {"em": {"speed": 1}}}, "options: em.speed: no such option of em"),
         ({"options": {"em": {"tol": "tiny"}}}, "options: em.tol: 'tiny' is not a valid value"),
         (
+            {"options": {"em": {"tol": -1}}},
+            "em.tol: -1 is not .*greater than or equal to 0",
+        ),
+        ({"options": {"em": {"trace": "yes"}}}, "options: em.trace: 'yes' is not a valid value"),
+        ({"options": {"em": {"max_iter": True}}}, "options: em.max_iter: True is not a valid"),
+        (
+            {"options": {"nuts": {"chains": 1}}},
+            "options: nuts.chains: one chain has no R-hat; give",
+        ),
+        (
+            {"options": {"nuts": {"draws": -3}}},
+            "nuts.draws: -3 is not .*or equal to 4",
+        ),
+        ({"options": {"nuts-ordered": {"draws": 3}}}, "nuts-ordered.draws: 3 is not a valid"),
+        ({"options": {"nuts": {"tune": 0}}}, "nuts.tune: 0 is not a valid value"),
+        ({"options": {"nuts": {"target_accept": 1.0}}}, "target_accept: 1.0 is not .*less than 1"),
+        (
+            {"calibration": calibration(options={"nuts": {"chains": 0}})},
+            "calibration.options: nuts.chains: 0 is not a valid value",
+        ),
+        ({"name": "a" * 300}, "tiny.yaml: name: .* at most 120 characters .got 'a{59}…"),
+        ({"scenarios": scenario(name="a" * 300)}, r"scenarios\[0\].name: .* at most 120 char"),
+        (
+            {
+                "grids": [
+                    {
+                        "name": "g" * 110,
+                        "separation": [1],
+                        "weight": [0.5],
+                        "sd_ratio": [1],
+                        "n": [5],
+                    }
+                ]
+            },
+            r"grids\[0\]: a cell cannot be made: name: .* at most 120 characters",
+        ),
+        ({"name": "benchmarks"}, "name: is the folder of the benchmarks"),
+        ({"seed": True}, "seed: .*valid integer .got True"),
+        ({"scenarios": scenario(n="50")}, r"scenarios\[0\].n: .*valid integer .got '50'"),
+        ({"scenarios": scenario(means=[0, float("nan")])}, r"means\[1\]: .*finite number .got nan"),
+        ({"scenarios": scenario(separation=float("inf"))}, "separation: .*finite number .got inf"),
+        (
             {"calibration": calibration(methods=["em"])},
             r"calibration.methods\[0\]: 'em' draws no posterior; choose from nuts, nuts-ordered",
         ),
@@ -108,6 +150,48 @@ def test_files_that_are_no_designs(tmp_path):
         load(str(path))
     with pytest.raises(DesignError, match="no such design; give a YAML file or one of default"):
         load("nowhere")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("seed: 0100\n", "bad.yaml: line 1: 0100 is of base 8 to some readers"),
+        ("name: a\nscenarios:\n- {n: -010}\n", "line 3: -010 is of base 8"),
+        ("seed: 1\nname: a\nseed: 1\n", "bad.yaml: seed: is given twice, in line 1 and in line 3"),
+        ("a:\n  - {n: 5, n: 6}\n", "n: is given twice, in line 2 and in line 2"),
+        ("a: &a {n: 5}\nb: {<<: *a, <<: *a}\n", "<<: is given twice, in line 2"),
+        ("a: !!binary aGk=\n", "not YAML: a design holds no tag:yaml.org,2002:binary"),
+        ("a: &a [*a]\n", "holds what no design can: Circular"),
+        ("? [1, 2]\n: 3\n", "bad.yaml: "),
+    ],
+)
+def test_what_readers_of_yaml_read_in_two_ways_is_one_line(tmp_path, text, says):
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(DesignError, match=says) as caught:
+        load(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_texts_and_numbers_are_those_of_yaml_1_2(tmp_path):
+    path = tmp_path / "tiny.yaml"
+    base = "title: no\nseed: 0o17\nreplicates: {em: 3}\nscenarios:\n- &one\n"
+    base += "  {name: yes, weights: [0.5, 0.5], means: [0, 1e1], sds: [1, .5], n: 0x20}\n"
+    path.write_text("name: on\n" + base + "- {<<: *one, name: off, n: 50}\n")
+    design = load(str(path))
+    assert (design.name, design.title, design.seed) == ("on", "no", 15)
+    one, two = design.scenarios
+    assert (one.name, one.n, one.means, one.sds) == ("yes", 32, [0.0, 10.0], [1.0, 0.5])
+    assert (two.name, two.n, two.means) == ("off", 50, one.means)
+    for text, says in (
+        ("1:40", "'1:40'"),
+        ("1_000", "'1_000'"),
+        ("yes", "'yes'"),
+        ("1e2", "100.0"),
+    ):
+        path.write_text("name: on\n" + base.replace("0x20", text))
+        with pytest.raises(DesignError, match=rf"scenarios\[0\].n: .*valid integer .got {says}"):
+            load(str(path))
 
 
 def test_the_digest_follows_the_content_and_not_the_chunks(tmp_path):

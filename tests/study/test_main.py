@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from models import MixtureModel, fit
 from study.__main__ import COMMANDS, main
+from study.workflow.terminal import fits_table
 
 
 def run(capsys, *arguments):
@@ -31,9 +33,11 @@ def test_fit_prints_a_table(capsys, data_folder):
         ("x\n1\n", [], "x: 1 observations; 2 components need at least 2"),
         ("x\n1\n2\n", ["-k", "3"], "x: 2 observations; 3 components need at least 3"),
         ("x\n5\n5\n5\n", [], "x: all observations are 5"),
-        ("y\n1\n2\n", [], "no column 'x'; it has y"),
+        ("y\n1\n2\n", [], "no column 'x'; it has 'y'"),
         ("", [], "the file is empty"),
         ("x\n1\n2\n4\n", ["--methods", "em,magic"], "--methods: unknown 'magic'"),
+        ("x\n1\n2\n4\n", ["--delimiter", ""], "delimiter: '' is no mark between fields"),
+        ("x\n1\n2\n4\n", ["--decimal", "'"], 'decimal: "\'" is no decimal mark'),
         ("x\n1\n2\n4\n", ["-k", "0"], "k: 0 is not a number of components"),
     ],
 )
@@ -44,6 +48,23 @@ def test_bad_input_is_one_line_and_exit_code_2(capsys, tmp_path, text, arguments
     assert code == 2
     assert says in err
     assert err.count("\n") == 1
+
+
+def test_missing_values_are_left_out_where_that_is_asked_for(capsys, tmp_path):
+    path = tmp_path / "data.csv"
+    path.write_text("x;y\n1,5;1\nNA;1\n2;1\n4;1\n9;1\n8;1\n")
+    how = ["--delimiter", ";", "--decimal", ",", "--drop-missing"]
+    code, _, err = run(capsys, "fit", str(path), "--column", "x", "--methods", "em", *how)
+    assert code == 0
+    assert err == f"{path}: column 'x': 1 of 6 values missing, left out\n"
+
+
+def test_what_is_known_has_no_error_of_0(capsys):
+    x = np.random.default_rng(0).normal(0.0, 1.0, 50)
+    fits_table([fit("em", x, MixtureModel(2, means=[0, 2], sds=[1, 1]))])
+    out = capsys.readouterr().out
+    assert out.count("(known)") == 4
+    assert "(0)" not in out
 
 
 def test_replay_prints_the_trace_of_the_studys_own_fit(capsys):

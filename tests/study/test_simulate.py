@@ -1,3 +1,5 @@
+import gzip
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -36,8 +38,24 @@ def test_data_sets_do_not_change_between_releases():
     ("text", "says"),
     [
         ("", "the file is empty"),
-        ("y\n1\n", "no column 'x'; it has y"),
-        ("x\n1\nred\n", "1 of 2 values are not finite numbers, the first is red in data row 2"),
+        ("y z,b\n1,2\n", "no column 'x'; it has 'y z', 'b'$"),
+        ("x;y\n1;2\n", "no column 'x'; it has 'x;y' .--delimiter ';'.$"),
+        ("x\n1\nred\n", "1 of 2 values are not finite numbers, the first is 'red' in line 3$"),
+        ("x,y\n1,2,\n3,4,\n", "line 2 has 3 fields where the header has 2"),
+        ("x,y\n1,2\n\n3,4,5\n", "line 4 has 3 fields where the header has 2"),
+        ("x,y\n1,2\n3\n", "line 3 has 1 fields where the header has 2"),
+        ("x\n1,5\n2,7\n", "line 2 has 2 fields .* or say how they stand by --delimiter and --dec"),
+        ('x\n"1,5"\n"2"\n', r"the first is '1,5' in line 2 .--decimal ',' reads decimal commas"),
+        ("x,y,x\n1,2,3\n", "column 'x' is in the header 2 times"),
+        ("x,y\n1,2\nx,y\n3,4\n", "line 3 is the header once more"),
+        (
+            "1.5,2\n3,4\n",
+            "line 1 has numbers alone .'1.5', '2'., so that it may be",
+        ),
+        ("x\n1\nNA\n", r"1 of 2 .* 'NA' in line 3 .--drop-missing leaves missing values out"),
+        ("x\n1e999\n2\n", "beyond what floating point can hold"),
+        ("x\n1_000\n2\n", "the first is '1_000' in line 2"),
+        ('x\n"1\n2\n', "not a CSV file: unexpected end of data"),
         ("x\n1\n\nnan\n", "1 of 2 values are not finite"),
         ("x\n1\ninf\n", "1 of 2 values are not finite"),
         ("x\n", "column 'x' has no values"),
@@ -49,6 +67,45 @@ def test_bad_files_are_named(tmp_path, text, says):
     with pytest.raises(ValueError, match=says) as caught:
         read_column(path, "x")
     assert "data.csv" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("x,y\n1.5,8\n-2e1,9\n", {}),
+        ("\ufeffy, x\r\n8,1.5\r\n\r\n9, -20\r\n", {}),
+        ('y,"x"\n"a\nb","1,5"\nc,-20\n', {"decimal": ","}),
+        ("x;y\n1,5;8\n-20;9\n", {"delimiter": ";", "decimal": ","}),
+        ("x\ty\n1.5\t\n-20\t9\n", {"delimiter": "tab"}),
+        ("x,2020\n1.5,1\nNA,2\n,3\n-20,4\n", {"drop_missing": True}),
+    ],
+)
+def test_a_column_is_read_as_it_is_said_to_stand(tmp_path, text, options):
+    path = tmp_path / "data.csv"
+    path.write_text(text, encoding="utf-8", newline="")
+    found = read_column(path, "x", **options)
+    np.testing.assert_array_equal(found.values, [1.5, -20.0])
+    assert found.dropped == (2 if "NA" in text else 0)
+
+
+def test_a_compressed_file_is_read(tmp_path):
+    with gzip.open(tmp_path / "data.csv.gz", "wt") as file:
+        file.write("x\n1\n2\n")
+    assert read_column(tmp_path / "data.csv.gz", "x").values.tolist() == [1.0, 2.0]
+    (tmp_path / "bad.gz").write_text("x\n1\n")
+    with pytest.raises(ValueError, match=r"bad.gz: not a CSV file: Not a gzipped file"):
+        read_column(tmp_path / "bad.gz", "x")
+
+
+def test_how_a_designs_file_is_written_is_said_in_the_design(tmp_path):
+    file = tmp_path / "data.csv"
+    file.write_text("v;w\n1,5;0\n;0\n2,5;0\n4;1\n")
+    how = {"column": "v", "delimiter": ";", "decimal": ",", "drop_missing": True}
+    unit = load("smoke").data[0].model_copy(update={"file": file, **how})
+    said = []
+    check_data(load("smoke").model_copy(update={"data": [unit]}), said.append)
+    assert said == ["faithful-common: 1 of 4 values missing, left out"]
+    assert data_set(load("smoke"), unit, 0).tolist() == [1.5, 2.5, 4.0]
 
 
 def test_a_missing_file_is_named(tmp_path):

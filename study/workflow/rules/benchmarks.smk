@@ -32,7 +32,7 @@ rule benchmark:
         folder=subpath(output[0], parent=True),
     threads: workflow.cores
     shell:
-        "python -m study benchmark {wildcards.suite} --out {params.folder:q} 2> {log:q}"
+        "python -m study benchmark {wildcards.suite:q} --out {params.folder:q} 2> {log:q}"
 
 
 rule benchmark_exhibits:

@@ -3,6 +3,7 @@
 # Snakemake does not see imported modules, so each rule lists the sources that its step loads.
 import os
 
+from study.workflow.owner import own
 from study.workflow.progress import Progress, attach
 from study.workflow.resources import expected
 from study.workflow.sources import closure, of_engine
@@ -46,6 +47,7 @@ def places():
 
 def begin():
     """What a run does once its places are its own."""
+    own(find(config.get("design", "default")), Path(OUT))
     write_new(new, Path(NEW))
     attach(Progress(seconds_of, all_seconds), logger)
 

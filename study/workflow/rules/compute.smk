@@ -44,15 +44,15 @@ rule compute:
         f"{OUT}/logs/{{step}}/{{digest}}.log",
     params:
         design=config.get("design", "default"),
-        pieces=lambda wildcards: " ".join(map(str, chunk_of(wildcards).spans())),
+        pieces=lambda wildcards: [str(span) for span in chunk_of(wildcards).spans()],
         folder=subpath(output[0], parent=True),
     resources:
         # Once more of it with every attempt, for too little kills a job.
         runtime=lambda wildcards, attempt: attempt * minutes(design, chunk_of(wildcards)),
         mem_mb=lambda wildcards, attempt: attempt * megabytes(design, chunk_of(wildcards)),
     shell:
-        "python -m study compute {params.design:q} {wildcards.step} {params.pieces}"
-        " --digest {wildcards.digest} --out {params.folder:q} 2> {log:q}"
+        "python -m study compute {params.design:q} {wildcards.step:q} {params.pieces:q}"
+        " --digest {wildcards.digest:q} --out {params.folder:q} 2> {log:q}"
 
 
 rule gather:

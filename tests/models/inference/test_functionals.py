@@ -169,3 +169,10 @@ def test_intervals_from_draws():
 def test_a_level_that_is_none_is_named(level):
     with pytest.raises(ValueError, match="level:"):
         quantile_at(level)
+
+
+def test_points_that_six_digits_do_not_tell_apart_have_names_of_their_own() -> None:
+    table = functionals([2459000.01, 2459000.02], [0.5])
+    assert "density at 2459000.02" in table
+    assert len(table) == 4 + 2 + 1
+    assert "density at 0.1" in functionals([0.1, 1.0])

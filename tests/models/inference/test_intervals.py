@@ -6,7 +6,12 @@ from scipy.stats import norm
 from models import Mixture, MixtureModel, fit
 from models.em import e_step, m_step
 from models.inference.certificate import certify, covariance, errors, sandwich_covariance
-from models.inference.intervals import natural_wald_interval, wald_interval
+from models.inference.intervals import (
+    basic,
+    natural_wald_interval,
+    percentile,
+    wald_interval,
+)
 from models.likelihood import complete_information, moments, score_and_information, second_moments
 from models.priors import Prior
 from models.sample import as_data
@@ -164,3 +169,24 @@ def test_the_covariance_of_a_posterior_mode_is_laplaces():
         expected = covariance(top.mixture, model, observed)
         np.testing.assert_allclose(top.covariance, expected, rtol=1e-6, atol=1e-15)
         np.testing.assert_allclose(errors(top.covariance), top.se, rtol=1e-12)
+
+
+@pytest.mark.parametrize("draws", [39, 199, 999])
+def test_percentile_intervals_hold_a_further_draw_as_often_as_they_say(draws):
+    """Its rank among them is uniform: of the R + 1 gaps between them .95 are inside."""
+    ranks = np.arange(1.0, draws + 1)
+    ends = percentile(np.random.default_rng(0).permutation(ranks), 0.95)
+    gaps = np.arange(draws + 1) + 0.5
+    inside = np.mean((gaps > ends.lower) & (gaps < ends.upper))
+    assert inside == 0.95
+    mirrored = basic(np.array(0.0), ranks, 0.95)
+    assert (mirrored.lower, mirrored.upper) == (-ends.upper, -ends.lower)
+
+
+def test_ranks_that_are_no_whole_numbers_are_rounded_outwards():
+    ranks = np.arange(1.0, 151.0)  # (150 + 1) .025 = 3.775
+    assert percentile(ranks, 0.95) == (3.0, 148.0)
+    assert np.isnan(percentile(np.arange(30.0), 0.95)).all()
+    assert np.isnan(percentile(np.append(ranks, np.nan), 0.95)).all()
+    both = percentile(np.stack([ranks, -ranks], axis=1), 0.9)
+    np.testing.assert_array_equal(both, [[7.0, -144.0], [144.0, -7.0]])

@@ -356,7 +356,10 @@ def test_an_algorithm_that_is_stopped_early_says_so():
     ("change", "message"),
     [
         (lambda d: d[0], r"draws: have shape \(20, 3, 2\)"),
-        (lambda d: np.where(d == d[0, 0, 0, 0], np.nan, d), "draws: some are not finite"),
+        (
+            lambda d: np.where(d == d[0, 0, 0, 0], np.nan, d),
+            "draws: 1 of 240 values are not finite",
+        ),
         (lambda d: d[:, :, ::-1] - 10.0, "draws: rows must be weights"),
     ],
 )
@@ -387,3 +390,14 @@ def test_the_names_of_old_are_there():
     )
     assert set(old.split()) <= set(labels.__all__)
     assert all(hasattr(labels, name) for name in labels.__all__)
+
+
+def test_any_scale_is_relabelled_alike():
+    rng = np.random.default_rng(0)
+    truth = separated(2)
+    draws, back = shuffled(draws_near(truth, rng), rng)
+    x = truth.sample(80, rng)[0]
+    large = draws * np.array([1.0, 2.0**400, 2.0**400])[:, None]
+    for name, found in labels.relabel_by_all(large, x * 2.0**400).items():
+        if name not in ("order by weights", "order by sds"):
+            np.testing.assert_array_equal(found.permutations, back, err_msg=name)

@@ -81,7 +81,5 @@ def test_normal_draws_and_their_log_joint_are_one_source(case):
     draws[:, :, 0] /= draws[:, :, 0].sum(axis=-1, keepdims=True)  # six digits are given
     found = labels.stephens(draws, x[:, 0])
     assert labels.agreement(found.permutations, by_r(case, "stephens")) == 1.0
-    by_units = labels.pra_in_units_of_the_data(
-        draws, x[:, 0], None, labels.pivot_of(draws, x[:, 0])
-    )
+    by_units = labels.pra_in_units_of_the_data(draws, x[:, 0])
     assert labels.agreement(by_units.permutations, by_r(case, "pra")) == 1.0

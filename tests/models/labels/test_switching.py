@@ -297,10 +297,13 @@ def test_a_verdict_by_allocations_alone():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"log_posterior": np.zeros(3)}, r"log posterior: has shape \(3,\); give \(2, 5\)"),
-        ({"watched": {"a": np.full((2, 5), np.nan)}}, "a: has shape"),
+        ({"log_posterior": np.zeros(3)}, r"log_posterior: has shape \(3,\); give \(2, 5\)"),
+        ({"watched": {"a": np.full((2, 5), np.nan)}}, "a: 10 of 10 values are not finite"),
         ({"parameters": np.zeros((2, 5, 4))}, r"parameters: have shape \(2, 5, 4\)"),
-        ({"parameters": np.full((2, 5, 1, 3), np.nan)}, "parameters: some are not finite"),
+        (
+            {"parameters": np.full((2, 5, 1, 3), np.nan)},
+            "parameters: 30 of 30 values are not finite",
+        ),
         ({"parameters": {"rate": np.zeros((2, 5, 3))}}, "tree: is of type dict"),
         ({"dims": "class"}, "dims: no variable has 'class'"),
     ],
@@ -327,3 +330,41 @@ def test_the_units_of_the_data_do_not_decide():
     for unit in (1e-4, 1e4):
         scaled = draws * np.array([1.0, unit, unit])[:, None]
         assert labels.judge(scaled, unit * x).disagreement["PRA"] == 0.0
+
+
+def test_chains_that_are_stuck_do_not_mix():
+    """At one point all R-hats are NaN; each at its own, they are infinite."""
+    x = separated(2).sample(100, np.random.default_rng(0))[0]
+    at = separated(2).as_rows()
+    draws = np.tile(at, (4, 100, 1, 1))
+    verdict = labels.judge(draws, x)
+    assert np.isnan(verdict.invariant.rhat)
+    assert not verdict.invariant.good
+    assert verdict.word == "does not mix"
+    draws[1, :, 1] += 0.1
+    assert labels.judge(draws, x).word == "does not mix"
+
+
+@pytest.mark.parametrize("swap", [(1, 0, 2), (0, 2, 1), (2, 1, 0), (1, 2, 0), (2, 0, 1)])
+def test_rows_in_the_wrong_order_are_named(swap):
+    """Positive means could be sds: the data tell."""
+    truth = Mixture([0.3, 0.7], [2.0, 9.0], [1.0, 2.0])
+    x = truth.sample(60, np.random.default_rng(0))[0]
+    draws = draws_near(truth, np.random.default_rng(1))
+    labels.judge(draws, x)
+    for run in (labels.judge, labels.stephens, labels.invariants, labels.relabel_by_all):
+        with pytest.raises(ValueError, match=r"^draws: .* in this order"):
+            run(draws[:, :, swap], x)
+
+
+def test_weights_of_draws_sum_to_one():
+    x = separated(2).sample(60, np.random.default_rng(0))[0]
+    draws = draws_near(separated(2), np.random.default_rng(1))
+    labels.judge(draws.astype(np.float32), x)
+    draws[1, 3, 0] *= 1.7
+    with pytest.raises(
+        ValueError, match=r"^draws: weights of a draw sum to 1\.7; they must sum to 1"
+    ):
+        labels.judge(draws, x)
+    with pytest.raises(ValueError, match=r"^log_posterior: has shape \(20,\)"):
+        labels.judge(draws_near(separated(2), np.random.default_rng(1)), x, log_posterior=x[:20])

@@ -178,3 +178,9 @@ def test_a_summary_is_arvizs_with_what_relabelling_changed():
     assert found.loc["total", "moved"] == 0.0
     few = labels.summary(tree, back, "cluster", var_names=["w"], kind="stats")
     assert "r_hat_sampled" not in few
+
+
+def test_permutations_that_are_none_are_named():
+    tree, _, back = hand_made()
+    with pytest.raises(ValueError, match=r"^permutations: some are no permutations of 0 to 2"):
+        labels.relabel(tree, np.zeros_like(back), "cluster")

@@ -90,7 +90,7 @@ def test_nuts_agrees_with_metropolis():
         jacobian = np.log(mixture.weights).sum() + 2 * np.log(mixture.sds).sum()
         return loglik + prior.log_density(mixture, model) + float(jacobian)
 
-    covariance = np.linalg.inv(mode.objective_information)
+    covariance = np.linalg.inv(mode.prior.derivatives(mode.mixture, model, data)[1])
     reference = metropolis(log_density, model.pack(mode.mixture), covariance, 10_000)
     found = bayes.nuts(data, model, SECOND_ARTICLE, rng(3))
     draws = draws_by_mean(stacked(found)).reshape(4, -1, 6)[:, :, 1:]
@@ -243,3 +243,21 @@ def test_nothing_to_estimate():
     start = Mixture([1.0], [0.0], [1.0])
     for method in (bayes.map_estimate, bayes.nuts, bayes.nuts_ordered):
         assert method(data, model, start, rng()).mixture == start
+
+
+@pytest.mark.parametrize("exponent", [0, -500])
+def test_draws_are_in_data_units_whatever_frame_the_fit_ran_in(exponent):
+    """An offset of 1e12 sds, or a scale whose squares underflow: the same draws, moved."""
+    offset = 2.0**42 if exponent == 0 else 0.0
+    x = np.round(TWO.sample(60, rng())[0] * 2**10) / 2**10
+    few = {"draws": 30, "tune": 30, "chains": 2}
+    here, there = fit("nuts", x, **few), fit("nuts", np.ldexp(x, exponent) + offset, **few)
+    means, sds = (there.draws["posterior"][name].values for name in ("means", "sds"))
+    first = here.draws["posterior"]
+    np.testing.assert_allclose(
+        np.ldexp(means - offset, -exponent), first["means"].values, atol=2e-3, rtol=1e-6
+    )
+    np.testing.assert_allclose(np.ldexp(sds, -exponent), first["sds"].values, rtol=1e-4)
+    np.testing.assert_allclose(np.ldexp(there.se[2], -exponent), here.se[2], rtol=1e-4)
+    low, high = there.interval(0.5)
+    assert np.all((low.means < there.mixture.means) & (there.mixture.means < high.means))

@@ -1,4 +1,5 @@
 from itertools import permutations
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -7,11 +8,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from models import METHODS, Mixture
+from models.solution import Collapse
+from study.compute import chunk
 from study.compute.chunk import fit_all
 from study.compute.fits import matching
 from study.compute.truths import target
-from study.design import Design, load
+from study.design import Design, Intervals, load
 from study.rows import CHAIN_WORDS, KINDS, MADE_BY, frames, gather
+from study.simulate import data_set
 from tests.models.strategies import mixtures
 
 DESIGN = load("smoke")
@@ -77,6 +81,109 @@ def test_a_fit_that_breaks_is_a_row_and_the_chunk_goes_on(monkeypatch):
     assert "lbfgs" not in set(found["estimates"]["method"])
     assert "lost" in found["fits"].query("method == 'lbfgs'")["message"].iloc[0]
     assert any("Traceback" in line for line in said)
+
+
+SMALL = DESIGN.model_copy(
+    update={
+        "replicates": {"newton": 2},
+        "scenarios": [
+            DESIGN.scenario("birds").model_copy(
+                update={"intervals": Intervals(replicates=2, refits=40)}
+            )
+        ],
+    }
+)
+
+
+def of_birds(**methods):
+    """The tables of some data sets of `birds` with intervals of every kind, and what was said."""
+    said: list[str] = []
+    methods = methods or {"newton": [0]}
+    return frames(fit_all(SMALL, SMALL.scenario("birds"), methods, said.append)), said
+
+
+def test_a_singular_fit_has_rows_for_all_that_was_asked_of_it(monkeypatch):
+    """As of the same fit if it had ended, without numbers, and with the reason."""
+    usual = of_birds()[0]
+
+    def collapsed(data, model, start, rng, *, trace=False):
+        raise Collapse(start, 1e-6)
+
+    monkeypatch.setattr("models.direct.newton", collapsed)
+    found, _ = of_birds(newton=[0, 1])
+    assert found["fits"]["status"].tolist() == ["singular"] * 2
+    first = found["intervals"].query("replicate == 0")
+    keys = ["kind", "quantity", "truth"]
+    pd.testing.assert_frame_equal(
+        first[keys].sort_values(keys, ignore_index=True),
+        usual["intervals"][keys].sort_values(keys, ignore_index=True),
+    )
+    assert found["intervals"][["estimate", "se", "lower", "upper"]].isna().all(axis=None)
+    assert found["intervals"]["message"].str.startswith("singular: component at").all()
+    assert found["losses"]["hellinger"].isna().tolist() == [True, True]
+    assert found["losses"]["message"].str.startswith("singular: ").all()
+
+
+@pytest.mark.parametrize(
+    ("broken", "kinds"),
+    [
+        ("intervals.bootstrap", {"percentile", "basic", "studentised", "one-step"}),
+        ("intervals.profile_intervals", {"profile"}),
+        ("intervals.sandwich_covariance", {"sandwich"}),
+        ("chunk.losses", set()),
+    ],
+)
+def test_what_breaks_off_after_a_fit_costs_its_own_rows_alone(monkeypatch, broken, kinds):
+    def breaks(*arguments, **options):
+        raise ValueError("cannot\nreshape")
+
+    usual, _ = of_birds()
+    monkeypatch.setattr(f"study.compute.{broken}", breaks)
+    found, said = of_birds()
+    assert found["fits"]["status"].tolist() == ["ok"]
+    lost = found["intervals"][found["intervals"]["message"].fillna("") != ""]
+    assert set(lost["kind"]) == kinds
+    assert (lost["message"] == "ValueError: cannot reshape").all()
+    assert lost[["lower", "upper"]].isna().all(axis=None)
+    keys = ["kind", "quantity", "truth"]
+    pd.testing.assert_frame_equal(found["intervals"][keys], usual["intervals"][keys])
+    kept = ~usual["intervals"]["kind"].isin(kinds)
+    pd.testing.assert_frame_equal(found["intervals"][kept], usual["intervals"][kept])
+    assert found["losses"]["hellinger"].isna().item() == (broken == "chunk.losses")
+    assert any("Traceback" in line for line in said)
+
+
+def test_a_data_set_that_cannot_be_made_is_a_failed_fit_by_every_method(monkeypatch):
+    def breaks(design, unit, replicate):
+        if replicate == 1:
+            raise ValueError("x: all observations are 5")
+        return data_set(design, unit, replicate)
+
+    monkeypatch.setattr("study.compute.chunk.data_set", breaks)
+    found, said = of_birds(newton=[0, 1], em=[1])
+    fits = found["fits"].set_index(["replicate", "method"])["status"].to_dict()
+    assert fits == {(0, "newton"): "ok", (1, "newton"): "failed", (1, "em"): "failed"}
+    last = found["fits"]["message"].iloc[-1]
+    assert last == "ValueError: x: all observations are 5"
+    assert set(found["intervals"]["replicate"]) == {0, 1}
+    assert any("Traceback" in line for line in said)
+
+
+def test_a_diagnosis_that_breaks_off_is_a_row_with_its_reason(monkeypatch):
+    def breaks(*arguments):
+        raise IndexError("one chain")
+
+    monkeypatch.setattr("study.compute.switching.diagnosis", breaks)
+    unit = DESIGN.scenario("birds")
+    x = data_set(DESIGN, unit, 0)
+    task = chunk.Task.of(DESIGN, unit, lambda line: None)
+    key = {"scenario": "birds", "replicate": 0, "method": "nuts"}
+    result = SimpleNamespace(method="nuts", draws="some", model=unit.model.build())
+    rows = chunk._labels(task, key, result, x, "birds")
+    assert rows["labels"][0] | key == rows["labels"][0]
+    assert rows["labels"][0]["message"] == "IndexError: one chain"
+    table = frames({"labels": rows["labels"]})["labels"]
+    assert np.isnan(table["rhat_raw"].item())
 
 
 def test_known_parameters_are_no_estimates():

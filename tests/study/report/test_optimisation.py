@@ -10,7 +10,7 @@ from study.design import Grid
 from study.report.cost import timings
 from study.report.estimates import estimates
 from study.report.measures import Measure
-from study.report.optimisation import failures, optimisation
+from study.report.optimisation import broken, failures, optimisation
 from study.report.speed import crossing, overtaking, profile
 from study.report.starts import chance
 from study.report.verdicts import with_verdict
@@ -53,7 +53,33 @@ def test_the_gap_is_to_the_best_regular_fit_of_the_same_data() -> None:
     table = optimisation(of(fits=fits)).set_index("method")
     assert table.loc["lbfgs", "at_best"] == 0.5
     assert table.loc["lbfgs", "gap_90"] == pytest.approx(2.25)
-    assert table.loc["newton", "R"] == 0
+    assert table.loc["newton", ["R", "at_best", "R_gap"]].tolist() == [1, 0.0, 0]
+
+
+def test_what_broke_off_is_listed_with_its_reason() -> None:
+    rows = [
+        row("barriers", replicate=i, barrier=1.0, message="singular: at 3" if i else "")
+        for i in range(3)
+    ]
+    lost = [
+        row("intervals", replicate=i, method="newton", kind=kind, message=f"ValueError: of {i}")
+        for i in range(2)
+        for kind in ("percentile", "basic")
+    ]
+    table = broken(of(barriers=rows, intervals=lost))
+    columns = ["what", "scenario", "method", "reason", "message", "R", "lost"]
+    assert table[columns].to_numpy().tolist() == [
+        ["intervals", "birds", "newton", "ValueError", "ValueError: of 0", 2, 2],
+        ["barriers", "birds", "all", "singular", "singular: at 3", 3, 2],
+    ]
+
+
+def test_shares_are_of_all_fits_and_not_of_the_usable_ones() -> None:
+    fits = [row("fits", replicate=i, converged=True) for i in range(3)]
+    fits.append(row("fits", replicate=3, status="singular", converged=False, certified=False))
+    found = optimisation(of(fits=fits)).iloc[0]
+    assert (found["R"], found["R_gap"]) == (4, 3)
+    assert found["at_best"] == found["certified"] == found["says_converged"] == 0.75
 
 
 def test_time_ratios_are_paired_with_the_fastest_method() -> None:

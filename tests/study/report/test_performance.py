@@ -8,9 +8,10 @@ from models.theory import efficiency_bound
 from study.compute.truths import target
 from study.design import Scenario, load
 from study.report import measures
+from study.report.estimates import complete, estimates
 from study.report.performance import intervals, losses, performance, reference, wide, with_one_r
 from study.rows import Results
-from tests.study.synthetic import of, row
+from tests.study.synthetic import changed, of, row
 
 SINGULAR = {("em", 1), ("newton", 2)}
 ESTIMATES = {"em": [27.0, 99.0, 28.5, 29.0], "newton": [27.5, 28.0, 99.0, 29.5]}
@@ -61,16 +62,92 @@ def test_each_of_the_cases_has_its_own_replicates() -> None:
     assert (own["value"], own["R"]) == (pytest.approx(np.mean([-1.0, 0.5, 1.0])), 3)
     both = value(table, "em", "bias", "complete")
     assert (both["value"], both["R"]) == (pytest.approx(0.0), 2)
-    covered = [value(table, "em", "coverage", c) for c in ("own", "complete", "all")]
-    assert [one["R"] for one in covered] == [3, 2, 4]
-    assert [one["value"] for one in covered] == [pytest.approx(1 / 3), 0.0, pytest.approx(1 / 4)]
+    covered = [value(table, "em", "coverage", c) for c in ("own", "complete", "given")]
+    assert [one["R"] for one in covered] == [4, 2, 3]
+    assert [one["value"] for one in covered] == [pytest.approx(1 / 4), 0.0, pytest.approx(1 / 3)]
+
+
+def test_a_usable_fit_without_an_interval_is_a_miss() -> None:
+    """And not left out of the data sets that coverage is over."""
+    study = results()
+    lost = (study.estimates["method"] == "em") & (study.estimates["replicate"] == 2)
+    rows = study.estimates.assign(lower=study.estimates["lower"].mask(lost))
+    found = value(performance(changed(study, estimates=rows)), "em", "coverage")
+    assert (found["value"], found["R"]) == (0.0, 4)
+
+
+def test_a_method_without_a_usable_fit_has_its_rows() -> None:
+    """With R = 0, and coverage of none of all its data sets; the others stay as they were."""
+    study, other = results(), results()
+    fits = study.fits.assign(
+        status=study.fits["status"].mask(study.fits["method"] == "em", "failed")
+    )
+    none = changed(study, fits=fits)
+    table = performance(none)
+    assert value(table, "em", "bias")["R"] == 0
+    assert np.isnan(value(table, "em", "bias")["value"])
+    found = value(table, "em", "coverage")
+    assert (found["value"], found["R"]) == (0.0, 4)
+    newton = table[(table["method"] == "newton") & (table["cases"] == "own")]
+    before = performance(other)
+    before = before[(before["method"] == "newton") & (before["cases"] == "own")]
+    pd.testing.assert_frame_equal(
+        newton.reset_index(drop=True), before.reset_index(drop=True), check_exact=True
+    )
+    lost = losses(none)
+    assert value(lost, "em", "hellinger")["R"] == 0
+    kept = estimates(none).set_index("method")
+    assert kept.loc["em", "R"] == 0
+    assert kept.loc["em", "coverage"] == 0.0
+    assert set(complete(none)["method"]) == {"em", "newton"}
+
+
+def test_a_scenario_in_which_no_fit_is_usable_has_its_rows() -> None:
+    study = results()
+    table = performance(changed(study, fits=study.fits.assign(status="singular")))
+    for method in ("em", "newton"):
+        found = value(table, method, "coverage")
+        assert (found["value"], found["R"]) == (0.0, 4)
+
+
+def test_complete_cases_have_the_methods_that_did_not_fail() -> None:
+    """EM alone fails, on one data set: Newton's row is over the three others."""
+    study = results()
+    fits = study.fits.assign(status=["singular" if i == 1 else "ok" for i in range(8)])
+    assert fits.loc[1, ["method", "replicate"]].tolist() == ["em", 1]
+    table = complete(changed(study, fits=fits)).set_index("method")
+    assert table["R"].to_dict() == {"em": 3, "newton": 3}
+    assert table["all_R"].to_dict() == {"em": 4, "newton": 4}
+
+
+def test_one_replicate_that_is_the_table_is_marked() -> None:
+    table = estimates(results()).set_index("method")
+    assert table["dominated"].to_dict() == {"em": "no", "newton": "yes"}
+    long = performance(results())
+    assert value(long, "newton", "largest_share")["value"] == pytest.approx(2.25 / 2.5)
+
+
+def test_usable_fits_that_are_not_believable_are_counted() -> None:
+    study = results()
+    fits = study.fits.assign(believable=study.fits["replicate"] > 0)
+    table = estimates(changed(study, fits=fits)).set_index("method")
+    assert table["not_believable"].to_dict() == {"em": 1, "newton": 1}
+    assert table["not_believable"].dtype == "Int64"
+
+
+def test_intervals_that_were_asked_for_and_have_no_row_are_misses() -> None:
+    study = results()
+    fewer = study.intervals[study.intervals["replicate"] < 2]
+    found = value(intervals(changed(study, intervals=fewer)), "newton", "coverage")
+    assert (found["value"], found["R"]) == (pytest.approx(1 / 4), 4)
 
 
 def test_a_missing_end_is_no_interval_or_a_miss() -> None:
     table = intervals(results())
-    own, every = (value(table, "newton", "coverage", cases) for cases in ("own", "all"))
-    assert (own["value"], own["R"]) == (pytest.approx(2 / 3), 3)
+    given, every = (value(table, "newton", "coverage", cases) for cases in ("given", "own"))
+    assert (given["value"], given["R"]) == (pytest.approx(2 / 3), 3)
     assert (every["value"], every["R"]) == (pytest.approx(2 / 4), 4)
+    assert value(table, "newton", "bias_eliminated_coverage")["R"] == 4
     assert value(table, "newton", "interval_width")["R"] == 3
     assert not (table["measure"] == "model_se_error").any()
 
@@ -117,8 +194,9 @@ def test_no_rows_give_empty_tables() -> None:
 
 
 def test_one_r_stands_for_all_that_are_the_same() -> None:
-    table = wide(performance(results()), ["bias", "coverage", "relative_precision"])
+    table = wide(performance(results()), ["bias", "rmse", "coverage", "relative_precision"])
     compact = with_one_r(table)
     assert compact["R"].tolist() == table["R_bias"].tolist()
-    assert "R_coverage" not in compact
+    assert "R_rmse" not in compact
+    assert compact["R_coverage"].tolist() == [4, 4]
     assert compact["R_relative_precision"].dropna().tolist() == [2]

@@ -25,17 +25,24 @@ def test_verdicts_are_shares_of_the_fits_that_can_switch() -> None:
     words = ["labels only", "labels only", "mixes", "does not mix", NOT_EXCHANGEABLE]
     study = of(labels=[label_row(i, word) for i, word in enumerate(words)])
     (found,) = label_verdicts(study).to_dict("records")
-    assert found["R"] == 4
+    assert (found["R"], found["none"]) == (4, 0.0)
     columns = [word.replace(" ", "_") for word in CHAIN_WORDS]
     assert [found[column] for column in columns] == [0.25, 0.5, 0.0, 0.25]
     assert found["labels_only_mcse"] == pytest.approx(0.25)
+
+
+def test_a_fit_without_chains_counts_among_the_verdicts_and_nowhere_else() -> None:
+    study = of(labels=[label_row(0, "mixes"), label_row(1, "", message="failed: no draws")])
+    (found,) = label_verdicts(study).to_dict("records")
+    assert (found["R"], found["none"], found["mixes"]) == (2, 0.5, 0.5)
+    assert label_switching(study)["R"].tolist() == [1]
 
 
 def test_every_number_of_the_label_tables_has_its_standard_error() -> None:
     study = of(labels=[label_row(i, "mixes", rhat_raw=1 + i / 10) for i in range(5)])
     for make in (label_switching, label_verdicts, label_algorithms):
         table = make(study)
-        numbers = [str(c) for c in table if not str(c).endswith("_mcse")]
+        numbers = [str(c) for c in table if not str(c).endswith(("_mcse", "_low", "_high"))]
         assert numbers[:3] == ["scenario", "method", "R"]
         assert all(f"{c}_mcse" in table for c in numbers[3:])
         assert np.isfinite(table.filter(like="_mcse").to_numpy(float)).all()
