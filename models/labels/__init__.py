@@ -40,12 +40,14 @@ from models.labels.barrier import barrier, ridge
 from models.labels.fits import NOT_EXCHANGEABLE, Diagnosis, condensed, diagnose
 from models.labels.sources import Allocations, LogJoint, Normals, Probabilities, Source
 from models.labels.switching import (
+    Meaning,
     Sampler,
     Verdict,
     chain_distance,
     imbalance,
     invariants,
     judge,
+    meaning,
     near_ties,
     occupancy,
     sampler_numbers,
@@ -60,6 +62,7 @@ __all__ = [
     "Convergence",
     "Diagnosis",
     "LogJoint",
+    "Meaning",
     "Normals",
     "Probabilities",
     "Relabelling",
@@ -83,6 +86,7 @@ __all__ = [
     "invariants",
     "invert",
     "judge",
+    "meaning",
     "near_ties",
     "nested_rhat",
     "occupancy",

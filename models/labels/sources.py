@@ -83,8 +83,8 @@ class Source(ABC):
         """(m, 1 + 2 d, K): counts, sums and sums of squares of x - about, (n, d), by allocation."""
 
     @abstractmethod
-    def pivot(self) -> Floats:
-        """The draw that relabelling starts from, in an order of components of its own."""
+    def pivot(self, number: int | None = None) -> Floats:
+        """The draw that relabelling starts from, or another, its components in its own order."""
 
     @abstractmethod
     def start(self, pivot: ArrayLike | None) -> Floats:
@@ -137,9 +137,9 @@ class Normals(Source):
             shifted, np.ascontiguousarray(x[:, 0] - about[0]), self.counts
         )
 
-    def pivot(self) -> Floats:
+    def pivot(self, number: int | None = None) -> Floats:
         """(3, K)."""
-        best = self.flat[np.argmax(self._loglik_and_entropy[0])]
+        best = self.flat[np.argmax(self._loglik_and_entropy[0]) if number is None else number]
         return Mixture.of_rows(best.copy()).by_mean().as_rows()
 
     def start(self, pivot: ArrayLike | None) -> Floats:
@@ -246,9 +246,9 @@ class Streamed(Source):
         centred = (x - about).T
         return -self.costs(np.vstack([np.ones(self.n), centred, centred**2]), hard=True)
 
-    def pivot(self) -> Floats:
+    def pivot(self, number: int | None = None) -> Floats:
         """(n, K): its probabilities."""
-        number, order = self.pivot_draw
+        number, order = self.pivot_draw if number is None else (number, self._by_size(number))
         t: Floats = self.one(number)[order]
         return t.T
 
@@ -276,7 +276,10 @@ class Streamed(Source):
         else:
             by_size = np.argsort(measures["entropy of the sizes"], kind="stable")
             number = int(by_size[self.m // 2])
-        return number, np.argsort(-measures["sizes"][number], kind="stable")
+        return number, self._by_size(number)
+
+    def _by_size(self, number: int) -> Integers:
+        return np.argsort(-self._measures["sizes"][number], kind="stable")
 
     @cached_property
     def _measures(self) -> dict[str, Floats]:

@@ -47,6 +47,12 @@ NEAR = 3.0
 # interval leaves out, whose ends then hang on it too.
 MAX_DOUBTFUL = 0.05
 
+# Where nothing tells two labellings apart their margins are about the absolute values of a normal,
+# .134 of them below a quarter of their median.
+NO_TELLING = 0.12
+# Share of the draws on which two algorithms may contradict Stephens' where labels mean something.
+MAX_CONTESTED = 0.2
+
 
 class Sampler(NamedTuple):
     """What a sampler tells; NaN for what it does not.
@@ -59,6 +65,39 @@ class Sampler(NamedTuple):
     divergences: float
     at_max_depth: float
     bfmi: float
+
+
+class Meaning(NamedTuple):
+    """Stephens' relabelling of some draws, and what speaks against it.
+
+    relabelling: Stephens'.
+    near_ties: share of the draws.
+    disagreement: by algorithm, PRA and the data-based one, the share of the draws at odds with it;
+        of sources other than normal mixtures the latter alone, where there is x to go by.
+    """
+
+    relabelling: Relabelling
+    near_ties: float
+    disagreement: Mapping[str, float]
+
+    @property
+    def convention(self) -> bool:
+        """Whether which component is which is no more than a convention.
+
+        Because there are as many near ties as if nothing told the labellings apart, or because all
+        other algorithms are at odds with Stephens' in more than MAX_CONTESTED of the draws.
+        """
+        contested = min(self.disagreement.values(), default=0.0)
+        return self.near_ties > NO_TELLING or contested > MAX_CONTESTED
+
+    @property
+    def doubtful(self) -> float:
+        """Share of the draws that are near ties or at odds with one of the other algorithms."""
+        return max([self.near_ties, *self.disagreement.values()])
+
+    def at_odds(self, other: Relabelling) -> bool:
+        """Whether another relabelling of the same draws differs in more than MAX_DOUBTFUL."""
+        return 1.0 - _agreement(self.relabelling, other) > MAX_DOUBTFUL
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,29 +189,27 @@ def judge(
     known = {name: _one_a_draw(name, v, source) for name, v in quantities.items()}
     own = _Parameters(source, parameters, dims)
     pivot = source.pivot()
-    chosen = stephens(source, pivot=pivot)
+    meant = _meaning(source, x, pivot, z)
+    chosen = meant.relabelling
+    # What these say is no part of the word: allocations say little where components overlap,
+    # whether or not their labels do, and inner products as much as the units that they are in.
     others = {
         "ECR": ecr(source, pivot=pivot, z=z),
         "ECR iterative 1": ecr_iterative_1(source, pivot=pivot, z=z),
     }
-    if (by_parameters := own.pra(pivot)) is not None:
+    if (by_parameters := own.pra()) is not None:
         others["PRA"] = by_parameters
-    if x is not None or isinstance(source, Normals):
-        others["data-based"] = data_based(source, x, pivot=pivot, z=z)
     disagreement = {name: 1.0 - _agreement(chosen, other) for name, other in others.items()}
+    disagreement |= meant.disagreement
     raw = convergence(own.values())
     moved = np.ptp(chosen.permutations, axis=(0, 1)).any()
     relabelled = convergence(own.values(chosen.permutations)) if moved else raw
     labellings, shares = occupancy(chosen.permutations)
     invariant = convergence(np.stack(list(known.values()), axis=-1), shares.argmax(axis=1))
-    ties = near_ties(chosen.margins)
-    # ECR's allocations say little where components overlap, whether or not their labels do.
-    telling = ("PRA", "data-based") if isinstance(source, Normals) else ("data-based",)
-    doubtful = max(ties, *(disagreement.get(name, 0.0) for name in telling))
     word: Word = "mixes"
     if not invariant.good:
         word = "does not mix"
-    elif doubtful > MAX_DOUBTFUL:
+    elif meant.doubtful > MAX_DOUBTFUL:
         word = "modes overlap"
     elif not relabelled.good:
         word = "does not mix"
@@ -189,11 +226,40 @@ def judge(
         imbalance(shares, source.k),
         chain_distance(shares),
         tuple(int(s) for s in switches(chosen.permutations)),
-        ties,
+        meant.near_ties,
         disagreement,
         {name: 1.0 - _agreement(chosen, ordering(v, 0)) for name, v in own.rows().items()},
         chosen,
         sampler,
+    )
+
+
+def meaning(
+    draws: Any,
+    x: ArrayLike | None = None,
+    counts: ArrayLike | None = None,
+    *,
+    loglik: Floats | None = None,
+) -> Meaning:
+    """Stephens' relabelling of draws, and whether it means something.
+
+    loglik: (chains, draws), of the data at the draws, where it is known already.
+    """
+    source = source_of(draws, x, counts)
+    return _meaning(source, x, source.pivot(None if loglik is None else int(np.argmax(loglik))))
+
+
+def _meaning(source: Source, x: ArrayLike | None, pivot: Floats, z: Any = None) -> Meaning:
+    chosen = stephens(source, pivot=pivot)
+    others = {}
+    if isinstance(source, Normals):
+        others["PRA"] = pra_in_units_of_the_data(source, pivot=pivot)
+    if isinstance(source, Normals) or x is not None:
+        others["data-based"] = data_based(source, x, pivot=pivot, z=z)
+    return Meaning(
+        chosen,
+        near_ties(chosen.margins),
+        {name: 1.0 - _agreement(chosen, other) for name, other in others.items()},
     )
 
 
@@ -237,10 +303,8 @@ class _Parameters:
             names = ["sizes"]
         return {name: self.array[:, :, r : r + 1] for r, name in enumerate(names)}
 
-    def pra(self, pivot: Floats) -> Relabelling | None:
-        """By the parameters of the pivot's draw; None if there are none to go by."""
-        if isinstance(self.source, Normals):
-            return pra_in_units_of_the_data(self.source, pivot=pivot)
+    def pra(self) -> Relabelling | None:
+        """By the parameters of the pivot's draw; None if no others than normals' are given."""
         if self.given is None or not isinstance(self.source, Streamed):
             return None
         stacked = np.concatenate(list(self.rows().values()), axis=2)

@@ -368,3 +368,33 @@ def test_weights_of_draws_sum_to_one():
         labels.judge(draws, x)
     with pytest.raises(ValueError, match=r"^log_posterior: has shape \(20,\)"):
         labels.judge(draws_near(separated(2), np.random.default_rng(1)), x, log_posterior=x[:20])
+
+
+def test_a_convention_is_near_ties_or_all_algorithms_at_odds():
+    none = labels.Relabelling(np.zeros((1, 1, 1), dtype=np.intp), np.ones((1, 1)))
+    for ties, odds, expected in (
+        (0.13, {}, True),
+        (0.1, {}, False),
+        (0.0, {"PRA": 0.4, "data-based": 0.1}, False),
+        (0.0, {"PRA": 0.4, "data-based": 0.3}, True),
+    ):
+        found = labels.Meaning(none, ties, odds)
+        assert found.convention == expected
+        assert found.doubtful == max([ties, *odds.values()])
+
+
+def test_what_labels_mean_is_told_from_what_they_do_not():
+    rng = np.random.default_rng(2)
+    for gap, means_something in ((6.0, True), (0.05, False)):
+        truth = separated(2, gap)
+        x, _ = truth.sample(60, rng)
+        draws, _ = shuffled(draws_near(truth, rng, (2, 200), spread=0.3), rng)
+        found = labels.meaning(draws, x)
+        assert not (found.convention and means_something)
+        assert (found.doubtful < 0.05) == means_something
+        assert found.at_odds(labels.ordering(draws)) != means_something
+        loglik = labels.invariants(draws, x)["loglik"]
+        again = labels.meaning(draws, x, loglik=loglik).relabelling
+        np.testing.assert_array_equal(again.permutations, found.relabelling.permutations)
+        of_a_source = labels.meaning(labels.Normals(draws, x))
+        np.testing.assert_array_equal(of_a_source.relabelling.margins, found.relabelling.margins)
