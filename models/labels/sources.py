@@ -297,7 +297,7 @@ class Streamed(Source):
             if density is not None:
                 known = True
                 loglik[at], densities[at] = density @ self.counts, density[:, watched]
-        found = {"entropy": entropy, "entropy of the sizes": entr(sizes).sum(axis=1)}
+        found = {"entropy": entropy, "entropy of the sizes": entr(np.sort(sizes)).sum(axis=1)}
         if known:
             found["loglik"] = loglik
             for i, one in zip(watched, densities.T, strict=True):
@@ -513,21 +513,22 @@ class _Draw(Mapping[str, NDArray[Any]]):
 def source_of(draws: Any, x: ArrayLike | None = None, counts: ArrayLike | None = None) -> Source:
     """The source that an algorithm's first argument stands for.
 
-    A Source as it is. With x, draws (chains, draws, 3, K) of normal mixtures; without, what
-    `Allocations` takes if it is of whole numbers or three dimensions, else what `Probabilities`
-    takes.
+    A Source as it is. Else what `Allocations` takes if it is of whole numbers, or has three
+    dimensions and no x beside it; what `Probabilities` takes without x, or with one a row; with x,
+    draws (chains, draws, 3, K) of normal mixtures.
     """
     if isinstance(draws, Source):
         if counts is not None:
             raise ValueError("counts: belong to the source; give them when it is made")
         return draws
     draws = draws if hasattr(draws, "dtype") else np.asarray(draws)
+    shape = draws.shape
     whole = np.dtype(draws.dtype).kind in "biu"
-    if x is not None and not (whole and len(draws.shape) == 3):
-        return Normals(draws, x, counts)
-    if whole or len(draws.shape) == 3:
+    if len(shape) == 3 and (whole or x is None):
         return Allocations(draws, counts=counts)
-    return Probabilities(draws, counts=counts)
+    if x is None or (len(shape) == 4 and shape[2] == len(np.asarray(x)) != len(ROWS)):
+        return Probabilities(draws, counts=counts)
+    return Normals(draws, x, counts)
 
 
 def check_draws(draws: ArrayLike) -> Floats:

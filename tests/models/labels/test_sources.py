@@ -96,6 +96,8 @@ def test_algorithms_do_not_ask_where_probabilities_come_from():
         if name != "stephens":
             found = run(normals, x, z=z, **by_mean)
             np.testing.assert_array_equal(found.permutations, expected.permutations)
+    beside = labels.data_based(p, x, counts, pivot=start.argmax(axis=1))
+    np.testing.assert_array_equal(beside.permutations, expected.permutations)
     bare = labels.stephens(p, counts=counts, pivot=start)
     np.testing.assert_array_equal(bare.permutations, labels.stephens(normals).permutations)
 
