@@ -168,9 +168,10 @@ def judge(
     log_posterior: (chains, draws), watched with the invariants if it is given; its Jacobian, if
         in, has to be symmetric in the components.
     parameters: whose convergence is judged, of a source: an array (chains, draws, R, K) or a
-        DataTree or Dataset, all its variables with a component dimension of `dims`. The sizes of
-        the components if there are none. Of a tree `sample_stats` are read too, log posterior and
-        what the sampler tells, and the predictive densities of `log_likelihood`.
+        DataTree or Dataset, all its variables with a component dimension of `dims` (a Dataset of
+        some is enough). The sizes of the components if there are none. Of a tree `sample_stats`
+        are read too, log posterior and what the sampler tells, and the predictive densities of
+        `log_likelihood`.
     z: allocations (chains, draws, n) as they were drawn, for ECR and the data-based algorithm.
     watched: label-free quantities (chains, draws) by name, beside or in place of the source's own.
     x: of a source (n,) or (n, d), for the data-based algorithm, which is left out without it.
@@ -188,6 +189,7 @@ def judge(
         sampler = sampler_numbers(parameters)
     known = {name: _one_a_draw(name, v, source) for name, v in quantities.items()}
     own = _Parameters(source, parameters, dims)
+    raw = convergence(own.values())
     pivot = source.pivot()
     meant = _meaning(source, x, pivot, z)
     chosen = meant.relabelling
@@ -201,7 +203,6 @@ def judge(
         others["PRA"] = by_parameters
     disagreement = {name: 1.0 - _agreement(chosen, other) for name, other in others.items()}
     disagreement |= meant.disagreement
-    raw = convergence(own.values())
     moved = np.ptp(chosen.permutations, axis=(0, 1)).any()
     relabelled = convergence(own.values(chosen.permutations)) if moved else raw
     labellings, shares = occupancy(chosen.permutations)
@@ -264,44 +265,55 @@ def _meaning(source: Source, x: ArrayLike | None, pivot: Floats, z: Any = None) 
 
 
 class _Parameters:
-    """The parameters whose convergence `judge` looks at."""
+    """The parameters whose convergence `judge` looks at.
+
+    tree: in which they are, or None.
+    array: (chains, draws, R, K), where there is no tree, with the names of its rows.
+    """
 
     def __init__(self, source: Source, given: Any, dims: str | Sequence[str]) -> None:
         self.source, self.given, self.dims = source, given, dims
-        self.labelled = is_labelled(given)
-        if given is None or isinstance(source, Normals):
-            self.array = source.draws if isinstance(source, Normals) else source.sizes()[:, :, None]
-        elif not self.labelled:
+        self.tree = given if is_labelled(given) and not isinstance(source, Normals) else None
+        self.names: tuple[str, ...] = ROWS
+        if isinstance(source, Normals):
+            self.array = source.draws
+        elif given is None:
+            self.array, self.names = source.sizes()[:, :, None], ("sizes",)
+        elif self.tree is None:
             self.array = checks.array("parameters", given)
-            if self.array.ndim != 4 or (*self.array.shape[:2], self.array.shape[3]) != (
-                *source.shape,
-                source.k,
-            ):
+            shape = self.array.shape
+            if len(shape) != 4 or (*shape[:2], shape[3]) != (*source.shape, source.k):
                 raise ValueError(
-                    f"parameters: have shape {self.array.shape}; give (chains, draws, R, K) with "
+                    f"parameters: have shape {shape}; give (chains, draws, R, K) with "
                     f"{source.shape} draws and {source.k} components"
                 )
-        self.labelled = self.labelled and not isinstance(source, Normals)
+            self.names = tuple(f"parameter {r}" for r in range(shape[2]))
 
     def values(self, permutations: Permutations | None = None) -> Floats:
         """(chains, draws, q), relabelled if there are permutations."""
-        if self.labelled:
-            found = component_values(self.given, permutations, self.dims)
+        if self.tree is not None:
+            found = component_values(self.tree, permutations, self.dims)
+            if found.shape[:2] != self.source.shape:
+                raise ValueError(
+                    f"parameters: have {found.shape[:2]} draws; the source has {self.source.shape}"
+                )
         else:
             array = self.array if permutations is None else permuted(self.array, permutations)
-            found = parameters(array)
+            weighted = self.names[0] in ("weights", "sizes")
+            found = parameters(array) if weighted else array.reshape(*array.shape[:2], -1)
         return checks.array("parameters", found)
 
     def rows(self) -> dict[str, Floats]:
         """By name (chains, draws, 1, K)."""
-        if self.labelled:
-            return component_rows(self.given, self.dims)
-        names: Sequence[str] = [f"parameter {r}" for r in range(self.array.shape[2])]
-        if isinstance(self.source, Normals):
-            names = ROWS
-        elif self.given is None:
-            names = ["sizes"]
-        return {name: self.array[:, :, r : r + 1] for r, name in enumerate(names)}
+        if self.tree is not None:
+            found = component_rows(self.tree, self.dims)
+            if sizes := {v.shape[-1] for v in found.values()} - {self.source.k}:
+                raise ValueError(
+                    f"dims: {self.dims!r} give {sorted(sizes)} components; the source has "
+                    f"{self.source.k}"
+                )
+            return found
+        return {name: self.array[:, :, r : r + 1] for r, name in enumerate(self.names)}
 
     def pra(self) -> Relabelling | None:
         """By the parameters of the pivot's draw; None if no others than normals' are given."""

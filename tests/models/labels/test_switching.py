@@ -314,6 +314,20 @@ def test_what_is_wrong_with_a_verdict_is_named(options, message):
         labels.judge(labels.LogJoint(log_joint, data), **({"parameters": data} | options))
 
 
+def test_of_two_components_both_parameters_are_judged():
+    """Only of weights one says it all: here the second rate alone is off, in one chain."""
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet([1.0, 1.0], 30) * np.ones((2, 200, 1, 1))
+    rates = np.array([2.0, 9.0]) + 0.1 * rng.standard_normal((2, 200, 1, 2))
+    rates[1, :, 0, 1] += 5.0
+    found = labels.judge(p, parameters=rates)
+    assert found.raw.rhat > 1.5
+    data = xr.Dataset({"rate": (("chain", "draw", "component"), rates[:, :, 0])})
+    assert labels.judge(p, parameters=data).raw.rhat == found.raw.rhat
+    with pytest.raises(ValueError, match=r"parameters: have \(2, 100\) draws"):
+        labels.judge(p, parameters=data.isel(draw=slice(100)))
+
+
 def test_weights_that_do_not_sum_to_one_are_named():
     draws = draws_near(separated(2), np.random.default_rng(0))
     draws[0, 3, 0] = [0.4, 0.7]
@@ -398,3 +412,10 @@ def test_what_labels_mean_is_told_from_what_they_do_not():
         np.testing.assert_array_equal(again.permutations, found.relabelling.permutations)
         of_a_source = labels.meaning(labels.Normals(draws, x))
         np.testing.assert_array_equal(of_a_source.relabelling.margins, found.relabelling.margins)
+
+
+def test_a_tree_of_another_number_of_components_is_named():
+    data, log_joint = any_mixture((2, 20))
+    source = labels.LogJoint(log_joint, data)
+    with pytest.raises(ValueError, match=r"dims: 'state' give \[2\] components; the source has 3"):
+        labels.judge(source, parameters=data.isel(state=[0, 1])[["rate"]], dims="state")
