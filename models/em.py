@@ -103,6 +103,22 @@ def em(
     )
 
 
+def em_steps(
+    data: Sample, model: MixtureModel, start: Mixture, steps: int
+) -> tuple[Mixture, Mixture, int]:
+    """Where so many steps of EM lead, the mixture before that, and how many passes they took.
+
+    Fewer where a component collapses on the way: `Sample.collapsed` tells of the end.
+    """
+    rules, path = _rules(data, model, None), _room(True, 3 * model.k)
+    rest = rules, start.as_rows(), -1.0, -np.inf, steps, path
+    sample = data.in_memory
+    found = kernels.em_loop(_read(data), *rest) if sample is None else kernels.em(sample, *rest)
+    rows, _, _, _, passes, path = found
+    before = path[-1, 2:].reshape(3, -1).copy()
+    return Mixture.of_rows(rows), Mixture.of_rows(before), passes
+
+
 def _guard(penalty: LogInverseGamma | None) -> float:
     """How much of the data's floor an sd is a collapse at."""
     return 1.0 if penalty is None else UNGUARDED

@@ -11,7 +11,7 @@ import inspect
 import os
 import sys
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
@@ -31,15 +31,15 @@ from models import checks, kernels, verdicts
 from models.compression import Cells, Compressed
 from models.elsewhere import compile_elsewhere, compiling
 from models.frame import Frame
+from models.inference.boundary import Boundary, covariance_on, face
 from models.inference.certificate import (
-    CERTIFIED_DISTANCE,
     Certificate,
-    certificate_by,
     covariance_by,
     errors,
     inverse_information,
     sandwiched,
 )
+from models.inference.ends import End, judged
 from models.inference.intervals import wald_interval
 from models.likelihood import compile_passes, score_and_information
 from models.mixture import Floats, Mixture, ParameterArray, draws_by_mean
@@ -67,6 +67,10 @@ MOST_CELLS = 4096
 
 # Errors that make a fit a failed one: what numbers do, not what programs do wrong.
 GUARDED = (ArithmeticError, np.linalg.LinAlgError, RuntimeError)
+
+
+# Starts that are tried where the first one ends with a component that is not needed.
+SEARCHED = 10
 
 
 class Run(Protocol):
@@ -166,7 +170,8 @@ class Fit:
         "not-converged", "singular" (a component collapsed onto a point) or "failed".
     message: the method's own, or what went wrong.
     converged: the method's own word.
-    certificate: of the optimum of the method's objective; None for samplers and failures.
+    certificate: of the optimum of the method's objective; None for samplers and failures. On the
+        boundary of the parameter space weights are 0, whatever the method left them at.
     n_iter: iterations, as the method counts them.
     evaluations: how many of each kind it took. "start" are the passes behind the shared start; of
         a compressed sample "nodes" is their number, and "exact_passes" are the passes over the
@@ -175,7 +180,8 @@ class Fit:
     start_seconds: of the shared start.
     compile_seconds: of imports and compilation.
     se: (3, K) standard errors, its rows also .weights, .means and .sds; posterior sds for NUTS, 0
-        where known, NaN where there are none.
+        where known, NaN where there are none. Where weights are 0 the other components have those
+        of the model without.
     covariance: (3K, 3K) of (weights, means, sds), from the information of the method's objective,
         for survey weights the sandwich; NaN for samplers, whose draws say more.
     start: where the method began.
@@ -183,6 +189,8 @@ class Fit:
         relabelled parameters, and the number of "divergences".
     exchangeable: whether the order of their means is all that tells components apart; not where
         known parameters do, or a prior whose means differ.
+    believable: whether there is evidence for every narrow component (`verdicts.believable`).
+    boundary: what intervals of weights at 0 are made of; None elsewhere.
     trace: a Trace, if it was asked for.
     draws: of samplers, an ArviZ DataTree; labels as sampled.
     """
@@ -207,6 +215,8 @@ class Fit:
     start: Mixture
     diagnostics: Mapping[str, float]
     exchangeable: bool
+    believable: bool
+    boundary: Boundary | None = field(default=None, repr=False)
     trace: Trace | None = field(default=None, repr=False)
     draws: Any = field(default=None, repr=False)
 
@@ -214,7 +224,8 @@ class Fit:
         """Lower and upper ends, each (3, K) in the layout of a Mixture.
 
         Wald on the logit, identity and log scale; for NUTS equal-tailed quantiles of the draws
-        relabelled by mean.
+        relabelled by mean. Of a weight at 0, or at 1 as all others are, by the likelihood ratio
+        (`Boundary.weights`); NaN for the mean and sd of a component without weight.
 
         level: probability that the interval is to hold the parameter.
 
@@ -228,6 +239,9 @@ class Fit:
             lower, upper = np.quantile(self.ordered_draws, ends, axis=(0, 1))
         else:
             lower, upper = wald_interval(self.mixture, np.asarray(self.se), level)
+            if self.boundary is not None:
+                for rows, found in zip((lower, upper), self.boundary.weights(level), strict=True):
+                    rows[0] = np.where(np.isnan(found), rows[0], found)
         return ParameterArray.of(lower), ParameterArray.of(upper)
 
     def verdict(self, best: float | None = None) -> str:
@@ -236,15 +250,12 @@ class Fit:
         best: the highest `objective` that is known of for the data and the same prior or penalty,
         from other methods or starts; without it no maximum is called a local one.
         """
-        distance = np.nan if self.certificate is None else self.certificate.distance
-        draws, trusted = METHODS[self.method].draws, False
-        if self.mixture is not None:
-            trusted = verdicts.believable(self.mixture, self.model, self.n) and np.isfinite(
-                distance
-            )
-        certified = distance <= CERTIFIED_DISTANCE
+        draws, trusted, certified, place = METHODS[self.method].draws, False, False, ""
+        if self.mixture is not None and self.certificate is not None:
+            place, certified = self.certificate.place, self.certificate.certified
+            trusted = self.believable and bool(np.isfinite(self.certificate.distance))
         behind = 0.0 if best is None else best - self.objective
-        return str(verdicts.judge(self.status, draws, certified, trusted, behind))
+        return str(verdicts.judge(self.status, draws, certified, trusted, behind, place))
 
     def __getstate__(self) -> dict[str, Any]:
         views = self.__dict__.items()
@@ -297,10 +308,11 @@ def fit(
         for, at least 0, on any scale. The weighted log-likelihood is maximised, weights scaled to a
         mean of 1, and standard errors are the sandwich's (Binder 1983), of n observations.
         Optimisers and MAP alone.
-    start: default the shared start of starts.py.
-    starts: run from so many of the shared list, those best after short runs, and give the end
-        with the highest objective, certified and believable if there is one; all that they took
-        is in its evaluations and seconds.
+    start: default the shared start of starts.py. Where that ends with a component that is not
+        needed, which is no maximum, SEARCHED of the list are tried.
+    starts: run from so many of the shared list, that start among them, and give the end with the
+        highest objective that is believed (`best_of`); the message says if one that is not is
+        higher. All that they took is in its evaluations and seconds.
     rng: a Generator or a seed; default 0.
     compress: whether to pass over the data through the nodes of compression.py; "auto" does from
         the method's compress_from observations on. The log-likelihood, certificate and standard
@@ -318,9 +330,14 @@ def fit(
         _check_starts(starts, start, method)
         return _fit_from_several(problem, starts, generator, compile_seconds)
     begin = time.perf_counter()
+    seed = generator.bit_generator.state
     first = _chosen_start(problem, start, generator)
     start_seconds = time.perf_counter() - begin
-    return _fit_from(problem, first, generator, start_seconds, compile_seconds)
+    found = _fit_from(problem, first, generator, start_seconds, compile_seconds)
+    if start is None and found.verdict() == "component not needed":
+        generator.bit_generator.state = seed
+        return _fit_from_several(problem, SEARCHED, generator, 0.0, found)
+    return found
 
 
 class _Problem(NamedTuple):
@@ -396,26 +413,64 @@ def _chosen_start(problem: _Problem, start: Mixture | None, rng: np.random.Gener
 
 
 def _fit_from_several(
-    problem: _Problem, count: int, rng: np.random.Generator, compile_seconds: float
+    problem: _Problem,
+    count: int,
+    rng: np.random.Generator,
+    compile_seconds: float,
+    *before: Fit,
 ) -> Fit:
-    """The best of the fits from so many starts, with what all of them took."""
+    """The best of the fits from so many starts, and those before, with what all of them took."""
     begin = time.perf_counter()
     starts = several_starts(problem.data, problem.model, rng, count)
-    start_seconds = time.perf_counter() - begin
-    ends = [_fit_from(problem, Start(problem.model.admit(one.mixture), 0), rng) for one in starts]
-    best = max(
-        ends,
-        key=lambda end: (end.verdict() == "certified", np.nan_to_num(end.objective, nan=-np.inf)),
-    )
+    start_seconds = time.perf_counter() - begin + sum(end.start_seconds for end in before)
+    tried = [problem.model.admit(one.mixture) for one in starts]
+    ends = list(before) + [
+        _fit_from(problem, Start(start, 0), rng)
+        for start in tried
+        if all(start.by_mean() != end.start for end in before)
+    ]
+    best = best_of(ends)
     kinds = dict.fromkeys(kind for end in ends for kind in end.evaluations)
     spent = {kind: sum(end.evaluations.get(kind, 0) for end in ends) for kind in kinds}
-    spent |= {"start": starts[0].passes, "starts": len(ends)}
+    spent |= {"start": spent["start"] + starts[0].passes, "starts": len(ends)}
     return replace(
         best,
+        message=_with_higher(best, ends),
         evaluations=MappingProxyType(spent),
         seconds=sum(end.seconds for end in ends),
         start_seconds=start_seconds,
         compile_seconds=compile_seconds + sum(end.compile_seconds for end in ends),
+    )
+
+
+def best_of(ends: Sequence[Fit]) -> Fit:
+    """The highest objective among ends that are believed, whether certified or not.
+
+    Of those that are as high the one with the best verdict, then the first. Where none is
+    believed, one with a component too many before one that is spurious, and that before the rest.
+    """
+    tiers = (verdicts.BELIEVED, ("component not needed",), ("spurious",), verdicts.VERDICTS)
+    words = [end.verdict() for end in ends]
+    tier = next(tier for tier in tiers if not set(tier).isdisjoint(words))
+    height = {
+        i: -np.inf if np.isnan(ends[i].objective) else ends[i].objective
+        for i, word in enumerate(words)
+        if word in tier
+    }
+    top = max(height.values())
+    near = [i for i in height if height[i] >= top - verdicts.SAME - 1e-13 * abs(top)]
+    return ends[max(near, key=lambda i: verdicts.VERDICTS.index(words[i]))]
+
+
+def _with_higher(best: Fit, ends: Sequence[Fit]) -> str:
+    """The message, and by how much another end that is not believed is higher."""
+    heights = np.nan_to_num([end.objective for end in ends], nan=-np.inf)
+    top = ends[int(np.argmax(heights))]
+    if not top.objective > best.objective + verdicts.SAME:
+        return best.message
+    return (
+        f"{best.message}; another of {len(ends)} starts ended {top.objective - best.objective:.3g} "
+        f"nats higher, {top.verdict()}"
     )
 
 
@@ -430,7 +485,7 @@ def _fit_from(
     data = problem.data
     exact_before = int(data.exact_passes[0]) if isinstance(data, CompressedData) else 0
     attempt = _attempted(problem, start.mixture, rng)
-    evidence = _Evidence.none(problem.model.k)
+    evidence = _Evidence.none(attempt.solution.mixture)
     if attempt.status != "failed":
         try:
             evidence = _evidence(problem, attempt)
@@ -494,37 +549,72 @@ def _said(error: Exception) -> str:
 
 
 class _Evidence(NamedTuple):
-    """What is known of an end beside the method's own word."""
+    """What is known of an end beside the method's own word.
 
+    point: a component that is on its way onto one value of the data, or None.
+    """
+
+    mixture: Mixture
     loglik: float
     certificate: Certificate | None
     covariance: Floats
+    believable: bool
+    point: int | None = None
 
     @classmethod
-    def none(cls, k: int) -> _Evidence:
-        return cls(np.nan, None, np.full((3 * k, 3 * k), np.nan))
+    def none(cls, mixture: Mixture) -> _Evidence:
+        return cls(mixture, np.nan, None, np.full((3 * mixture.k, 3 * mixture.k), np.nan), False)
 
 
 def _evidence(problem: _Problem, attempt: _Attempt) -> _Evidence:
     """By one more pass, over the exact sample if it can be read."""
     solution, model, exact = attempt.solution, problem.model, attempt.used.final
     second = exact.second_moments(solution.mixture)
-    found = _Evidence.none(model.k)._replace(loglik=float(second.loglik))
+    loglik = float(second.loglik)
+    found = _Evidence.none(solution.mixture)._replace(
+        loglik=loglik,
+        believable=verdicts.believable(solution.mixture, model, exact, loglik),
+    )
     if METHODS[problem.method].draws:
         return found
     gradient, curvature = score_and_information(solution.mixture, model, second)
     if solution.prior is not None:
         gradient = gradient + solution.prior.score(solution.mixture, model)
         curvature = curvature + solution.prior.information(solution.mixture, model)
-    inverse = inverse_information(curvature)
-    found = found._replace(certificate=certificate_by(gradient, inverse))
-    if problem.weighted and inverse is not None:
-        assert isinstance(exact, Data)
-        squared = Data(exact.x, exact.counts**2).second_moments(solution.mixture)
-        inverse = sandwiched(inverse, solution.mixture, model, squared)
-    if attempt.status is None and solution.se is None:
-        found = found._replace(covariance=covariance_by(solution.mixture, model, inverse))
+    end = judged(exact, model, solution.mixture, second, gradient, curvature)
+    found = found._replace(certificate=end.certificate)
+    if end.mixture is not solution.mixture:
+        loglik = exact.moments(end.mixture).loglik
+        believable = verdicts.believable(end.mixture, model, exact, loglik)
+        found = found._replace(mixture=end.mixture, loglik=loglik, believable=believable)
+    if attempt.status is None and solution.se is None and not end.certificate.certified:
+        found = found._replace(point=verdicts.on_a_point(end.mixture, model, exact))
+        if found.point is not None:
+            return found
+    if solution.se is None and (attempt.status is None or end.certificate.place == "boundary"):
+        covered = _sandwich(problem, end, curvature) if problem.weighted else end.covariance
+        found = found._replace(covariance=covered)
     return found
+
+
+def _sandwich(problem: _Problem, end: End, curvature: Floats) -> Floats:
+    """(3K, 3K): of an end with survey weights; of the model without the components of weight 0."""
+    mixture, model, data = end.mixture, problem.model, problem.data
+    assert isinstance(data, Data)
+    squared = Data(data.x, data.counts**2)
+    if mixture.weights.all():
+        inverse = inverse_information(curvature)
+        if inverse is None or not end.certificate.positive_definite:
+            return end.covariance
+        robust = sandwiched(inverse, mixture, model, squared.second_moments(mixture))
+        return covariance_by(mixture, model, robust)
+    left = face(mixture, model, mixture.weights == 0.0)
+    second = data.second_moments(left.mixture)
+    inverse = inverse_information(score_and_information(left.mixture, left.model, second)[1])
+    if inverse is None:
+        return end.covariance
+    robust = sandwiched(inverse, left.mixture, left.model, squared.second_moments(left.mixture))
+    return covariance_on(model, left, covariance_by(left.mixture, left.model, robust))
 
 
 def compress(
@@ -542,8 +632,8 @@ def compress(
         again (a list, or an object whose __iter__ begins anew, but not a generator), fit() comes
         back to them where the nodes are not certified and at the end.
     model: whose estimate from the stream the cells are fit for; default MixtureModel(). The stream
-        may come in any order, sorted too, unless a component that comes late has an sd below a
-        fiftieth of those of the first START_SIZE distinct values.
+        may come in any order, sorted too, as long as no component that comes late has an sd below
+        a hundredth of what is estimated from the first START_SIZE distinct values.
     cells: those of another compressed sample, `.compressed.cells`, to which this one is to be
         added by `merged`; default fit for the model.
 
@@ -691,19 +781,31 @@ def _record(
     times: _Times,
 ) -> Fit:
     """The Fit, out of the frame, its components in order of mean."""
-    (solution, status, _, _), (loglik, certificate, covered) = attempt, evidence
+    solution, status, used, _ = attempt
+    within, loglik, certificate, covered, believable, point = evidence
     frame, model, message = problem.frame, problem.model, solution.message
+    if point is not None:
+        status = "singular"
+        at, sd = frame.outside(within.means[point]), frame.widths(within.sds[point])
+        message = f"component at {at:.6g} collapses onto one value, sd {sd:.3g}; {message}"
+    boundary, good, no_errors = None, solution.converged, False
+    if certificate is not None:
+        good = (good and not certificate.nowhere) or certificate.certified
+        no_errors = certificate.place == "boundary"
+        status = None if no_errors else status
+        if no_errors and not problem.weighted:
+            boundary = Boundary(used.final, model, within)
     log_prior = units = 0.0
     if solution.prior is not None:
-        log_prior = solution.prior.log_density(solution.mixture, model)
+        log_prior = solution.prior.log_density(within, model)
         units = solution.prior.units(model)
     se = frame.errors_outside(errors(covered) if solution.se is None else solution.se)
     loglik -= problem.data.n * frame.log_scale
     objective = loglik + log_prior - units * frame.log_scale
-    mixture, trace = frame.mixture_outside(solution.mixture), solution.trace
+    mixture, trace = frame.mixture_outside(within), solution.trace
     if status is None:
-        good = solution.converged or (certificate is not None and certificate.certified)
-        finite = mixture.finite and np.isfinite(objective) and bool(np.isfinite(se).all())
+        finite = mixture.finite and np.isfinite(objective)
+        finite = finite and (no_errors or bool(np.isfinite(se).all()))
         status = "ok" if good and finite else "not-converged"
         if good and not finite:
             message = f"{message}; but likelihood, estimates or standard errors are not finite"
@@ -720,7 +822,7 @@ def _record(
     return Fit(
         method=problem.method,
         model=problem.given.permuted(order),
-        n=round(problem.data.n) if problem.weighted else problem.data.n,
+        n=float(round(problem.data.n)) if problem.weighted else problem.data.n,
         mixture=None if status == "failed" else mixture.permuted(order),
         loglik=loglik,
         objective=float(objective),
@@ -738,6 +840,8 @@ def _record(
         start=frame.mixture_outside(start).by_mean(),
         diagnostics=MappingProxyType(solution.diagnostics),
         exchangeable=model.exchangeable and solution.exchangeable,
+        believable=believable and status != "failed",
+        boundary=None if boundary is None else boundary.permuted(order),
         trace=trace,
         draws=frame.draws_outside(solution.draws),
     )

@@ -19,8 +19,9 @@ from models.mixture import Floats, Mixture
 from models.model import MixtureModel
 from models.solution import Collapse
 
-# A component whose sd falls below this share of the data's own scale sits on one point.
-COLLAPSE = 1e-6
+# A component whose sd falls below this share of the data's own scale sits on one point: real ones
+# may be a millionth as wide as others.
+COLLAPSE = 1e-9
 
 # Of that floor, where a penalty bounds the likelihood: only what keeps squares from overflow.
 UNGUARDED = 1e-40

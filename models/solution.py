@@ -34,7 +34,7 @@ class Collapse(ArithmeticError):
         """What happened, in the data's units, of a fit that ran in the frame."""
         mean, (sd, floor) = frame.outside(self._where[0]), frame.widths(np.array(self._where[1:]))
         return (
-            f"component at {mean:.6g} collapsed: sd {sd:.3g} is below {floor:.3g}, a millionth of "
+            f"component at {mean:.6g} collapsed: sd {sd:.3g} is below {floor:.3g}, a billionth of "
             "the data's scale"
         )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.em import e_step, m_step
+from models.em import e_step, em_steps
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
 from models.sample import CompressedData, Data, Sample
@@ -19,6 +19,9 @@ from models.sample import CompressedData, Data, Sample
 # Rows of a large sample that the start and the pilot are found from.
 START_SIZE = 50_000
 PILOT_SIZE = 5_000
+# Candidates that the shared start is the best of, its random ones among them.
+RANDOM = 6
+ALONE = 3 + RANDOM
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +63,7 @@ def shared_start(
     data: Sample,
     model: MixtureModel,
     rng: np.random.Generator,
-    n_random: int = 6,
+    n_random: int = RANDOM,
     short: int = 5,
 ) -> Start:
     """The candidate with the highest log-likelihood after `short` EM steps.
@@ -81,7 +84,7 @@ def several_starts(
     n_random: int | None = None,
     short: int = 5,
 ) -> list[Start]:
-    """The `count` best candidates as `shared_start` has them, the best first.
+    """The `count` best candidates as `shared_start` has them, the best first, its own among them.
 
     n_random: of the list, default 6 or three times the count. Ends of short runs that are the
     same start count once, so there may be fewer. All passes are in the first one's.
@@ -91,37 +94,36 @@ def several_starts(
     part = data.thinned(START_SIZE, rng)
     if model.n_free == 0 or model.k == 1:
         return [Start(candidates(part, model, rng, 0)[0], 0)]
-    ends: list[tuple[float, Mixture]] = []
+    ends: list[tuple[float, int, Mixture]] = []
     passes = 0
-    everything = candidates(part, model, rng, max(6, 3 * count) if n_random is None else n_random)
-    for mixture in everything:
-        for _ in range(short):
-            expected = e_step(mixture, part)
-            passes += 1
-            mixture = m_step(mixture, expected, model)
-            if part.collapsed(mixture, model):
-                break
-        else:
-            expected = e_step(mixture, part)
-            passes += 1
-            regular = model.sds is not None or expected.t[:, 0].min() >= 2.0
-            if regular and all(expected.loglik != loglik for loglik, _ in ends):
-                ends.append((expected.loglik, mixture))
+    alone = ALONE if n_random is None else None
+    n_random = max(RANDOM, 3 * count) if n_random is None else n_random
+    everything = candidates(part, model, rng, n_random)
+    for place, mixture in enumerate(everything):
+        mixture, _, steps = em_steps(part, model, mixture, short)
+        passes += steps
+        if part.collapsed(mixture, model):
+            continue
+        expected = e_step(mixture, part)
+        passes += 1
+        regular = model.sds is not None or expected.t[:, 0].min() >= 2.0
+        if regular and all(expected.loglik != end[0] for end in ends):
+            ends.append((expected.loglik, place, mixture))
     ends.sort(key=lambda end: -end[0])
-    chosen = [mixture for _, mixture in ends[:count]] or everything[:1]
+    # The start that is taken where one is asked for, whatever longer lists hold.
+    first = next((e for e in ends if alone is None or e[1] < alone), (-np.inf, 0, everything[0]))
+    kept = ends[:count]
+    if first not in kept:
+        kept[count - 1 :] = [first]
+    chosen = [mixture for *_, mixture in kept]
     return [Start(mixture, passes if i == 0 else 0) for i, mixture in enumerate(chosen)]
 
 
 def pilot(data: Sample, model: MixtureModel, start: Mixture, size: int = PILOT_SIZE) -> Mixture:
     """A fit near the optimum from `start`, by EM on a random `size` of the data."""
     part = data.thinned(size, np.random.default_rng(0))
-    mixture = start
-    for _ in range(100):
-        after = m_step(mixture, e_step(mixture, part), model)
-        if part.collapsed(after, model):
-            return mixture
-        mixture = after
-    return mixture
+    end, before, _ = em_steps(part, model, start, 100)
+    return before if part.collapsed(end, model) else end
 
 
 def _apart(centres: Floats, data: Data) -> Floats:

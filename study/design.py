@@ -479,7 +479,7 @@ def find(name_or_path: str) -> Path:
 def load(name_or_path: str, **changes: Any) -> Design:
     """The design of a name or a file, with top-level values replaced by `changes`."""
     path = find(name_or_path)
-    content = _read(path)
+    content = contents(path)
     if not isinstance(content, dict):
         raise DesignError(f"{path.name}: is {type(content).__name__}; a design is a mapping")
     try:
@@ -498,7 +498,7 @@ def load(name_or_path: str, **changes: Any) -> Design:
     return design.model_copy(update={"data": data})
 
 
-def _read(path: Path) -> Any:
+def contents(path: Path) -> Any:
     """What a YAML file holds; DesignError if it cannot be read in one way only."""
     try:
         return yaml.load(path.read_text(encoding="utf-8"), _Loader)

@@ -129,7 +129,7 @@ KINDS: dict[str, Kind] = {
         | {"n": "float64", "k": "int64", "status": "string", "message": "string"}
         | {"converged": "boolean", "loglik": "float64", "certified": "boolean"}
         | _floats("distance", "gap", "sd_ratio", "smallest")
-        | {"believable": "bool"}
+        | {"place": "string", "believable": "bool"}
         | _counts("n_iter", "moments", "second_moments", "gradients")
         | _counts("start_passes", "nodes", "exact_passes"),
     ),

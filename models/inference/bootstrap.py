@@ -21,8 +21,9 @@ from models.mixture import Floats, Mixture, ParameterArray, alignment
 from models.model import MixtureModel
 from models.sample import Data
 
-# A refit that ends with an sd below this multiple of the floor was on its way onto a point.
-COLLAPSED = 100.0
+# A refit that ends with an sd below this share of the estimate's smallest was on its way onto a
+# point.
+COLLAPSED = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,8 +123,14 @@ def bootstrap(
     rng: that they are drawn with.
     one_step: one Newton step from the estimate in the place of a refit.
 
-    Raises ValueError for numbers that are too small.
+    Raises ValueError for numbers that are too small, and for an estimate on the boundary, a weight
+    of 0, where the bootstrap is not consistent (Andrews 2000).
     """
+    if not estimate.weights.all():
+        raise ValueError(
+            "estimate: has a weight of 0, on the boundary, where the bootstrap does not hold; take "
+            "the profile likelihood"
+        )
     n, replicates = checks.whole("n", n, model.k), checks.whole("replicates", replicates, 2)
     reach = 5.0 * estimate.sds
     frame = Frame.of((estimate.means - reach).min(), (estimate.means + reach).max())
@@ -149,12 +156,16 @@ def bootstrap(
 def _refit(data: Data, model: MixtureModel, estimate: Mixture) -> Floats | str:
     """(2, 3, K): the refit and its standard errors, or why there is none."""
     point, regular = ascend(data, model, estimate)
-    if point is None or data.collapsed(point.mixture, model, COLLAPSED):
+    if point is None or _on_a_point(point.mixture, model, estimate):
         return "singular"
     if not regular:
         return "not-converged"
     se = standard_errors(point.mixture, model, point.information)
     return np.stack([point.mixture.as_rows(), se])
+
+
+def _on_a_point(mixture: Mixture, model: MixtureModel, estimate: Mixture) -> bool:
+    return model.sds is None and bool(mixture.sds.min() < COLLAPSED * estimate.sds.min())
 
 
 def _one_step(data: Data, model: MixtureModel, estimate: Mixture) -> Floats | str:
@@ -164,6 +175,6 @@ def _one_step(data: Data, model: MixtureModel, estimate: Mixture) -> Floats | st
         return "not-converged"
     mixture = model.unpack(point.at + found[0])
     # A long step may take an sd to where its exponential underflows.
-    if not mixture.finite or data.collapsed(mixture, model):
+    if not mixture.finite or _on_a_point(mixture, model, estimate):
         return "singular"
     return np.stack([mixture.as_rows(), np.full((3, model.k), np.nan)])

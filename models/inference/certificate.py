@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -12,6 +13,11 @@ from models.model import MixtureModel
 
 CERTIFIED_DISTANCE = 1e-4
 
+Place = Literal["interior", "boundary", "not identified", "not needed", "vanished"]
+
+# Places that are no maximum, a component having vanished.
+NOWHERE = ("not needed", "vanished")
+
 
 @dataclass(frozen=True)
 class Certificate:
@@ -20,17 +26,32 @@ class Certificate:
     distance: in standard errors, the most that any linear combination of the unconstrained
         parameters would still move: the Newton decrement sqrt(g'J^-1 g).
     gap: nats still to gain, half its square.
-    positive_definite: whether J is; where not there is no regular maximum, and both are NaN.
+    positive_definite: whether J is; where not there is no regular maximum, and both are NaN. On
+        the boundary distance, gap and J are of the model without the components that are gone.
+    place: "interior"; "boundary", where weights are 0 and no component raises the likelihood (the
+        conditions of Karush, Kuhn and Tucker hold); "not identified", a stationary point where J
+        is singular but for rounding, its distance in the other directions; "not needed", where a
+        component has vanished which the likelihood does not miss, though it is nowhere a maximum;
+        "vanished", where one has that would raise the likelihood, its distance at least that of
+        the slope in its weight.
+    rounding: standard errors below which no distance can be told for the numbers' last digits.
     """
 
     distance: float
     gap: float
     positive_definite: bool
+    place: Place = "interior"
+    rounding: float = 0.0
+
+    @property
+    def nowhere(self) -> bool:
+        """Whether a component has vanished, and the point is no maximum."""
+        return self.place in NOWHERE
 
     @property
     def certified(self) -> bool:
-        """Whether a regular maximum lies within 1e-4 standard errors."""
-        return self.positive_definite and self.distance <= CERTIFIED_DISTANCE
+        """Whether a regular maximum lies within 1e-4 standard errors, or as near as numbers go."""
+        return self.positive_definite and self.distance <= max(CERTIFIED_DISTANCE, self.rounding)
 
 
 def certify(gradient: Floats, curvature: Floats) -> Certificate:
@@ -105,16 +126,38 @@ def standard_errors(mixture: Mixture, model: MixtureModel, curvature: Floats) ->
     return errors(covariance(mixture, model, curvature))
 
 
+class Spectrum(NamedTuple):
+    """Eigenvalues (p,), ascending, and vectors (p, p) of J scaled by `scale` (p,) on both sides."""
+
+    scale: Floats
+    values: Floats
+    vectors: Floats
+
+    @property
+    def inverse(self) -> Floats | None:
+        """(p, p): J^-1, or None where J is not positive definite, to rounding."""
+        if self.values[0] <= 1e-12:
+            return None
+        half = (self.vectors / np.sqrt(self.values)) * self.scale[:, None]
+        return half @ half.T
+
+
+def spectrum(curvature: Floats, least: Floats | float = 0.0) -> Spectrum | None:
+    """Of J (p, p) on a unit diagonal, entries below `least` scaled as if they were that.
+
+    None where J, or what is scaled, is not finite, or the diagonal not positive.
+    """
+    diagonal = np.maximum(np.diag(curvature), least)
+    if not np.all(np.isfinite(curvature)) or np.any(diagonal <= 0):
+        return None
+    scale = 1.0 / np.sqrt(diagonal)
+    scaled = curvature * scale[:, None] * scale
+    return Spectrum(scale, *np.linalg.eigh(scaled)) if np.all(np.isfinite(scaled)) else None
+
+
 def inverse_information(curvature: Floats) -> Floats | None:
     """(p, p): J^-1, or None where J is not positive definite (to rounding, on a unit diagonal)."""
     if curvature.size == 0:
         return curvature
-    diagonal = np.diag(curvature)
-    if not np.all(np.isfinite(curvature)) or np.any(diagonal < np.finfo(float).tiny):
-        return None
-    scale = 1.0 / np.sqrt(diagonal)
-    values, vectors = np.linalg.eigh(curvature * np.outer(scale, scale))
-    if values[0] <= 1e-12:
-        return None
-    half = (vectors / np.sqrt(values)) * scale[:, None]
-    return half @ half.T
+    found = spectrum(curvature)
+    return None if found is None else found.inverse

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit, ndtri
 
 from models import checks
+from models.inference.boundary import Boundary, face
 from models.inference.newton import (
     DECREMENT,
     Point,
@@ -121,6 +122,8 @@ def profile_interval(
         raise ValueError(f"component: {component!r} is not from 0 to {model.k - 1}")
     level = checks.probability("level", level)
     row = NAMES.index(name)
+    if not estimate.weights.all():
+        return _on_the_boundary(data, model, estimate, row, component, level)
     if (model.k == 1, model.means is not None, model.sds is not None)[row]:
         end = End(float(estimate.as_rows()[row, component]), "known")
         return end, end
@@ -141,7 +144,11 @@ def profile_interval(
         found, regular = climb(
             evaluate, lambda m: labelled_information(m, turned, data.n), at, free
         )
-        if found is None or not regular or not believable(found.mixture, turned, data.n):
+        if (
+            found is None
+            or not regular
+            or not believable(found.mixture, turned, data, found.loglik)
+        ):
             return None
         return found
 
@@ -169,6 +176,36 @@ def profile_interval(
     out = (np.asarray, frame.outside, frame.widths)[row]
     lower, upper = (End(float(out(np.array(end.value))), end.kind) for end in ends)
     return lower, upper
+
+
+def _on_the_boundary(
+    data: Sample, model: MixtureModel, estimate: Mixture, row: int, component: int, level: float
+) -> tuple[End, End]:
+    """Where weights are 0: theirs by the likelihood ratio, and from the smaller model what has one.
+
+    The profile of a mean or sd without weight is flat.
+    """
+    gone = estimate.weights == 0.0
+    name = NAMES[row]
+    if name == "weights":
+        lower, upper = (float(v[component]) for v in Boundary(data, model, estimate).weights(level))
+        if gone[component]:
+            return End(0.0, "boundary"), End(upper, _kind(upper))
+        if not np.isnan(lower):
+            return End(lower, _kind(lower)), End(1.0, "boundary")
+    left = face(estimate, model, gone)
+    if not gone[component] or (name == "sds" and model.equal_sds):
+        own = int(np.sum(~gone[:component]))
+        place = min(own, left.model.k - 1)
+        return profile_interval(data, left.model, left.mixture, name, place, level)
+    known = model.means if name == "means" else model.sds
+    if known is not None:
+        return (End(float(known[component]), "known"),) * 2
+    return End(-np.inf if name == "means" else 0.0, "boundary"), End(np.inf, "boundary")
+
+
+def _kind(value: float) -> Kind:
+    return "lost" if np.isnan(value) else "found"
 
 
 def _evaluate(data: Sample, model: MixtureModel, at: Floats) -> Point | None:

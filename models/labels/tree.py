@@ -304,7 +304,7 @@ def _check(order: Permutations, shape: tuple[int, ...], other: str) -> None:
     if order.shape != shape:
         raise ValueError(f"permutations: have shape {order.shape}; {other}")
     if np.any(np.sort(order, axis=-1) != np.arange(shape[-1])):
-        raise ValueError(f"permutations: some are no permutations of 0 to {shape[-1] - 1}")
+        raise ValueError(f"permutations: some are none, of 0 to {shape[-1] - 1}")
 
 
 def _recoded(variable: xr.DataArray, order: Permutations, first: int | None) -> xr.DataArray:

@@ -233,17 +233,22 @@ def _sample(
     from models.posterior.compiled import compiled_sampler, timed
 
     sampler, seconds = timed(compiled_sampler, posterior.structure)
-    trace = nutpie.sample(
-        sampler.with_data(posterior.shared, starting_points(posterior, start)),
-        draws=draws,
-        tune=tune,
-        chains=chains,
-        cores=cores,
-        target_accept=target_accept,
-        seed=int(rng.integers(2**63)),
-        progress_bar=False,
-        return_raw_trace=True,
-    )
+    try:
+        trace = nutpie.sample(
+            sampler.with_data(posterior.shared, starting_points(posterior, start)),
+            draws=draws,
+            tune=tune,
+            chains=chains,
+            cores=cores,
+            target_accept=target_accept,
+            seed=int(rng.integers(2**63)),
+            progress_bar=False,
+            return_raw_trace=True,
+        )
+    except BaseException as error:  # a panic of Rust is no Exception, and would end the process
+        if type(error).__name__ != "PanicException":
+            raise
+        raise RuntimeError(f"the sampler cannot go on from the start: {error}") from None
     points, stats = _arrays(trace)
     sampled = np.stack(posterior.parameters(points[:, tune:]), axis=2)
     if posterior.exchangeable and not posterior.ordered:

@@ -13,7 +13,7 @@ from models import Fit, Mixture, fit
 from models.mixture import Floats
 from models.sample import as_data
 from models.starts import Start, shared_start
-from models.verdicts import believable, sd_ratio
+from models.verdicts import sd_ratio
 from study.design import DataSet, Design, Scenario
 from study.rows import PARAMETERS, blank, estimated
 from study.simulate import generator
@@ -59,9 +59,10 @@ def fit_row(result: Fit, start: Start) -> dict[str, Any]:
         "certified": None if certificate is None else certificate.certified,
         "distance": None if certificate is None else certificate.distance,
         "gap": None if certificate is None else certificate.gap,
+        "place": None if certificate is None else certificate.place,
         "sd_ratio": np.nan if mixture is None else sd_ratio(mixture, result.model),
         "smallest": np.nan if mixture is None else result.n * mixture.weights.min(),
-        "believable": mixture is not None and believable(mixture, result.model, result.n),
+        "believable": result.believable,
         "n_iter": result.n_iter,
         "moments": result.evaluations.get("moments", 0),
         "second_moments": result.evaluations.get("second_moments", 0),

@@ -22,7 +22,6 @@ from models.mixture import Floats
 from models.sample import CompressedData, Data, Sample, as_data, unit_free
 from models.starts import candidates, pilot
 from models.theory import missing_information
-from models.verdicts import believable
 from study.compute.fits import fit_one, start_of
 from study.compute.guard import Say, guarded, silent
 from study.design import DataSet, Design, Scenario
@@ -125,7 +124,7 @@ def _trusted(result: Fit) -> bool:
     if result.mixture is None or result.certificate is None:
         return False
     regular = result.certificate.positive_definite and result.status in ("ok", "not-converged")
-    return regular and believable(result.mixture, result.model, result.n)
+    return regular and result.believable
 
 
 def reaches(method: str, result: Fit, best: float) -> Iterator[dict[str, Any]]:

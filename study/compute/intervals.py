@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from models import METHODS, Fit, Mixture, MixtureModel
 from models.inference.bootstrap import Bootstrap, bootstrap
+from models.inference.boundary import covariance_on, face
 from models.inference.certificate import errors, sandwich_covariance
 from models.inference.functionals import (
     Functional,
@@ -33,7 +34,7 @@ from models.inference.intervals import (
 )
 from models.inference.profile import profile_intervals
 from models.mixture import Floats
-from models.sample import as_data
+from models.sample import Data, as_data
 from study.compute.guard import Say, guarded, silent
 from study.rows import PARAMETERS, estimated
 
@@ -241,6 +242,8 @@ def _of_covariance(
     se = errors(covariance)
     own = Limits(mixture.as_rows(), se, *wald_interval(mixture, se, level))
     others = {}
+    if result.boundary is not None:  # of the model without the components that are gone
+        covariance = np.nan_to_num(covariance)
     for name, functional in free.items():
         value, error = delta_method(functional, mixture, covariance)
         others[name] = Limits(value, error, *wald(value, error, level))
@@ -256,8 +259,7 @@ def _natural(result: Fit, level: float) -> _Kind:
 
 def _sandwich(result: Fit, x: Floats, free: Mapping[str, Functional], level: float) -> _Kind:
     assert result.mixture is not None
-    second = as_data(x, None, result.model).second_moments(result.mixture)
-    robust = sandwich_covariance(result.mixture, result.model, second)
+    robust = _robust(as_data(x, None, result.model), result.model, result.mixture)
     return _of_covariance("sandwich", result, robust, free, level)
 
 
@@ -272,6 +274,15 @@ def _profile(result: Fit, x: Floats, level: float) -> _Kind:
         upper = np.where(profile.upper_kind == "lost", [[1.0], [np.inf], [np.inf]], upper)
     values = mixture.as_rows()
     return "profile", Limits(values, np.full_like(values, np.nan), lower, upper), {}
+
+
+def _robust(data: Data, model: MixtureModel, mixture: Mixture) -> Floats:
+    """(3K, 3K): the sandwich; of the model without the components whose weights are 0."""
+    if mixture.weights.all():
+        return sandwich_covariance(mixture, model, data.second_moments(mixture))
+    left = face(mixture, model, mixture.weights == 0.0)
+    second = data.second_moments(left.mixture)
+    return covariance_on(model, left, sandwich_covariance(left.mixture, left.model, second))
 
 
 def _refitted(

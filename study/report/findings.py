@@ -47,17 +47,22 @@ def _counts(design: Design) -> str:
 def certified_shares(design: Design, verdicts: pd.DataFrame) -> dict[str, Share]:
     """By optimiser, the share of its fits that end certified at the best maximum known.
 
+    On the boundary too.
+
     Over the grid, or over all that is simulated where there is no grid.
     """
     cells = [s.name for grid in design.grids for s in grid.scenarios()]
     simulated = cells or [s.name for s in design.all_scenarios()]
     rows = verdicts[verdicts["scenario"].isin(simulated)]
-    sums = rows.groupby("method")[["R", "certified"]].sum()
+    sums = rows.groupby("method")[["R", "certified", "boundary"]].sum()
     shares = {}
     for method in MAXIMISERS:
         if method in sums.index:
-            certified, r = (int(sums[name][method]) for name in ("certified", "R"))
-            shares[method] = measures.of_count(certified, r)
+            good, r = (
+                int(sums["certified"][method] + sums["boundary"][method]),
+                int(sums["R"][method]),
+            )
+            shares[method] = measures.of_count(good, r)
     return shares
 
 

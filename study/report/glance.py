@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from models.verdicts import GOOD
 from study.report import measures
 from study.report.exhibit import Drawing, Table, tabular
 from study.report.grid import cells, middle
@@ -54,7 +55,7 @@ def recommended(results: Results) -> pd.DataFrame:
     names = list(cells(results.design)["scenario"])
     fits = with_verdict(results)
     fits = fits[fits["method"].isin(MAXIMISERS) & fits["scenario"].isin(names)]
-    fits["good"] = (fits["verdict"] == "certified").astype(float)
+    fits["good"] = fits["verdict"].isin(GOOD).astype(float)
     fits["passes"] = passes(fits).astype(float)
     found = {name: _best(group) for name, group in fits.groupby("scenario", sort=False)}
     rows = [{"scenario": name} | found[name] for name in names if name in found]

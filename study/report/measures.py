@@ -259,7 +259,7 @@ def wilson(share: Floats | float, r: Floats | float, level: float = 0.95) -> tup
     with np.errstate(invalid="ignore", divide="ignore"):
         centre = (p + z**2 / (2 * r)) / (1 + z**2 / r)
         half = z / (1 + z**2 / r) * np.sqrt(p * (1 - p) / r + z**2 / (4 * r**2))
-    return centre - half, centre + half
+    return np.where(p == 0, 0.0, centre - half), np.where(p == 1, 1.0, centre + half)
 
 
 def coverage(

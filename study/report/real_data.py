@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -36,6 +38,9 @@ ROUTES = (
 )
 
 
+LETTERS = 12  # of a title, an inch of its panel
+
+
 def fitted_densities(results: Results) -> Figure:
     """A histogram a data set under the fitted densities, and their differences to the first."""
     estimates = usable(results)
@@ -60,9 +65,10 @@ def fitted_densities(results: Results) -> Figure:
         x = data_set(results.design, unit, 0)
         _panel(upper, lower, x, fitted(own, unit))
         # As they are in the design: dollars are no mathematics, and capitals stay.
-        upper.set_title(unit.title or unit.name, parse_math=False)
+        letters = int(LETTERS * width_for(columns) / columns)
+        upper.set_title(textwrap.fill(unit.title or unit.name, letters), parse_math=False)
         label = f"{unit.column} ({unit.unit})" if unit.unit else unit.column
-        lower.set_xlabel(label, parse_math=False)
+        lower.set_xlabel(textwrap.fill(label, letters), parse_math=False)
         if column == 0:
             upper.set_ylabel("Density")
             lower.set_ylabel("Difference\n(% of peak)")

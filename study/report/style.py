@@ -96,9 +96,12 @@ MISS = "#D55E00"
 VERDICT_FILLS: dict[str, dict[str, Any]] = {
     "certified": {"color": "0.92"},
     "sampled": {"color": "0.92"},
+    "boundary": {"color": "0.80"},
     "other local maximum": {"color": "#56B4E9"},
     "stopped early": {"color": "#E69F00", "hatch": "//"},
     "undersampled": {"color": "#E69F00", "hatch": "//"},
+    "not identified": {"color": "#CC79A7", "hatch": "\\\\"},
+    "component not needed": {"color": "#009E73", "hatch": "++"},
     "spurious": {"color": "#D55E00", "hatch": "xx"},
     "singular": {"color": "#7F7F7F", "hatch": ".."},
     "failed": {"color": "black"},

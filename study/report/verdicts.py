@@ -14,7 +14,8 @@ from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 from models import METHODS
-from models.verdicts import VERDICTS, judge
+from models.inference.certificate import NOWHERE
+from models.verdicts import GOOD, VERDICTS, judge
 from study.report import measures
 from study.report.exhibit import Drawing, Table, tabular
 from study.report.grid import groups
@@ -26,8 +27,8 @@ from study.rows import DATA_SET, USABLE, Results
 def with_verdict(results: Results) -> pd.DataFrame:
     """fits with `behind`, nats behind the best of the data set, and `verdict`.
 
-    Only maxima of the likelihood that are believable set the best; an end that is not believable
-    has no `behind`.
+    Only maxima of the likelihood that are believable set the best; an end that is not believable,
+    or where a component has vanished, has no `behind`.
     """
     fits = results.fits.merge(best(results), on=DATA_SET, how="left")
     draws = fits["method"].isin(SAMPLERS)
@@ -37,7 +38,8 @@ def with_verdict(results: Results) -> pd.DataFrame:
     fits["behind"] = behind.where(behind.isna() | (behind > rounding), 0.0)
     certified = fits["certified"].fillna(False).to_numpy(bool)
     behind = fits["behind"].fillna(0.0)
-    fits["verdict"] = judge(fits["status"], draws, certified, _trusted(fits), behind)
+    place = fits["place"].fillna("interior")
+    fits["verdict"] = judge(fits["status"], draws, certified, _trusted(fits), behind, place)
     return fits.drop(columns="best")
 
 
@@ -53,6 +55,7 @@ def _trusted(fits: pd.DataFrame) -> NDArray[np.bool_]:
 
 def _maxima(fits: pd.DataFrame) -> NDArray[np.bool_]:
     alive = fits["status"].isin(USABLE) & fits["method"].isin(MAXIMISERS)
+    alive &= ~fits["place"].isin(NOWHERE)
     return alive.to_numpy(bool) & _trusted(fits)
 
 
@@ -63,7 +66,7 @@ def verdicts(results: Results) -> pd.DataFrame:
     for (scenario, method), group in fits.groupby(["scenario", "method"], sort=False):
         verdict = group["verdict"].to_numpy()
         found = {name: measures.count((verdict == name).astype(float)) for name in VERDICTS[::-1]}
-        good = np.isin(verdict, ["certified", "sampled"])
+        good = np.isin(verdict, GOOD)
         found["share_good"] = measures.proportion(good.astype(float))
         rows.append({"scenario": scenario, "method": method} | with_errors(found, len(group)))
     columns = ["scenario", "method", "R", *VERDICTS[::-1], "share_good"]
@@ -77,7 +80,7 @@ def claims(results: Results) -> pd.DataFrame:
     """
     fits = with_verdict(results)
     said_so = fits[fits["method"].isin(OPTIMISERS) & fits["converged"].fillna(False).astype(bool)]
-    wrong = said_so[said_so["verdict"].to_numpy() != "certified"]
+    wrong = said_so[~said_so["verdict"].isin(GOOD)]
     rows = []
     for (scenario, method, verdict), group in wrong.groupby(["scenario", "method", "verdict"]):
         said = int(((said_so["scenario"] == scenario) & (said_so["method"] == method)).sum())

@@ -119,7 +119,9 @@ def with_error(value: float, error: float, low: float = np.nan, high: float = np
     if not np.isfinite(value):
         return "–" if np.isnan(value) else f"{value:g}"
     if np.isfinite(low) and value * (1.0 - value) <= FEW * error**2:
-        return f"{value:.2g} ({low:.2g} to {high:.2g})"
+        digits = max(1 - int(np.floor(np.log10(high - low))), 0)
+        share, *ends = (f"{x:.{digits}f}" if 0 < x < 1 else f"{x:.0f}" for x in (value, low, high))
+        return f"{share} ({ends[0]} to {ends[1]})"
     if np.isnan(error) or error == 0:
         return f"{value:.4g}"
     if np.isinf(error):

@@ -518,7 +518,7 @@ class Ends:
         mean_1, mean_2 = parameters[:, 1:3].T
         degenerate, equal = np.isnan(logliks), mean_1 == mean_2
         model = MixtureModel()
-        spurious = np.array([not believable(mixture_of(v), model, data.n) for v in parameters])
+        spurious = np.array([not believable(mixture_of(v), model, data) for v in parameters])
         best = logliks[~(degenerate | equal | spurious)].max()
         conditions = [degenerate, equal, spurious, best - logliks > 1e-3, mean_1 > mean_2]
         kinds = np.select(conditions, [KINDS[i] for i in (5, 3, 4, 2, 1)], KINDS[0])

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import yaml
-
-from study.design import Design, DesignError
+from study.design import Design, DesignError, contents
 
 RECORD = "made-from.txt"
 
@@ -41,6 +39,6 @@ def own(file: Path, folder: Path) -> None:
 def _name(file: Path) -> str | None:
     """What a design file calls itself; None where it cannot be read."""
     try:
-        return str(yaml.safe_load(file.read_text(encoding="utf-8"))["name"])
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+        return str(contents(file)["name"])
+    except (OSError, ValueError, TypeError, KeyError):
         return None

@@ -12,6 +12,7 @@ from rich.table import Table
 from models import METHODS, Fit, MixtureModel
 from models import fit as fit_one
 from models.solution import Trace
+from models.verdicts import GOOD
 from study.compute import fits
 from study.design import Design
 from study.rows import estimated
@@ -91,8 +92,10 @@ def fits_table(results: Sequence[Fit]) -> None:
         "nats, at the estimate. Seconds for the fit alone; set-up: imports and compilation, once."
     )
     for one in results:
-        if one.status != "ok":
-            console.print(f"{one.method}: {one.status}: {one.message}")
+        if one.verdict() not in GOOD:
+            console.print(f"{one.method}: {one.verdict()}: {one.message}")
+        elif one.boundary is not None:
+            console.print(f"{one.method}: weights of 0 are the maximum, on the boundary")
 
 
 def trace_table(trace: Trace, rows: int = 40) -> None:

@@ -81,6 +81,7 @@ _USUAL: dict[str, Known] = {
         **{"n": 100.0, "k": 2, "status": "ok", "certified": True, "believable": True},
         **{"loglik": -100.0, "distance": 1e-6, "gap": 1e-12, "sd_ratio": 0.5, "smallest": 40.0},
         **{"n_iter": 9, "moments": 20, "second_moments": 1, "start_passes": 54},
+        "place": "interior",
     },
     "estimates": {"parameter": "mean", "component": 1, "se": 1.0},
     "labels": {

@@ -38,7 +38,7 @@ def test_fit_prints_a_table(capsys, data_folder):
         ("x\n1\n2\n4\n", ["--methods", "em,magic"], "--methods: unknown 'magic'"),
         ("x\n1\n2\n4\n", ["--delimiter", ""], "delimiter: '' is no mark between fields"),
         ("x\n1\n2\n4\n", ["--decimal", "'"], 'decimal: "\'" is no decimal mark'),
-        ("x\n1\n2\n4\n", ["-k", "0"], "k: 0 is not a number of components"),
+        ("x\n1\n2\n4\n", ["-k", "0"], "k: 0 is not a whole number of at least 1"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(capsys, tmp_path, text, arguments, says):

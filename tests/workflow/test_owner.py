@@ -50,3 +50,15 @@ def test_results_that_move_with_their_design_stay_its_own(tmp_path, monkeypatch)
     old.rename(new)
     monkeypatch.chdir(new)
     check_owner(load("tiny.yaml"), Path("tiny.yaml"), OUT)
+
+
+def test_names_are_read_as_the_design_reads_them(tmp_path, monkeypatch):
+    """`on` is a name, and not a truth value."""
+    monkeypatch.chdir(tmp_path)
+    one, other = Path("one.yaml"), Path("other.yaml")
+    for path in (one, other):
+        path.write_text(yaml.safe_dump(DESIGN).replace("name: tiny", "name: on"))
+    out = Path("results/on")
+    own(one, out)
+    with pytest.raises(DesignError, match="another design called 'on'"):
+        check_owner(load("other.yaml"), other, out)

@@ -183,3 +183,32 @@ def test_bad_arguments_are_named(name, component, level, start):
 
 def test_names_are_the_rows_of_a_mixture():
     assert [getattr(SECOND_ARTICLE, name)[1] for name in NAMES] == [0.7, 9.0, 3.0]
+
+
+def test_on_the_boundary_weights_by_the_ratio_and_the_rest_from_the_model_without():
+    x = np.random.default_rng(0).normal(size=200)
+    model = MixtureModel(3, [-1.0, 0.0, 2.0], equal_sds=True)
+    estimate = fit("newton", x, model).mixture
+    assert estimate.weights.tolist() == [0.0, 1.0, 0.0]
+    data = as_data(x, None, model)
+    lower, upper = profile_interval(data, model, estimate, "weights", 2)
+    assert (lower.value, lower.kind, upper.kind) == (0.0, "boundary", "found")
+
+    def fall(rest):  # a weight of the first component too gives the third one more room
+        w = np.array([rest[0], 1 - rest[0] - upper.value, upper.value])
+        return -np.log(norm.pdf(x[:, None], model.means, rest[1]) @ w).sum()
+
+    held = minimize(fall, [0.01, 1.0], bounds=[(0, 0.5), (0.5, 2)], tol=1e-12)
+    assert held.x[0] > 0.01
+    assert 2 * (held.fun + data.moments(estimate).loglik) == pytest.approx(chi2.ppf(0.95, 1), 1e-5)
+    lower, upper = profile_interval(data, model, estimate, "weights", 1)
+    assert (lower.kind, upper) == ("found", (1.0, "boundary"))
+    alone = MixtureModel(1, [0.0])
+    smaller = profile_interval(data, alone, fit("newton", x, alone).mixture, "sds", 0)
+    for component in range(3):
+        ends = profile_interval(data, model, estimate, "sds", component)
+        np.testing.assert_allclose([e.value for e in ends], [e.value for e in smaller], rtol=1e-6)
+    free = profile_interval(
+        data, MixtureModel(2, means=[0, 5]), Mixture([1, 0], [0, 5], [1, 3]), "sds", 1
+    )
+    assert free == ((0.0, "boundary"), (np.inf, "boundary"))

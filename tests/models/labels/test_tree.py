@@ -150,7 +150,7 @@ def test_datasets_and_relabellings_are_taken_and_dicts_and_stans_names_get_a_lin
     for ask in (lambda: labels.component_draws(stan, ["mu"]), lambda: labels.relabel(stan, back)):
         with pytest.raises(ValueError, match=r"mu\[0\] is one number of mu: read Stan's draws"):
             ask()
-    with pytest.raises(ValueError, match="permutations: some are no permutations of 0 to 2"):
+    with pytest.raises(ValueError, match="permutations: some are none, of 0 to 2"):
         labels.relabel(tree, np.zeros_like(back), "cluster")
 
 
@@ -182,5 +182,5 @@ def test_a_summary_is_arvizs_with_what_relabelling_changed():
 
 def test_permutations_that_are_none_are_named():
     tree, _, back = hand_made()
-    with pytest.raises(ValueError, match=r"^permutations: some are no permutations of 0 to 2"):
+    with pytest.raises(ValueError, match=r"^permutations: some are none, of 0 to 2$"):
         labels.relabel(tree, np.zeros_like(back), "cluster")

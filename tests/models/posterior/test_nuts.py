@@ -261,3 +261,25 @@ def test_draws_are_in_data_units_whatever_frame_the_fit_ran_in(exponent):
     np.testing.assert_allclose(np.ldexp(there.se[2], -exponent), here.se[2], rtol=1e-4)
     low, high = there.interval(0.5)
     assert np.all((low.means < there.mixture.means) & (there.mixture.means < high.means))
+
+
+def test_a_panic_of_the_sampler_is_a_failed_fit(monkeypatch):
+    """As where the gradient at the start is no number; anything else that is no error goes on."""
+
+    class PanicException(BaseException):
+        pass
+
+    def broken(error):
+        def sample(*arguments, **settings):
+            raise error
+
+        return sample
+
+    x = TWO.sample(60, rng())[0]
+    monkeypatch.setattr("nutpie.sample", broken(PanicException("Poisoned")))
+    result = fit("nuts", x, draws=30, tune=30, chains=2)
+    assert result.status == "failed"
+    assert "the sampler cannot go on from the start: Poisoned" in result.message
+    monkeypatch.setattr("nutpie.sample", broken(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        fit("nuts", x, draws=30, tune=30, chains=2)

@@ -94,3 +94,24 @@ def test_label_free_quantities_are_told_apart_wherever_the_data_lie():
     usual = list(label_free(np.array([0.0, 1.0, 2.0])))
     for points in ([2459000.01, 2459000.02, 2459000.03], [5.0, 5.0, 6.0], [np.nan] * 3):
         assert list(label_free(np.array(points))) == usual
+
+
+def test_on_the_boundary_every_kind_has_its_rows_and_the_bootstrap_none_of_the_numbers():
+    x = np.random.default_rng(0).normal(size=200)
+    truth = Mixture([0.0, 1.0], [2.0, 0.0], [1.0, 1.0])
+    result = fit("em", x, MixtureModel(2, [0, 2], equal_sds=True))
+    assert result.verdict() == "boundary"
+    given = {"level": 0.9, "refits": 9, "rng": np.random.default_rng(1)}
+    found = {
+        (row["kind"], row["quantity"]): row
+        for row in rows(result, x, np.array([1, 0]), truth, truth, **given)
+    }
+    assert {kind for kind, _ in found} == set(INTERVAL_KINDS) - {
+        *("laplace", "equal-tailed", "highest-density")
+    }
+    weight = found["profile", "weight 1"]
+    assert (weight["lower"], weight["estimate"]) == (0.0, 0.0)
+    assert 0.0 < weight["upper"] < 0.05
+    assert found["wald", "sd 1"]["upper"] > 1.0 > found["wald", "sd 1"]["lower"] > 0.8
+    assert found["sandwich", "mixture variance"]["se"] > 0
+    assert np.isnan(found["percentile", "sd 1"]["lower"])

@@ -124,7 +124,7 @@ def test_every_exhibit_has_a_caption_and_every_caption_an_exhibit() -> None:
 # What tells rows apart, and what is no estimate from replicates: the caption of each says why.
 KEYS = {
     *("n", "separation", "weight", "sd_ratio", "component", "target", "truth", "estimate", "se"),
-    *("lower", "upper", "loglik", "replicate", "certified"),  # one real data set
+    *("lower", "upper", "loglik", "replicate", "certified", "believable"),  # one real data set
     *("rate_at_truth", "largest_error", "compile", "bound", "p", "p_all"),  # exact, or a maximum
 }
 

@@ -13,7 +13,7 @@ from study.report.measures import Measure
 from study.report.optimisation import broken, failures, optimisation
 from study.report.speed import crossing, overtaking, profile
 from study.report.starts import chance
-from study.report.verdicts import with_verdict
+from study.report.verdicts import claims, verdicts, with_verdict
 from tests.study.synthetic import design, of, row
 
 
@@ -146,3 +146,25 @@ def test_em_catches_up_where_the_paired_median_ratio_is_one() -> None:
     assert (found["method"], found["n"], found["R"]) == ("newton", 100, 3)
     assert found["separation"] == pytest.approx(3.0)
     assert found["separation_mcse"] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_the_verdict_tables_count_the_boundary_and_what_has_vanished() -> None:
+    fits = [
+        row("fits", place="boundary"),
+        row("fits", replicate=1, place="not identified", certified=False),
+        row("fits", replicate=2, place="not needed", certified=False, distance=np.nan, loglik=9.0),
+        row("fits", replicate=2, method="newton"),
+        row("fits", replicate=3, place="vanished", certified=False, distance=0.5),
+        row("fits", replicate=4, place="boundary", loglik=-101.0),
+        row("fits", replicate=4, method="newton"),
+    ]
+    study = of(fits=fits)
+    found = verdicts(study).set_index("method").loc["em"]
+    words = ("boundary", "not identified", "component not needed", "stopped early")
+    assert [found[word] for word in words] == [1, 1, 1, 1]
+    assert found["other local maximum"] == 1
+    assert found["share_good"] == pytest.approx(1 / 5)
+    judged = with_verdict(study).set_index(["replicate", "method"])
+    assert judged.loc[(2, "newton"), "verdict"] == "certified"  # no maximum is higher
+    said = claims(study)
+    assert "boundary" not in set(said["verdict"])

@@ -30,7 +30,8 @@ def test_titles_columns_and_units_are_no_mathematics_and_keep_their_capitals(
     figure = fitted_densities(study)
     upper, lower = figure.axes
     texts = [upper.title, lower.xaxis.label]
-    assert [text.get_text() for text in texts] == [title, f"{column} ({unit})"]
+    shown = [text.get_text().replace("\n", " ") for text in texts]
+    assert shown == [title, f"{column} ({unit})"]
     assert not any(text.get_parse_math() for text in texts)
     save(figure, tmp_path / "figure")
 

@@ -50,14 +50,16 @@ def test_numbers_are_cut_to_the_second_digit_of_their_error(
 
 def test_a_share_of_0_or_1_or_of_few_has_its_interval() -> None:
     """Whatever else is in the table; never as 1 (0)."""
-    shares = [measures.of_count(*pair) for pair in ((50, 50), (0, 8), (7, 8), (30, 40), (0, 0))]
+    pairs = ((50, 50), (0, 8), (7, 8), (30, 40), (0, 0), (2000, 2000))
+    shares = [measures.of_count(*pair) for pair in pairs]
     table = pd.DataFrame([with_errors({"coverage": share}, share.r) for share in shares])
     assert for_readers(table)["coverage"].tolist() == [
-        "1 (0.93 to 1)",
+        "1 (0.929 to 1)",
         "0 (0 to 0.32)",
         "0.88 (0.53 to 0.98)",
         "0.750 (0.068)",
         "–",
+        "1 (0.9981 to 1)",
     ]
     assert list(for_readers(table)) == ["R", "coverage"]
     counts = pd.DataFrame([with_errors({"failed": measures.count(np.zeros(5))}, 5)])
