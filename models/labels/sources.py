@@ -521,6 +521,11 @@ def source_of(draws: Any, x: ArrayLike | None = None, counts: ArrayLike | None =
         if counts is not None:
             raise ValueError("counts: belong to the source; give them when it is made")
         return draws
+    if isinstance(draws, xr.DataTree | Mapping):
+        raise ValueError(
+            f"draws: are a {type(draws).__name__}; give LogJoint(log_joint, draws), or of normal "
+            "mixtures component_draws(draws, names)"
+        )
     draws = draws if hasattr(draws, "dtype") else np.asarray(draws)
     shape = draws.shape
     whole = np.dtype(draws.dtype).kind in "biu"

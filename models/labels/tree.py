@@ -77,6 +77,7 @@ def relabel(
 ) -> xr.DataTree:
     """The tree with every component-wise variable of the group by the permutations.
 
+    tree: a DataTree, or a Dataset in the place of its group.
     permutations: (chains, draws, K), or a Relabelling.
     dims: the name of the component dimension, or several; a variable moves along each that it has,
         so that a matrix over two of them stays one.

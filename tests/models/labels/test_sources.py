@@ -268,6 +268,8 @@ def test_allocations_count_from_zero_or_from_one():
         (lambda p: labels.stephens(2 * p), "probabilities: those of observation 0 in draw 0 of ch"),
         (lambda p: labels.stephens(p - 0.4), "probabilities: those of observation"),
         (lambda p: labels.stephens(np.where(p == p[1, 3, 5, 1], np.nan, p)), "5 in draw 3 of ch"),
+        (lambda p: labels.stephens({"p": p}), "draws: are a dict; give LogJoint"),
+        (lambda p: labels.stephens(xr.DataTree(), p), "draws: are a DataTree; give LogJoint"),
         (lambda p: labels.Probabilities(p, counts=np.ones(3)), r"counts: have shape \(3,\)"),
         (lambda p: labels.Allocations(p), "z: must be the numbers of components"),
         (lambda p: labels.Allocations(np.zeros((2, 3), int)), r"z: has shape \(2, 3\)"),
