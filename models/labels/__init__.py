@@ -15,8 +15,11 @@ Of univariate normal mixtures, by the names of their variables:
 The guide is README.md beside this file.
 """
 
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
+
 from models.inference.chains import Convergence, convergence, nested_rhat
-from models.labels import plots
 from models.labels.algorithms import (
     ALGORITHMS,
     Relabelling,
@@ -54,6 +57,9 @@ from models.labels.switching import (
     switches,
 )
 from models.labels.tree import component_draws, relabel, summary
+
+if TYPE_CHECKING:
+    from models.labels import plots
 
 __all__ = [
     "ALGORITHMS",
@@ -105,3 +111,10 @@ __all__ = [
     "switches",
     "to_mixture",
 ]
+
+
+def __getattr__(name: str) -> ModuleType:
+    """`plots`, loaded when it is asked for: what samples and fits does not hang on figures."""
+    if name == "plots":
+        return import_module("models.labels.plots")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,6 +14,7 @@ the most probable ones.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -217,7 +218,8 @@ def data_based(
     about = source.counts @ points / total
     if isinstance(source, Normals):
         about = np.array([source.data.mean])
-    overall = np.sqrt(np.maximum(source.counts @ (points - about) ** 2 / total, 0.0))
+    overall = np.sqrt(source.counts @ (points - about) ** 2 / total)
+    overall = np.where(overall > 0, overall, 1.0)  # of what never varies any will do
     # About the mean, so that the sums of squares do not cancel.
     moments = _allocated(source, z).moments(points, about)
     d = points.shape[1]
@@ -448,7 +450,7 @@ def _allocated(source: Source, z: Any) -> Source:
     """The source of the allocations: z, or the source itself."""
     if z is None:
         return source
-    found = z if isinstance(z, Allocations) else Allocations(z, source.k)
+    found = copy(z) if isinstance(z, Allocations) else Allocations(z, source.k)
     if (found.shape, found.n, found.k) != (source.shape, source.n, source.k):
         raise ValueError(
             f"z: has {found.shape} draws of {found.n} observations and {found.k} components; the "

@@ -143,9 +143,9 @@ class Normals(Source):
         return Mixture.of_rows(best.copy()).by_mean().as_rows()
 
     def start(self, pivot: ArrayLike | None) -> Floats:
-        """(K, n), of a pivot (3, K) or of allocations (n,)."""
+        """(K, n), of a pivot (3, K), else of allocations (n,) or probabilities (n, K)."""
         given = self.pivot() if pivot is None else np.asarray(pivot)
-        if given.ndim == 1:
+        if given.ndim == 1 or given.shape == (self.n, self.k) != self.draws.shape[2:]:
             return _pivot_shares(given, self.n, self.k)
         return Mixture.of_rows(self.rows(given).copy()).responsibilities(self.x).T
 

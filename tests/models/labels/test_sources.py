@@ -102,6 +102,30 @@ def test_algorithms_do_not_ask_where_probabilities_come_from():
     np.testing.assert_array_equal(bare.permutations, labels.stephens(normals).permutations)
 
 
+def test_probabilities_may_be_the_pivot_of_any_source():
+    draws, x, _, _ = overlapping()
+    normals = labels.Normals(draws, x)
+    target = normals.one(4).T
+    given = labels.Probabilities(probabilities(normals))
+    found = [labels.to_mixture(source, None, target).permutations for source in (normals, given)]
+    np.testing.assert_array_equal(*found)
+    np.testing.assert_array_equal(found[0][0, 4], [0, 1, 2])
+    found = [labels.stephens(source, pivot=target).permutations for source in (normals, given)]
+    np.testing.assert_array_equal(*found)
+
+
+def test_a_dimension_that_never_varies_changes_nothing():
+    draws, x, _, _ = overlapping()
+    given = labels.Probabilities(probabilities(labels.Normals(draws, x)))
+    z = labels.Allocations(given.given.argmax(axis=-1), 3, counts=np.full(x.size, 2.0))
+    expected = labels.data_based(given, x, z=z)
+    both = np.stack([np.full(x.size, 5.0), x], axis=1)
+    found = labels.data_based(given, both, z=z)
+    np.testing.assert_array_equal(found.permutations, expected.permutations)
+    np.testing.assert_allclose(found.margins, expected.margins, atol=1e-9)
+    np.testing.assert_array_equal(z.counts, 2.0)  # as they were
+
+
 def test_labels_as_sampled_have_no_part_in_the_pivot():
     draws, x, _, _ = overlapping(3)
     other, _ = shuffled(draws, np.random.default_rng(1))
