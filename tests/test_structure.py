@@ -1,5 +1,6 @@
 """The house: rooms import one way, and so do the modules of `models`."""
 
+import re
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -79,6 +80,16 @@ def test_the_modules_of_models_import_one_way():
         if name(file) != name(other) and floor(name(file), MODELS) < floor(name(other), MODELS)
     ]
     assert wrong == []
+
+
+def test_models_draw_in_one_module_alone_and_load_what_draws_when_asked():
+    drawing = re.compile(r"^( *)(?:import|from) matplotlib", re.MULTILINE)
+    found = {}
+    for file in sorted((ROOT / "models").rglob("*.py")):
+        if indents := [len(indent) for indent in drawing.findall(file.read_text("utf-8"))]:
+            found[file.relative_to(ROOT / "models").as_posix()] = min(indents)
+    assert list(found) == ["labels/plots.py"]
+    assert found["labels/plots.py"] > 0
 
 
 @pytest.mark.parametrize("top", ["models", "study"])

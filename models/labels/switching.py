@@ -1,38 +1,38 @@
 """What label switching does to a sample of draws: the counts, R-hats and ESSs, and one verdict.
 
-Draws are (chains, draws, 3, K), rows weights, means, sds; single quantities (chains, draws).
+Draws are what the algorithms take (see `algorithms`); single quantities (chains, draws).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import factorial
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import xarray as xr
 from arviz_stats.base import array_stats
 from numpy.typing import ArrayLike, NDArray
 
-from models import Mixture, checks
+from models import checks
 from models.inference.chains import Convergence, convergence
-from models.kernels import LOG_2PI, Floats
-from models.labels import passes
 from models.labels.algorithms import (
-    ROWS,
     Relabelling,
     agreement,
-    check_draws,
-    checked,
     data_based,
     ecr,
     ecr_iterative_1,
     ordering,
+    permuted,
     pra,
+    pra_in_units_of_the_data,
     stephens,
 )
 from models.labels.assignment import Permutations, numbered
+from models.labels.sources import ROWS, Normals, Source, Streamed, source_of
+from models.labels.tree import component_rows, component_values, densities, is_labelled
+from models.mixture import Floats
 
 type Word = Literal["mixes", "labels only", "does not mix", "modes overlap"]
 
@@ -47,8 +47,11 @@ NEAR = 3.0
 # interval leaves out, whose ends then hang on it too.
 MAX_DOUBTFUL = 0.05
 
-# Levels of the data at which the predictive density is watched.
-GRID = (0.05, 0.25, 0.5, 0.75, 0.95)
+# Where nothing tells two labellings apart their margins are about the absolute values of a normal,
+# .134 of them below a quarter of their median.
+NO_TELLING = 0.12
+# Share of the draws on which two algorithms may contradict Stephens' where labels mean something.
+MAX_CONTESTED = 0.2
 
 
 class Sampler(NamedTuple):
@@ -62,6 +65,39 @@ class Sampler(NamedTuple):
     divergences: float
     at_max_depth: float
     bfmi: float
+
+
+class Meaning(NamedTuple):
+    """Stephens' relabelling of some draws, and what speaks against it.
+
+    relabelling: Stephens'.
+    near_ties: share of the draws.
+    disagreement: by algorithm, PRA and the data-based one, the share of the draws at odds with it;
+        of sources other than normal mixtures the latter alone, where there is x to go by.
+    """
+
+    relabelling: Relabelling
+    near_ties: float
+    disagreement: Mapping[str, float]
+
+    @property
+    def convention(self) -> bool:
+        """Whether which component is which is no more than a convention.
+
+        Because there are as many near ties as if nothing told the labellings apart, or because all
+        other algorithms are at odds with Stephens' in more than MAX_CONTESTED of the draws.
+        """
+        contested = min(self.disagreement.values(), default=0.0)
+        return self.near_ties > NO_TELLING or contested > MAX_CONTESTED
+
+    @property
+    def doubtful(self) -> float:
+        """Share of the draws that are near ties or at odds with one of the other algorithms."""
+        return max([self.near_ties, *self.disagreement.values()])
+
+    def at_odds(self, other: Relabelling) -> bool:
+        """Whether another relabelling of the same draws differs in more than MAX_DOUBTFUL."""
+        return 1.0 - _agreement(self.relabelling, other) > MAX_DOUBTFUL
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +121,8 @@ class Verdict:
         labelling.
     switches: by chain.
     near_ties: share of the draws.
-    disagreement: by algorithm, the share of the draws at odds with Stephens.
+    disagreement: by algorithm, the share of the draws at odds with Stephens. PRA has its say in the
+        word where the units of the parameters are known, of normal mixtures.
     orderings: the same for ordering by a parameter, ties included; above MAX_DOUBTFUL that
         ordering is meaningless.
     relabelling: Stephens'.
@@ -115,51 +152,65 @@ class Verdict:
 
 
 def judge(
-    draws: Floats,
-    x: ArrayLike,
+    draws: Any,
+    x: ArrayLike | None = None,
     counts: ArrayLike | None = None,
     *,
-    log_posterior: Floats | None = None,
+    log_posterior: ArrayLike | None = None,
     sampler: Sampler | None = None,
+    parameters: Any = None,
+    dims: str | Sequence[str] = "component",
+    z: Any = None,
+    watched: Mapping[str, ArrayLike] | None = None,
 ) -> Verdict:
-    """The verdict on draws (chains, draws, 3, K) given the data x (n,) with counts (n,).
+    """The verdict on draws of normal mixtures given x (n,), or on those of any source.
 
     log_posterior: (chains, draws), watched with the invariants if it is given; its Jacobian, if
-    in, has to be symmetric in the components. ValueError for one chain, or fewer than four draws.
+        in, has to be symmetric in the components.
+    parameters: whose convergence is judged, of a source: an array (chains, draws, R, K) or a
+        DataTree or Dataset, all its variables with a component dimension of `dims` (a Dataset of
+        some is enough). The sizes of the components if there are none. Of a tree `sample_stats`
+        are read too, log posterior and what the sampler tells, and the predictive densities of
+        `log_likelihood`.
+    z: allocations (chains, draws, n) as they were drawn, for ECR and the data-based algorithm.
+    watched: label-free quantities (chains, draws) by name, beside or in place of the source's own.
+    x: of a source (n,) or (n, d), for the data-based algorithm, which is left out without it.
+
+    ValueError for one chain, or fewer than four draws.
     """
-    draws = check_draws(draws)
-    if draws.shape[0] < 2 or draws.shape[1] < 4:
-        raise ValueError(f"draws: have shape {draws.shape}; R-hat needs 2 chains of 4 draws")
-    watched = invariants(draws, x, counts)
+    source = source_of(draws, x, counts)
+    if source.shape[0] < 2 or source.shape[1] < 4:
+        raise ValueError(f"draws: have shape {source.shape}; R-hat needs 2 chains of 4 draws")
+    read = densities(parameters) if isinstance(parameters, xr.DataTree) else {}
+    quantities = {**source.invariants(), **read, **(watched or {})}
     if log_posterior is not None:
-        watched["log posterior"] = given = checks.array("log_posterior", log_posterior)
-        if given.shape != draws.shape[:2]:
-            raise ValueError(
-                f"log_posterior: has shape {given.shape}; give {draws.shape[:2]}, one a draw"
-            )
-    best = draws.reshape(-1, *draws.shape[2:])[np.argmax(watched["loglik"])]
-    pivot = Mixture.of_rows(best.copy()).by_mean().as_rows()
-    chosen = stephens(draws, x, counts, pivot=pivot)
+        quantities["log_posterior"] = log_posterior
+    if sampler is None and isinstance(parameters, xr.DataTree):
+        sampler = sampler_numbers(parameters)
+    known = {name: _one_a_draw(name, v, source) for name, v in quantities.items()}
+    own = _Parameters(source, parameters, dims)
+    raw = convergence(own.values())
+    pivot = source.pivot()
+    meant = _meaning(source, x, pivot, z)
+    chosen = meant.relabelling
+    # What these say is no part of the word: allocations say little where components overlap,
+    # whether or not their labels do, and inner products as much as the units that they are in.
     others = {
-        "ECR": ecr(draws, x, counts, pivot=pivot),
-        "ECR iterative 1": ecr_iterative_1(draws, x, counts, pivot=pivot),
-        "PRA": pra(draws, pivot),
-        "data-based": data_based(draws, x, counts, pivot=pivot),
+        "ECR": ecr(source, pivot=pivot, z=z),
+        "ECR iterative 1": ecr_iterative_1(source, pivot=pivot, z=z),
     }
+    if (by_parameters := own.pra()) is not None:
+        others["PRA"] = by_parameters
     disagreement = {name: 1.0 - _agreement(chosen, other) for name, other in others.items()}
-    raw = convergence(parameters(draws))
+    disagreement |= meant.disagreement
     moved = np.ptp(chosen.permutations, axis=(0, 1)).any()
-    relabelled = convergence(parameters(chosen.apply(draws))) if moved else raw
-    quantities = np.stack(list(watched.values()), axis=-1)
+    relabelled = convergence(own.values(chosen.permutations)) if moved else raw
     labellings, shares = occupancy(chosen.permutations)
-    invariant = convergence(quantities, shares.argmax(axis=1))
-    ties = near_ties(chosen.margins)
-    # ECR's allocations say little where components overlap, whether or not their labels do.
-    doubtful = max(ties, disagreement["PRA"], disagreement["data-based"])
+    invariant = convergence(np.stack(list(known.values()), axis=-1), shares.argmax(axis=1))
     word: Word = "mixes"
     if not invariant.good:
         word = "does not mix"
-    elif doubtful > MAX_DOUBTFUL:
+    elif meant.doubtful > MAX_DOUBTFUL:
         word = "modes overlap"
     elif not relabelled.good:
         word = "does not mix"
@@ -173,15 +224,111 @@ def judge(
         invariant.nested_rhat,
         labellings,
         shares,
-        imbalance(shares, draws.shape[-1]),
+        imbalance(shares, source.k),
         chain_distance(shares),
         tuple(int(s) for s in switches(chosen.permutations)),
-        ties,
+        meant.near_ties,
         disagreement,
-        {name: 1.0 - _agreement(chosen, ordering(draws, row)) for row, name in enumerate(ROWS)},
+        {name: 1.0 - _agreement(chosen, ordering(v, 0)) for name, v in own.rows().items()},
         chosen,
         sampler,
     )
+
+
+def meaning(
+    draws: Any,
+    x: ArrayLike | None = None,
+    counts: ArrayLike | None = None,
+    *,
+    loglik: Floats | None = None,
+) -> Meaning:
+    """Stephens' relabelling of draws, and whether it means something.
+
+    loglik: (chains, draws), of the data at the draws, where it is known already.
+    """
+    source = source_of(draws, x, counts)
+    return _meaning(source, x, source.pivot(None if loglik is None else int(np.argmax(loglik))))
+
+
+def _meaning(source: Source, x: ArrayLike | None, pivot: Floats, z: Any = None) -> Meaning:
+    chosen = stephens(source, pivot=pivot)
+    others = {}
+    if isinstance(source, Normals):
+        others["PRA"] = pra_in_units_of_the_data(source, pivot=pivot)
+    if isinstance(source, Normals) or x is not None:
+        others["data-based"] = data_based(source, x, pivot=pivot, z=z)
+    return Meaning(
+        chosen,
+        near_ties(chosen.margins),
+        {name: 1.0 - _agreement(chosen, other) for name, other in others.items()},
+    )
+
+
+class _Parameters:
+    """The parameters whose convergence `judge` looks at.
+
+    tree: in which they are, or None.
+    array: (chains, draws, R, K), where there is no tree, with the names of its rows.
+    """
+
+    def __init__(self, source: Source, given: Any, dims: str | Sequence[str]) -> None:
+        self.source, self.given, self.dims = source, given, dims
+        self.tree = given if is_labelled(given) and not isinstance(source, Normals) else None
+        self.names: tuple[str, ...] = ROWS
+        if isinstance(source, Normals):
+            self.array = source.draws
+        elif given is None:
+            self.array, self.names = source.sizes()[:, :, None], ("sizes",)
+        elif self.tree is None:
+            self.array = checks.array("parameters", given)
+            shape = self.array.shape
+            if len(shape) != 4 or (*shape[:2], shape[3]) != (*source.shape, source.k):
+                raise ValueError(
+                    f"parameters: have shape {shape}; give (chains, draws, R, K) with "
+                    f"{source.shape} draws and {source.k} components"
+                )
+            self.names = tuple(f"parameter {r}" for r in range(shape[2]))
+
+    def values(self, permutations: Permutations | None = None) -> Floats:
+        """(chains, draws, q), relabelled if there are permutations."""
+        if self.tree is not None:
+            found = component_values(self.tree, permutations, self.dims)
+            if found.shape[:2] != self.source.shape:
+                raise ValueError(
+                    f"parameters: have {found.shape[:2]} draws; the source has {self.source.shape}"
+                )
+        else:
+            array = self.array if permutations is None else permuted(self.array, permutations)
+            weighted = self.names[0] in ("weights", "sizes")
+            found = parameters(array) if weighted else array.reshape(*array.shape[:2], -1)
+        return checks.array("parameters", found)
+
+    def rows(self) -> dict[str, Floats]:
+        """By name (chains, draws, 1, K)."""
+        if self.tree is not None:
+            found = component_rows(self.tree, self.dims)
+            if sizes := {v.shape[-1] for v in found.values()} - {self.source.k}:
+                raise ValueError(
+                    f"dims: {self.dims!r} give {sorted(sizes)} components; the source has "
+                    f"{self.source.k}"
+                )
+            return found
+        return {name: self.array[:, :, r : r + 1] for r, name in enumerate(self.names)}
+
+    def pra(self) -> Relabelling | None:
+        """By the parameters of the pivot's draw; None if no others than normals' are given."""
+        if self.given is None or not isinstance(self.source, Streamed):
+            return None
+        stacked = np.concatenate(list(self.rows().values()), axis=2)
+        number, order = self.source.pivot_draw
+        return pra(stacked, stacked.reshape(-1, *stacked.shape[2:])[number][:, order])
+
+
+def _one_a_draw(name: str, given: ArrayLike, source: Source) -> Floats:
+    values = checks.array(name, given)
+    if values.shape != source.shape:
+        raise ValueError(f"{name}: has shape {values.shape}; give {source.shape}, one a draw")
+    return values
 
 
 def parameters(draws: Floats) -> Floats:
@@ -223,27 +370,17 @@ def near_ties(margins: Floats) -> float:
     return float(np.mean(margins < max(NEAR, NEAR_SHARE * float(np.median(margins)))))
 
 
-def invariants(draws: Floats, x: ArrayLike, counts: ArrayLike | None = None) -> dict[str, Floats]:
+def invariants(
+    draws: Any, x: ArrayLike | None = None, counts: ArrayLike | None = None
+) -> dict[str, Floats]:
     """By name (chains, draws): what labels cannot touch.
 
-    The log-likelihood, the entropy of the allocation, the mixture's mean and variance, and its
-    density at the data's GRID quantiles.
+    Of normal mixtures the log-likelihood, the entropy of the allocation, the mixture's mean and
+    variance, and its density at the data's GRID quantiles. Of other sources the entropies of the
+    allocation and of the sizes and, where densities are known, the log-likelihood and the log
+    density of some observations.
     """
-    flat, data = checked(draws, x, counts)
-    loglik, entropy = passes.loglik_and_entropy(flat, data.x, data.counts)
-    weights, means, sds = np.moveaxis(draws, 2, 0)
-    mean = (weights * means).sum(axis=-1)
-    found = {
-        "loglik": loglik.reshape(draws.shape[:2]),
-        "entropy": entropy.reshape(draws.shape[:2]),
-        "mean": mean,
-        "variance": (weights * (sds**2 + (means - mean[..., None]) ** 2)).sum(axis=-1),
-    }
-    for level, point in zip(GRID, data.quantiles(GRID), strict=True):
-        z = (point - means) / sds
-        density = (weights / sds * np.exp(-0.5 * (z * z + LOG_2PI))).sum(axis=-1)
-        found[f"density at the {level:.0%} point"] = density
-    return found
+    return source_of(draws, x, counts).invariants()
 
 
 def sampler_numbers(tree: xr.DataTree) -> Sampler:

@@ -30,7 +30,7 @@ RELABELLINGS: dict[str, Callable[[Floats, Floats], Floats]] = {
     "none": lambda draws, x: draws,
     "by mean": lambda draws, x: _labels().ordering(draws).apply(draws),
     "Stephens": lambda draws, x: _labels().stephens(draws, x).apply(draws),
-    "PRA": lambda draws, x: _labels().pra(draws, _labels().pivot_of(draws, x)).apply(draws),
+    "PRA": lambda draws, x: _labels().pra_in_units_of_the_data(draws, x).apply(draws),
 }
 # Sds of the asymmetric priors on the means, in units of the exchangeable one's, twice the data's.
 WIDTHS = {"asymmetric, wide": 1.0, "asymmetric, narrow": 0.25}

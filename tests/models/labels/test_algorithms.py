@@ -379,6 +379,19 @@ def test_bad_pivots_and_mixtures_are_named():
         labels.to_mixture(draws, x, separated(3))
 
 
+def test_the_names_of_old_are_there():
+    """What `from study import labels` gave when the README said so."""
+    old = (
+        "ALGORITHMS NOT_EXCHANGEABLE Convergence Diagnosis Relabelling Sampler Verdict agreement "
+        "agreements assign barrier chain_distance component_draws condensed convergence data_based "
+        "diagnose ecr ecr_iterative_1 ecr_iterative_2 imbalance invariants invert judge near_ties "
+        "nested_rhat occupancy ordering permuted pivot_of pra relabel relabel_by_all ridge "
+        "sampler_numbers stephens switches to_mixture"
+    )
+    assert set(old.split()) <= set(labels.__all__)
+    assert all(hasattr(labels, name) for name in labels.__all__)
+
+
 def test_any_scale_is_relabelled_alike():
     rng = np.random.default_rng(0)
     truth = separated(2)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
@@ -219,6 +220,132 @@ def test_the_barrier_needs_two_components_that_can_switch():
             labels.barrier(x, model, separated(model.k))
 
 
+def any_mixture(shape=(4, 1000), k=3):
+    """A tree of draws about Poisson rates and a transition matrix, in order, and a log joint."""
+    rng = np.random.default_rng(8)
+    y = rng.poisson(np.repeat([3.0, 20.0, 70.0], 20))
+    rate = [3.0, 20.0, 70.0] * np.exp(0.05 * rng.standard_normal((*shape, k)))
+    move = rng.dirichlet([8.0, 1.0, 1.0], (*shape, k))
+    dims = ("chain", "draw", "state")
+    data = xr.Dataset({"rate": (dims, rate), "move": ((*dims, "to"), move)})
+    return data, lambda draw: y[:, None] * np.log(draw["rate"]) - draw["rate"]
+
+
+def moved_by(data, order):
+    return labels.relabel(data, order, ("state", "to"))["posterior"].to_dataset()
+
+
+@pytest.mark.parametrize("given", ["tree", "sizes", "rates"])
+def test_the_verdict_is_that_of_any_mixture(given):
+    """As of normal mixtures: chains stuck in different labellings differ only in labels."""
+    data, log_joint = any_mixture((4, 300))
+    order = np.tile(np.arange(3), (4, 300, 1))
+    order[1], order[3] = order[1][:, [2, 0, 1]], order[3][:, [2, 1, 0]]
+    stuck = moved_by(data, order)
+    source = labels.LogJoint(log_joint, stuck)
+    rates = stuck["rate"].values[:, :, None]
+    parameters = {"tree": stuck, "sizes": None, "rates": rates}[given]
+    verdict = labels.judge(source, parameters=parameters, dims=("state", "to"))
+    assert verdict.word == "labels only"
+    assert verdict.raw.rhat > 1.5
+    assert verdict.relabelled.rhat < 1.01
+    assert verdict.chain_distance == 1.0
+    assert ("PRA" in verdict.disagreement) == (given != "sizes")
+    assert "data-based" not in verdict.disagreement
+    back = moved_by(stuck, verdict.relabelling.permutations)
+    ordered = moved_by(back, np.argsort(back["rate"].values, axis=-1))
+    np.testing.assert_array_equal(ordered["move"], data["move"])
+    if given == "tree":
+        assert set(verdict.orderings) == {"rate"}
+
+
+def test_a_tree_tells_its_densities_and_its_sampler():
+    data, log_joint = any_mixture((2, 300))
+    rng = np.random.default_rng(0)
+    far = rng.normal(size=(2, 300)) + np.array([[0.0], [4.0]])
+    stats = {"lp": far, "diverging": far > 5.0}
+    tree = xr.DataTree.from_dict(
+        {
+            "posterior": data,
+            "sample_stats": xr.Dataset({n: (("chain", "draw"), v) for n, v in stats.items()}),
+            "log_likelihood": xr.Dataset({"y": (("chain", "draw", "i"), far[..., None])}),
+        }
+    )
+    source = labels.LogJoint(log_joint, tree)
+    verdict = labels.judge(source, parameters=tree, dims=("state", "to"))
+    assert verdict.word == "does not mix"
+    assert verdict.invariant.rhat > 1.5
+    assert verdict.sampler is not None
+    assert verdict.sampler.divergences == (far > 5.0).sum()
+    plain = labels.judge(source, parameters=data, dims=("state", "to"))
+    assert plain.word != "does not mix" or plain.invariant.rhat < 1.05
+    given = labels.judge(source, watched={"far": far})
+    assert given.invariant.rhat > 1.5
+
+
+def test_a_verdict_by_allocations_alone():
+    rng = np.random.default_rng(0)
+    z = np.repeat([0, 1], [30, 50])
+    drawn = np.where(rng.random((4, 500, 80)) < 0.05, 1 - z, z)
+    drawn[1] = 1 - drawn[1]
+    verdict = labels.judge(drawn)
+    assert verdict.word == "labels only"
+    np.testing.assert_array_equal(verdict.relabelling.permutations[1], [[0, 1]] * 500)
+    np.testing.assert_array_equal(verdict.relabelling.permutations[0], [[1, 0]] * 500)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"log_posterior": np.zeros(3)}, r"log_posterior: has shape \(3,\); give \(2, 5\)"),
+        ({"watched": {"a": np.full((2, 5), np.nan)}}, "a: 10 of 10 values are not finite"),
+        ({"parameters": np.zeros((2, 5, 4))}, r"parameters: have shape \(2, 5, 4\)"),
+        (
+            {"parameters": np.full((2, 5, 1, 3), np.nan)},
+            "parameters: 30 of 30 values are not finite",
+        ),
+        ({"parameters": {"rate": np.zeros((2, 5, 3))}}, "tree: is of type dict"),
+        ({"dims": "class"}, "dims: no variable has 'class'"),
+    ],
+)
+def test_what_is_wrong_with_a_verdict_is_named(options, message):
+    data, log_joint = any_mixture((2, 5))
+    with pytest.raises(ValueError, match=message):
+        labels.judge(labels.LogJoint(log_joint, data), **({"parameters": data} | options))
+
+
+def test_of_two_components_both_parameters_are_judged():
+    """Only of weights one says it all: here the second rate alone is off, in one chain."""
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet([1.0, 1.0], 30) * np.ones((2, 200, 1, 1))
+    rates = np.array([2.0, 9.0]) + 0.1 * rng.standard_normal((2, 200, 1, 2))
+    rates[1, :, 0, 1] += 5.0
+    found = labels.judge(p, parameters=rates)
+    assert found.raw.rhat > 1.5
+    data = xr.Dataset({"rate": (("chain", "draw", "component"), rates[:, :, 0])})
+    assert labels.judge(p, parameters=data).raw.rhat == found.raw.rhat
+    with pytest.raises(ValueError, match=r"parameters: have \(2, 100\) draws"):
+        labels.judge(p, parameters=data.isel(draw=slice(100)))
+
+
+def test_weights_that_do_not_sum_to_one_are_named():
+    draws = draws_near(separated(2), np.random.default_rng(0))
+    draws[0, 3, 0] = [0.4, 0.7]
+    with pytest.raises(ValueError, match=r"draws: weights of a draw sum to 1\.1"):
+        labels.judge(draws, np.arange(5.0))
+
+
+def test_the_units_of_the_data_do_not_decide():
+    """PRA has its say in the word, and takes parameters as they come."""
+    rng = np.random.default_rng(1)
+    truth = Mixture([0.5, 0.5], [0.0, 6.0], [1.0, 1.0])
+    x, _ = truth.sample(100, rng)
+    draws, _ = shuffled(draws_near(truth, rng, (2, 200), spread=0.1), rng)
+    for unit in (1e-4, 1e4):
+        scaled = draws * np.array([1.0, unit, unit])[:, None]
+        assert labels.judge(scaled, unit * x).disagreement["PRA"] == 0.0
+
+
 def test_chains_that_are_stuck_do_not_mix():
     """At one point all R-hats are NaN; each at its own, they are infinite."""
     x = separated(2).sample(100, np.random.default_rng(0))[0]
@@ -255,3 +382,40 @@ def test_weights_of_draws_sum_to_one():
         labels.judge(draws, x)
     with pytest.raises(ValueError, match=r"^log_posterior: has shape \(20,\)"):
         labels.judge(draws_near(separated(2), np.random.default_rng(1)), x, log_posterior=x[:20])
+
+
+def test_a_convention_is_near_ties_or_all_algorithms_at_odds():
+    none = labels.Relabelling(np.zeros((1, 1, 1), dtype=np.intp), np.ones((1, 1)))
+    for ties, odds, expected in (
+        (0.13, {}, True),
+        (0.1, {}, False),
+        (0.0, {"PRA": 0.4, "data-based": 0.1}, False),
+        (0.0, {"PRA": 0.4, "data-based": 0.3}, True),
+    ):
+        found = labels.Meaning(none, ties, odds)
+        assert found.convention == expected
+        assert found.doubtful == max([ties, *odds.values()])
+
+
+def test_what_labels_mean_is_told_from_what_they_do_not():
+    rng = np.random.default_rng(2)
+    for gap, means_something in ((6.0, True), (0.05, False)):
+        truth = separated(2, gap)
+        x, _ = truth.sample(60, rng)
+        draws, _ = shuffled(draws_near(truth, rng, (2, 200), spread=0.3), rng)
+        found = labels.meaning(draws, x)
+        assert not (found.convention and means_something)
+        assert (found.doubtful < 0.05) == means_something
+        assert found.at_odds(labels.ordering(draws)) != means_something
+        loglik = labels.invariants(draws, x)["loglik"]
+        again = labels.meaning(draws, x, loglik=loglik).relabelling
+        np.testing.assert_array_equal(again.permutations, found.relabelling.permutations)
+        of_a_source = labels.meaning(labels.Normals(draws, x))
+        np.testing.assert_array_equal(of_a_source.relabelling.margins, found.relabelling.margins)
+
+
+def test_a_tree_of_another_number_of_components_is_named():
+    data, log_joint = any_mixture((2, 20))
+    source = labels.LogJoint(log_joint, data)
+    with pytest.raises(ValueError, match=r"dims: 'state' give \[2\] components; the source has 3"):
+        labels.judge(source, parameters=data.isel(state=[0, 1])[["rate"]], dims="state")

@@ -95,6 +95,91 @@ def test_what_is_wrong_is_named():
         labels.relabel(tree, back[..., :2], "cluster")
 
 
+def with_allocations(base=0):
+    """`hand_made` with z, one allocation an observation drawn from the same truth in every draw."""
+    tree, _, back = hand_made()
+    z = np.random.default_rng(3).integers(0, 3, 30)
+    raw = np.take_along_axis(back, np.broadcast_to(z, (2, 20, 30)), axis=-1) + base
+    variables = {"z": (("person", "chain", "draw"), np.moveaxis(raw, -1, 0))}
+    data = tree["posterior"].to_dataset().assign(variables)
+    return xr.DataTree.from_dict({"posterior": data}), back, z + base
+
+
+@pytest.mark.parametrize("base", [0, 1])
+@pytest.mark.parametrize("kind", [int, np.int8, float])
+def test_allocations_get_the_new_numbers(base, kind):
+    tree, back, z = with_allocations(base)
+    tree["posterior"]["z"] = tree["posterior"]["z"].astype(kind)
+    moved = labels.relabel(tree, back, ("cluster", "to"))["posterior"]["z"]
+    assert moved.dims == ("person", "chain", "draw")
+    assert moved.dtype == kind
+    np.testing.assert_array_equal(moved, np.broadcast_to(z[:, None, None], moved.shape))
+
+
+def test_what_may_be_allocations_is_asked_for():
+    tree, back, _ = with_allocations()
+    other = tree["posterior"].to_dataset().rename(z="group")
+    with pytest.raises(ValueError, match="allocations: group looks like numbers of components"):
+        labels.relabel(other, back, "cluster")
+    left = labels.relabel(other, back, "cluster", allocations=[])["posterior"]
+    np.testing.assert_array_equal(left["group"], other["group"])
+    moved = labels.relabel(other, back, "cluster", allocations="group")["posterior"]["group"]
+    expected = labels.relabel(tree, back, "cluster")["posterior"]["z"]
+    np.testing.assert_array_equal(moved, expected)
+    with pytest.raises(ValueError, match="allocations: no zz; there are w, mu"):
+        labels.relabel(tree, back, "cluster", allocations="zz")
+    with pytest.raises(ValueError, match="allocations: z holds 0 to 2; 3 components are numbered"):
+        labels.relabel(tree, back, "cluster", first=1)
+    counts = other.assign(group=other["group"] + 7)
+    labels.relabel(counts, back, "cluster")
+
+
+def test_datasets_and_relabellings_are_taken_and_dicts_and_stans_names_get_a_line():
+    tree, draws, back = hand_made()
+    data = tree["posterior"].to_dataset()
+    found = labels.Relabelling(back, np.ones(back.shape[:2]))
+    moved = labels.relabel(data, found, "cluster")
+    expected = labels.relabel(tree, back, "cluster")["posterior"].to_dataset()
+    assert moved["posterior"].to_dataset().identical(expected)
+    taken = labels.component_draws(data, ("w", "mu", "sigma"), "cluster")
+    np.testing.assert_array_equal(taken, draws)
+    with pytest.raises(ValueError, match="tree: is of type dict; give an ArviZ DataTree"):
+        labels.relabel({"mu": draws}, back)
+    columns = {f"mu[{j}]": (("chain", "draw"), draws[:, :, 1, j]) for j in range(3)}
+    stan = xr.DataTree.from_dict({"posterior": xr.Dataset(columns)})
+    for ask in (lambda: labels.component_draws(stan, ["mu"]), lambda: labels.relabel(stan, back)):
+        with pytest.raises(ValueError, match=r"mu\[0\] is one number of mu: read Stan's draws"):
+            ask()
+    with pytest.raises(ValueError, match="permutations: some are none, of 0 to 2"):
+        labels.relabel(tree, np.zeros_like(back), "cluster")
+
+
+def test_relabelled_draws_are_saved_and_read_again(tmp_path):
+    tree, back, _ = with_allocations()
+    moved = labels.relabel(tree, back, "cluster")
+    moved.to_netcdf(tmp_path / "draws.nc")
+    with xr.open_datatree(tmp_path / "draws.nc") as again:
+        assert again["posterior"].to_dataset().identical(moved["posterior"].to_dataset())
+
+
+def test_a_summary_is_arvizs_with_what_relabelling_changed():
+    import arviz
+
+    tree, back, _ = with_allocations()
+    found = labels.summary(tree, back, "cluster", var_names=["w", "mu", "z", "total"])
+    moved = labels.relabel(tree, back, "cluster")
+    plain = arviz.summary(moved, var_names=["w", "mu", "z", "total"])
+    raw = arviz.summary(tree, var_names=["w", "mu", "z", "total"])
+    assert found[list(plain)].equals(plain)
+    np.testing.assert_allclose(found["r_hat_sampled"], raw["r_hat"].astype(float), atol=0.006)
+    share = np.mean(back != np.arange(3), axis=(0, 1))
+    for j in range(3):
+        assert found.loc[f"mu[{j}]", "moved"] == pytest.approx(share[j], abs=6e-4)
+    assert found.loc["total", "moved"] == 0.0
+    few = labels.summary(tree, back, "cluster", var_names=["w"], kind="stats")
+    assert "r_hat_sampled" not in few
+
+
 def test_permutations_that_are_none_are_named():
     tree, _, back = hand_made()
     with pytest.raises(ValueError, match=r"^permutations: some are none, of 0 to 2$"):
