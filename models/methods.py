@@ -25,7 +25,7 @@ from typing import Any, Literal, NamedTuple, Protocol, cast
 
 import numpy as np
 from llvmlite.binding import get_host_cpu_name
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import LibController, ThreadpoolController
 
 from models import kernels, verdicts
@@ -41,7 +41,7 @@ from models.inference.certificate import (
 )
 from models.inference.intervals import wald_interval
 from models.likelihood import compile_passes, score_and_information
-from models.mixture import Floats, Mixture, ParameterArray, draws_by_mean
+from models.mixture import Floats, Mixture, ParameterArray, predictive
 from models.model import MixtureModel
 from models.sample import (
     CompressedData,
@@ -58,6 +58,10 @@ from models.starts import START_SIZE, Start, pilot, several_starts, shared_start
 Status = Literal["ok", "not-converged", "singular", "failed"]
 
 Engine = Literal["numeric", "pymc"]
+
+# Draws that stand for all of them in a predictive density: the log-likelihood is low by d/2 nats,
+# d the number of parameters, over so many.
+PREDICTIVE = 250
 
 # Errors that make a fit a failed one: what numbers do, not what programs do wrong.
 GUARDED = (ArithmeticError, np.linalg.LinAlgError, RuntimeError)
@@ -153,7 +157,8 @@ class Fit:
     model: what was estimated.
     n: the total count.
     mixture: the estimate (posterior mean for NUTS); None if the method failed.
-    loglik: nats, of the data at the estimate, all constants included; NaN if it failed.
+    loglik: nats, of the data at the estimate, all constants included; NaN if it failed. Of samplers
+        that of the data under `density`.
     objective: nats, `loglik` with the log prior or penalty, where the method has one, but for a
         constant.
     status: "ok" (converged by the method's own word or by the certificate), "not-converged",
@@ -173,12 +178,17 @@ class Fit:
     covariance: (3K, 3K) of (weights, means, sds), from the information of the method's objective;
         NaN for samplers, whose draws say more.
     start: where the method began.
-    diagnostics: of samplers, the worst rank-normalised split "rhat" and bulk "ess" over the
-        relabelled parameters, and the number of "divergences".
-    exchangeable: whether the order of their means is all that tells components apart; not where
-        known parameters do, or a prior whose means differ.
+    diagnostics: of samplers, the worst rank-normalised split "rhat", bulk "ess" and "ess_tail" of
+        what is identified (see `models.posterior.methods.nuts`), the number of "divergences", and
+        the "draws" of a chain.
+    exchangeable: whether labels alone tell components apart; not where known parameters do, or a
+        prior whose means differ.
+    convention: of samplers, whether estimates by component are a convention, because components
+        overlap and no relabelling of the draws says which is which.
     trace: a Trace, if it was asked for.
     draws: of samplers, an ArviZ DataTree; labels as sampled.
+    permutations: of samplers, (chains, draws, K): which components of a draw are those of
+        `mixture`.
     """
 
     method: str
@@ -201,14 +211,16 @@ class Fit:
     start: Mixture
     diagnostics: Mapping[str, float]
     exchangeable: bool
+    convention: bool = False
     trace: Trace | None = field(default=None, repr=False)
     draws: Any = field(default=None, repr=False)
+    permutations: NDArray[np.intp] | None = field(default=None, repr=False)
 
     def interval(self, level: float = 0.95) -> tuple[ParameterArray, ParameterArray]:
         """Lower and upper ends, each (3, K) in the layout of a Mixture.
 
-        Wald on the logit, identity and log scale; for NUTS equal-tailed quantiles of the draws
-        relabelled by mean.
+        Wald on the logit, identity and log scale; for NUTS equal-tailed quantiles of the
+        relabelled draws.
 
         level: probability that the interval is to hold the parameter.
 
@@ -220,7 +232,7 @@ class Fit:
             lower = upper = np.full((3, self.model.k), np.nan)
         elif self.draws is not None:
             ends = [0.5 - 0.5 * level, 0.5 + 0.5 * level]
-            lower, upper = np.quantile(self.ordered_draws, ends, axis=(0, 1))
+            lower, upper = np.quantile(self.relabelled_draws, ends, axis=(0, 1))
         else:
             lower, upper = wald_interval(self.mixture, np.asarray(self.se), level)
         return ParameterArray.of(lower), ParameterArray.of(upper)
@@ -242,19 +254,27 @@ class Fit:
         return str(verdicts.judge(self.status, draws, certified, trusted, behind))
 
     @cached_property
-    def ordered_draws(self) -> Floats:
+    def density(self) -> Mixture | None:
+        """The estimate of the density, None if the method failed.
+
+        `mixture`; but of samplers the posterior predictive density, which no labels can touch: the
+        average over PREDICTIVE draws, as a mixture of all their components.
+        """
+        if self.mixture is None or self.draws is None:
+            return self.mixture
+        return predictive(self.relabelled_draws, PREDICTIVE)
+
+    @cached_property
+    def relabelled_draws(self) -> Floats:
         """(chains, draws, 3, K): the posterior draws with the components of `mixture`.
 
-        Relabelled by mean draw by draw, or, where the fit is not `exchangeable`, as a whole.
         ValueError if the method keeps no draws.
         """
-        if self.draws is None:
+        if self.draws is None or self.permutations is None:
             raise ValueError(f"draws: {self.method} keeps none; fit with nuts or nuts-ordered")
         posterior = self.draws["posterior"]
         raw = np.stack([posterior[name].values for name in ("weights", "means", "sds")], axis=-2)
-        if self.exchangeable:
-            return draws_by_mean(raw)
-        return raw[..., np.argsort(raw[..., 1, :].mean(axis=(0, 1)), kind="stable")]
+        return np.take_along_axis(raw, self.permutations[:, :, None, :], axis=-1)
 
 
 def fit(
@@ -466,9 +486,11 @@ class _Evidence(NamedTuple):
 def _evidence(problem: _Problem, attempt: _Attempt) -> _Evidence:
     """By one more pass, over the exact sample if it can be read."""
     solution, model = attempt.solution, problem.model
+    if solution.draws is not None:
+        return _Evidence.none(model.k)._replace(loglik=_predictive_loglik(solution, attempt.used))
     second = attempt.used.final.second_moments(solution.mixture)
     found = _Evidence.none(model.k)._replace(loglik=float(second.loglik))
-    if METHODS[problem.method].draws:
+    if METHODS[problem.method].draws:  # of a model without unknowns
         return found
     gradient, curvature = solution.objective_score, solution.objective_information
     if gradient is None or curvature is None:
@@ -478,6 +500,35 @@ def _evidence(problem: _Problem, attempt: _Attempt) -> _Evidence:
     if attempt.status is None and solution.se is None:
         found = found._replace(covariance=covariance_by(solution.mixture, model, inverse))
     return found
+
+
+def _predictive_loglik(solution: Solution, used: Sample) -> float:
+    """Of the data under the predictive density, in nats.
+
+    Of a compressed sample the log-likelihood at the estimate, exact, and through the nodes what the
+    predictive density has beside it. Where these are not certified and the sample is not in
+    memory, that of the estimate alone.
+    """
+    posterior = solution.draws["posterior"]
+    draws = np.stack([posterior[name].values for name in ("weights", "means", "sds")], axis=-2)
+    density = predictive(draws, PREDICTIVE)
+    estimate = solution.mixture
+    if isinstance(used, CompressedData) and not used.certified(estimate):
+        used = used.final
+    if isinstance(used, Data):
+        return _loglik(density, used.x, used.counts)
+    if not isinstance(used, CompressedData):
+        return float(used.moments(estimate).loglik)
+    nodes = used.compressed.nodes
+    gained = _loglik(density, *nodes) - _loglik(estimate, *nodes)
+    return float(used.final.moments(estimate).loglik) + gained
+
+
+def _loglik(density: Mixture, x: Floats, counts: Floats, block: int = 2_000) -> float:
+    """Of x (m,) with counts (m,), a block at a time, so that not all components are held of all."""
+    ends = range(0, x.size, block)
+    parts = (counts[i : i + block] @ density.log_density(x[i : i + block]) for i in ends)
+    return float(sum(parts))
 
 
 def compress(
@@ -654,6 +705,8 @@ def _record(
         start=start.by_mean(),
         diagnostics=MappingProxyType(solution.diagnostics),
         exchangeable=model.exchangeable and solution.exchangeable,
+        convention=solution.convention,
         trace=trace,
         draws=solution.draws,
+        permutations=None if solution.permutations is None else solution.permutations[..., order],
     )

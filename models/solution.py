@@ -42,7 +42,11 @@ class Solution:
     trace: if it was asked for.
     se: (3, K) standard errors where the method has its own (posterior sds); else None.
     draws: of samplers, an ArviZ DataTree.
-    diagnostics: of samplers, R-hat, bulk ESS and divergences.
+    permutations: of samplers, (chains, draws, K), that give the draws the components of mixture.
+    convention: whether those are a convention, for components that nothing known tells apart
+        overlap.
+    diagnostics: of samplers, R-hat, ESS, divergences and the length of the chains.
+    loglik: nats, of samplers that of the predictive density at the data; else None.
     objective_score: (p,), of the method's objective, in the model's unconstrained coordinates;
         None where the objective is the log-likelihood.
     objective_information: (p, p), of the same.
@@ -59,7 +63,10 @@ class Solution:
     trace: Trace | None = None
     se: Floats | None = None
     draws: Any = None
+    permutations: NDArray[np.intp] | None = None
+    convention: bool = False
     diagnostics: dict[str, float] = field(default_factory=dict)
+    loglik: float | None = None
     objective_score: Floats | None = None
     objective_information: Floats | None = None
     log_prior: float = 0.0

@@ -67,7 +67,9 @@ def _options(options: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 MethodName = Annotated[str, AfterValidator(_method)]
 Replicates = dict[MethodName, Annotated[int, Field(ge=0)]]
-Options = Annotated[dict[MethodName, dict[str, bool | int | float | str]], AfterValidator(_options)]
+Options = Annotated[
+    dict[MethodName, dict[str, bool | int | float | str | None]], AfterValidator(_options)
+]
 
 
 class _Strict(BaseModel):

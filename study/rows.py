@@ -124,7 +124,9 @@ KINDS: dict[str, Kind] = {
         "a fit",
         _FIT
         | {"n": "float64", "k": "int64", "status": "string", "message": "string"}
-        | {"converged": "boolean", "loglik": "float64", "certified": "boolean"}
+        # convention: of samplers, whether components overlap so that labels are no more than that.
+        | {"converged": "boolean", "convention": "bool", "loglik": "float64"}
+        | {"certified": "boolean"}
         | _floats("distance", "gap", "sd_ratio", "smallest")
         | {"believable": "bool"}
         | _counts("n_iter", "moments", "second_moments", "gradients")

@@ -30,12 +30,14 @@ from models.labels.assignment import assign, invert
 from models.labels.barrier import barrier, ridge
 from models.labels.fits import NOT_EXCHANGEABLE, Diagnosis, condensed, diagnose
 from models.labels.switching import (
+    Meaning,
     Sampler,
     Verdict,
     chain_distance,
     imbalance,
     invariants,
     judge,
+    meaning,
     near_ties,
     occupancy,
     sampler_numbers,
@@ -48,6 +50,7 @@ __all__ = [
     "NOT_EXCHANGEABLE",
     "Convergence",
     "Diagnosis",
+    "Meaning",
     "Relabelling",
     "Sampler",
     "Verdict",
@@ -68,6 +71,7 @@ __all__ = [
     "invariants",
     "invert",
     "judge",
+    "meaning",
     "near_ties",
     "nested_rhat",
     "occupancy",

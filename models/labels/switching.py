@@ -64,6 +64,28 @@ class Sampler(NamedTuple):
     bfmi: float
 
 
+class Meaning(NamedTuple):
+    """Stephens' relabelling of some draws, and what speaks against it.
+
+    relabelling: Stephens'.
+    near_ties: share of the draws.
+    disagreement: by algorithm, PRA and the data-based one, the share of the draws at odds with it.
+    """
+
+    relabelling: Relabelling
+    near_ties: float
+    disagreement: Mapping[str, float]
+
+    @property
+    def convention(self) -> bool:
+        """Whether more than MAX_DOUBTFUL of the draws might as well have another permutation."""
+        return max(self.near_ties, *self.disagreement.values()) > MAX_DOUBTFUL
+
+    def at_odds(self, other: Relabelling) -> bool:
+        """Whether another relabelling of the same draws differs in more than MAX_DOUBTFUL."""
+        return 1.0 - _agreement(self.relabelling, other) > MAX_DOUBTFUL
+
+
 @dataclass(frozen=True, eq=False)
 class Verdict:
     """Whether a sample of draws mixes, in one word, and the numbers behind it.
@@ -133,29 +155,26 @@ def judge(
     watched = invariants(draws, x, counts)
     if log_posterior is not None:
         watched["log posterior"] = np.asarray(log_posterior, dtype=float)
-    best = draws.reshape(-1, *draws.shape[2:])[np.argmax(watched["loglik"])]
-    pivot = Mixture.of_rows(best.copy()).by_mean().as_rows()
-    chosen = stephens(draws, x, counts, pivot=pivot)
+    pivot = _pivot(draws, watched["loglik"])
+    meant = _meaning(draws, x, counts, pivot)
+    chosen = meant.relabelling
+    # Their allocations say little where components overlap, whether or not their labels do.
     others = {
         "ECR": ecr(draws, x, counts, pivot=pivot),
         "ECR iterative 1": ecr_iterative_1(draws, x, counts, pivot=pivot),
-        "PRA": pra(draws, pivot),
-        "data-based": data_based(draws, x, counts, pivot=pivot),
     }
     disagreement = {name: 1.0 - _agreement(chosen, other) for name, other in others.items()}
+    disagreement |= meant.disagreement
     raw = convergence(parameters(draws))
     moved = np.ptp(chosen.permutations, axis=(0, 1)).any()
     relabelled = convergence(parameters(chosen.apply(draws))) if moved else raw
     quantities = np.stack(list(watched.values()), axis=-1)
     labellings, shares = occupancy(chosen.permutations)
     invariant = convergence(quantities, shares.argmax(axis=1))
-    ties = near_ties(chosen.margins)
-    # ECR's allocations say little where components overlap, whether or not their labels do.
-    doubtful = max(ties, disagreement["PRA"], disagreement["data-based"])
     word: Word = "mixes"
     if not invariant.good:
         word = "does not mix"
-    elif doubtful > MAX_DOUBTFUL:
+    elif meant.convention:
         word = "modes overlap"
     elif not relabelled.good:
         word = "does not mix"
@@ -172,12 +191,39 @@ def judge(
         imbalance(shares, draws.shape[-1]),
         chain_distance(shares),
         tuple(int(s) for s in switches(chosen.permutations)),
-        ties,
+        meant.near_ties,
         disagreement,
         {name: 1.0 - _agreement(chosen, ordering(draws, row)) for row, name in enumerate(ROWS)},
         chosen,
         sampler,
     )
+
+
+def meaning(
+    draws: Floats, x: ArrayLike, counts: ArrayLike | None = None, *, loglik: Floats | None = None
+) -> Meaning:
+    """Stephens' relabelling of draws (chains, draws, 3, K), and whether it means something.
+
+    loglik: (chains, draws), of the data at the draws, where it is known already.
+    """
+    found = invariants(draws, x, counts)["loglik"] if loglik is None else loglik
+    return _meaning(draws, x, counts, _pivot(draws, found))
+
+
+def _meaning(draws: Floats, x: ArrayLike, counts: ArrayLike | None, pivot: Floats) -> Meaning:
+    chosen = stephens(draws, x, counts, pivot=pivot)
+    others = {"PRA": pra(draws, pivot), "data-based": data_based(draws, x, counts, pivot=pivot)}
+    return Meaning(
+        chosen,
+        near_ties(chosen.margins),
+        {name: 1.0 - _agreement(chosen, other) for name, other in others.items()},
+    )
+
+
+def _pivot(draws: Floats, loglik: Floats) -> Floats:
+    """(3, K): the draw of the highest log-likelihood, components in the order of their means."""
+    best = draws.reshape(-1, *draws.shape[2:])[np.argmax(loglik)]
+    return Mixture.of_rows(best.copy()).by_mean().as_rows()
 
 
 def parameters(draws: Floats) -> Floats:

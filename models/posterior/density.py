@@ -30,7 +30,6 @@ class Structure(NamedTuple):
     means: class of the prior on the means; None where they are known.
     sds: class of the prior on the sds; None where they are known.
     equal_sds: whether there is one common sd.
-    ordered: whether the means ascend.
     likelihood: "kernel", the compiled pass of likelihood.py; or "pymc", the idiomatic
         pm.NormalMixture, the baseline and the check.
     """
@@ -39,7 +38,6 @@ class Structure(NamedTuple):
     means: type | None
     sds: type | None
     equal_sds: bool
-    ordered: bool
     likelihood: str = "kernel"
 
 
@@ -77,12 +75,11 @@ def build(structure: Structure, *, jacobian: bool) -> pm.Model:
     """The PyMC model of a structure, on two observations in place of the data.
 
     Its free values are, in this order and where they are not known: weights (by their log-ratios),
-    means (ascending if ordered), and variances, sds or log sds, whichever the prior is stated on.
+    means, and variances, sds or log sds, whichever the prior is stated on.
     Its data are those of `data_names`. jacobian: what `density_function` will be asked for.
     """
     import pymc as pm
     import pytensor.tensor as pt
-    from pymc.distributions.transforms import ordered as ascending
 
     k = structure.k
     with pm.Model(check_bounds=False) as model:
@@ -93,8 +90,7 @@ def build(structure: Structure, *, jacobian: bool) -> pm.Model:
             log_weights = pt.log(pm.Dirichlet("weights", concentration * pt.ones(k)))
         elif k > 1:
             log_weights = _log_weights(k, jacobian)
-        order = {"transform": ascending, "initval": np.arange(k)} if structure.ordered else {}
-        means = _variable("means", structure.means, k, **order)
+        means = _variable("means", structure.means, k)
         sds = _variable("sds", structure.sds, 1 if structure.equal_sds else k)
         if structure.sds is InverseGamma:
             sds = pt.sqrt(sds)
@@ -131,21 +127,21 @@ def _log_weights(k: int, jacobian: bool) -> Any:
     return log_weights
 
 
-def _variable(name: str, family: type | None, size: int, **options: Any) -> Any:
+def _variable(name: str, family: type | None, size: int) -> Any:
     import pymc as pm
 
     if family is None:
         return pm.Data(name, np.ones(size))
     if family is Normal:  # a location for each component, and the sd
         hyper = pm.Data(f"{name}_prior", np.ones(size + 1))
-        return pm.Normal(name, hyper[:size], hyper[size], shape=size, **options)
+        return pm.Normal(name, hyper[:size], hyper[size], shape=size)
     n = len(fields(family))
     hyper = pm.Data(f"{name}_prior", np.ones(n)) if n else []
     if family is LogInverseGamma:
         return _log_sds(name, hyper[0], hyper[1], size)
     positive_flat = name == "sds" and family is Flat
     distribution = pm.HalfFlat if positive_flat else getattr(pm, family.__name__)
-    return distribution(name, *(hyper[i] for i in range(n)), shape=size, **options)
+    return distribution(name, *(hyper[i] for i in range(n)), shape=size)
 
 
 def _log_sds(name: str, prior_shape: Any, prior_scale: Any, size: int) -> Any:
@@ -184,16 +180,14 @@ class Posterior:
     """One data set's posterior, and the map between its mixtures and the model's points.
 
     A point (d,) holds the model's free values as PyMC transforms them, of standardised data:
-    the first K - 1 centred log-ratios of the weights, the means (if ordered, the first and the
-    logs of the gaps), and the logs of the variances, or of the sds, where the prior is not stated
-    on the variances.
+    the first K - 1 centred log-ratios of the weights, the means, and the logs of the variances, or
+    of the sds, where the prior is not stated on the variances.
     Flat weights run as Dirichlet(1), which is the same but for a constant.
     """
 
     data: Data | CompressedData
     model: MixtureModel
     prior: Prior
-    ordered: bool = False
     likelihood: str = "kernel"
 
     @cached_property
@@ -204,7 +198,6 @@ class Posterior:
             type(self.prior.means) if self.model.means is None else None,
             type(self.prior.sds) if self.model.sds is None else None,
             self.model.equal_sds,
-            self.ordered,
             self.likelihood,
         )
 
@@ -249,7 +242,7 @@ class Posterior:
 
     @property
     def exchangeable(self) -> bool:
-        """Whether permuting the components leaves the posterior, its order apart, as it is."""
+        """Whether permuting the components leaves the posterior as it is."""
         return self.model.exchangeable and self.prior.exchangeable
 
     @property
@@ -262,21 +255,18 @@ class Posterior:
         return UNGUARDED if isinstance(self.prior.sds, LogInverseGamma) else 1.0
 
     def point(self, mixture: Mixture) -> Floats:
-        """(d,): the mixture's point; if ordered, its means must ascend."""
+        """(d,): the mixture's point."""
         log_weights = np.log(np.maximum(mixture.weights, 1e-300))
         parts = [(log_weights - log_weights.mean())[:-1]]
         if self.model.means is None:
-            means = (mixture.means - self.data.mean) / self.data.sd
-            if self.ordered:
-                means[1:] = np.log(np.maximum(np.diff(means), 1e-6))
-            parts.append(means)
+            parts.append((mixture.means - self.data.mean) / self.data.sd)
         if self.model.sds is None:
             sds = mixture.sds[:1] if self.model.equal_sds else mixture.sds
             parts.append(self._power * np.log(sds / self.data.sd))
         return np.concatenate(parts)
 
-    def parameters(self, points: Floats) -> tuple[Floats, Floats, Floats]:
-        """Weights, means and sds (..., K) in data units at the points (..., d)."""
+    def rows(self, points: Floats) -> Floats:
+        """(..., 3, K): weights, means and sds of the standardised data at the points (..., d)."""
         model, data, k = self.model, self.data, self.model.k
         logits, means, log_sds = np.split(
             points, [k - 1, points.shape[-1] - self.model.n_free_sds], axis=-1
@@ -284,12 +274,17 @@ class Posterior:
         logits = np.concatenate([logits, -logits.sum(axis=-1, keepdims=True)], axis=-1)
         weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
         weights /= weights.sum(axis=-1, keepdims=True)
-        if self.ordered:
-            means = np.cumsum(np.append(means[..., :1], np.exp(means[..., 1:]), axis=-1), axis=-1)
-        means = model.means if model.means is not None else data.mean + data.sd * means
-        sds = model.sds if model.sds is not None else data.sd * np.exp(log_sds / self._power)
-        means, sds = (np.array(np.broadcast_to(v, weights.shape)) for v in (means, sds))
-        return weights, means, sds
+        means = means if model.means is None else (model.means - data.mean) / data.sd
+        sds = np.exp(log_sds / self._power) if model.sds is None else model.sds / data.sd
+        return np.stack([weights, *(np.broadcast_to(v, weights.shape) for v in (means, sds))], -2)
+
+    def in_data_units(self, rows: Floats) -> Floats:
+        """Rows (..., 3, K) of the standardised data in data units; known parameters exactly."""
+        model, data = self.model, self.data
+        weights, means, sds = np.moveaxis(rows, -2, 0)
+        means = data.mean + data.sd * means if model.means is None else model.means
+        sds = data.sd * sds if model.sds is None else model.sds
+        return np.stack([weights, *(np.broadcast_to(v, weights.shape) for v in (means, sds))], -2)
 
     def oriented(self, start: Mixture) -> Mixture:
         """The start, its components in the order that the prior likes best, if it likes one."""
@@ -297,7 +292,7 @@ class Posterior:
 
     def mixture(self, point: Floats) -> Mixture:
         """The mixture at a point (d,)."""
-        return Mixture.trusted(*self.parameters(point))
+        return Mixture.of_rows(self.in_data_units(self.rows(point)))
 
     def bounds(self) -> list[tuple[float, float]]:
         """By entry of a point: wide enough for any mode, and no overflow within them.

@@ -17,6 +17,7 @@ import numpy as np
 from models import Mixture, MixtureModel, fit
 from models.inference.functionals import density_at, mean, quantile_at, variance
 from models.kernels import LOG_2PI, Floats
+from models.mixture import draws_by_mean
 from models.priors import Dirichlet, InverseGamma, Normal, Prior
 from study.design import Calibration
 from study.rows import Rows
@@ -120,7 +121,8 @@ def calibrate(
                 result = fit(method, x, model, rng=rng, **options)
                 if result.draws is None:
                     raise RuntimeError(result.message)
-                found = list(_ranks(true, result.ordered_draws, x, spec, rng))
+                draws = draws_by_mean(result.relabelled_draws)
+                found = list(_ranks(true, draws, x, spec, rng))
             except Exception:  # rows without ranks; the log has the whole story
                 say(f"replicate {replicate} {method}: failed\n{traceback.format_exc()}")
                 rows += [{**key, "quantity": name, "truth": true[name]} for name in true]

@@ -112,13 +112,14 @@ def _of_method(
     if method in wanted.methods and replicate < wanted.replicates and result.mixture:
         order = fits.components(result.mixture, task.target)
         rng = generator(design.seed, unit.name, replicate, method, "intervals")
-        found = interval_rows(
+        intervals = interval_rows(
             result, x, order, task.target, task.density_target,
             level=design.level, refits=wanted.refits, rng=rng,
         )  # fmt: skip
-        rows["intervals"] = [{**key, **row} for row in found]
+        rows["intervals"] = [{**key, **row} for row in intervals]
         if task.density_target is not None:
-            rows["losses"] = [{**key, **losses(task.density_target, result.mixture)._asdict()}]
+            found = losses(task.density_target, result.mixture, result.density)
+            rows["losses"] = [{**key, **found._asdict()}]
     if result.draws is not None:
         from study.compute.switching import diagnosis  # what only samplers need
 

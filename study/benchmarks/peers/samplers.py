@@ -83,6 +83,7 @@ def _this_project(**options: Any) -> Callable[[Sampling], Sampler]:
                 tune=tune,
                 chains=setting.chains,
                 target_accept=TARGET_ACCEPT,
+                max_draws=None,
                 **options,
             )
             posterior = found.draws["posterior"]

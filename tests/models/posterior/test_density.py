@@ -99,18 +99,15 @@ def test_pymcs_density_is_the_likelihood_and_the_prior(model: MixtureModel, prio
         np.testing.assert_allclose(posterior.mixture(point).as_rows(), mixture.as_rows(), 1e-12)
 
 
-@pytest.mark.parametrize(
-    ("k", "ordered", "jacobian"),
-    [(2, False, True), (2, True, True), (2, False, False), (3, True, True)],
-)
+@pytest.mark.parametrize(("k", "jacobian"), [(2, True), (2, False), (3, True)])
 def test_the_kernels_density_and_gradient_are_pymcs_and_take_one_pass(
-    k: int, ordered: bool, jacobian: bool
+    k: int, jacobian: bool
 ) -> None:
     """At the same points, to rounding of sums of 300 terms; constants included."""
     data = sample(TWO, 300, counts=True)
     values = []
     for likelihood in ("kernel", "pymc"):
-        posterior = Posterior(data, MixtureModel(k), Prior.default(data, k), ordered, likelihood)
+        posterior = Posterior(data, MixtureModel(k), Prior.default(data, k), likelihood)
         function, arrays = graph(posterior, jacobian=jacobian), given(posterior)
         points = rng(3).normal(0, 0.5, (5, density.size(posterior.structure)))
         values.append([np.append(*reversed(function(point, *arrays))) for point in points])
