@@ -180,7 +180,8 @@ class Fit:
     start: where the method began.
     diagnostics: of samplers, the worst rank-normalised split "rhat", bulk "ess" and "ess_tail" of
         what is identified (see `models.posterior.methods.nuts`), the number of "divergences", and
-        the "draws" of a chain.
+        the "draws" of a chain. Of the methods with a prior "pull", by how many posterior standard
+        errors it moves the estimate; above 3 the message warns of a conflict.
     exchangeable: whether labels alone tell components apart; not where known parameters do, or a
         prior whose means differ.
     convention: of samplers, whether estimates by component are a convention, because components

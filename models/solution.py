@@ -45,7 +45,8 @@ class Solution:
     permutations: of samplers, (chains, draws, K), that give the draws the components of mixture.
     convention: whether those are a convention, for components that nothing known tells apart
         overlap.
-    diagnostics: of samplers, R-hat, ESS, divergences and the length of the chains.
+    diagnostics: of samplers, R-hat, ESS, divergences and the length of the chains; of methods with
+        a prior, its pull.
     loglik: nats, of samplers that of the predictive density at the data; else None.
     objective_score: (p,), of the method's objective, in the model's unconstrained coordinates;
         None where the objective is the log-likelihood.

@@ -33,7 +33,7 @@ from pydantic import (
 
 from models import METHODS, Mixture, MixtureModel
 from models.methods import SAMPLERS
-from models.priors import Dirichlet, InverseGamma, Prior
+from models.priors import Dirichlet, InverseGamma, Prior, SharedScale
 from models.priors import Normal as NormalPrior
 from models.truth import Family, Normal, SkewNormal, StudentT, Truth
 
@@ -237,16 +237,20 @@ class DataSet(_Strict):
 
 class PriorSpec(_Strict):
     """A proper prior in data units. weights: Dirichlet concentration; means: mean and sd of
-    normals; variances: shape and scale of inverse gammas."""
+    normals; variances: shape and scale of inverse gammas, or shape, tail, finest and widest of a
+    shared scale, the family of the default prior."""
 
     weights: PositiveFloat
     means: tuple[FiniteFloat, PositiveFloat]
-    variances: tuple[PositiveFloat, PositiveFloat]
+    variances: (
+        tuple[PositiveFloat, PositiveFloat]
+        | tuple[PositiveFloat, PositiveFloat, PositiveFloat, PositiveFloat]
+    )
 
     def build(self) -> Prior:
         """The prior itself."""
-        variances = InverseGamma(*self.variances)
-        return Prior(Dirichlet(self.weights), NormalPrior(*self.means), variances)
+        family = InverseGamma if len(self.variances) == 2 else SharedScale
+        return Prior(Dirichlet(self.weights), NormalPrior(*self.means), family(*self.variances))
 
 
 def _sampler(name: str) -> str:

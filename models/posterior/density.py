@@ -16,11 +16,23 @@ import numpy as np
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
 from models.posterior.op import DATA, ENTRY, loglik_and_gradient
-from models.priors import Dirichlet, Flat, InverseGamma, LogInverseGamma, Normal, Prior
+from models.priors import (
+    Dirichlet,
+    Flat,
+    InverseGamma,
+    LogInverseGamma,
+    Normal,
+    Prior,
+    SharedScale,
+)
 from models.sample import UNGUARDED, CompressedData, Data
 
 if TYPE_CHECKING:
     import pymc as pm
+
+
+# Priors on the sds that are stated on the variances.
+VARIANCES = (InverseGamma, SharedScale)
 
 
 class Structure(NamedTuple):
@@ -92,7 +104,7 @@ def build(structure: Structure, *, jacobian: bool) -> pm.Model:
             log_weights = _log_weights(k, jacobian)
         means = _variable("means", structure.means, k)
         sds = _variable("sds", structure.sds, 1 if structure.equal_sds else k)
-        if structure.sds is InverseGamma:
+        if structure.sds in VARIANCES:
             sds = pt.sqrt(sds)
         elif structure.sds is LogInverseGamma:
             sds = pt.exp(sds)
@@ -135,6 +147,8 @@ def _variable(name: str, family: type | None, size: int) -> Any:
     if family is Normal:  # a location for each component, and the sd
         hyper = pm.Data(f"{name}_prior", np.ones(size + 1))
         return pm.Normal(name, hyper[:size], hyper[size], shape=size)
+    if family is SharedScale:
+        return _variances(size)
     n = len(fields(family))
     hyper = pm.Data(f"{name}_prior", np.ones(n)) if n else []
     if family is LogInverseGamma:
@@ -154,6 +168,21 @@ def _log_sds(name: str, prior_shape: Any, prior_scale: Any, size: int) -> Any:
         return 0.5 * pt.log(pm.InverseGamma.dist(shape, scale, shape=size))
 
     return pm.CustomDist(name, prior_shape, prior_scale, dist=half_log, shape=size)
+
+
+def _variances(size: int) -> Any:
+    """Variances (size,) of a SharedScale."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    hyper = pm.Data("sds_prior", np.ones(5))
+    shape, finest, rate, power, constant = (hyper[i] for i in range(5))
+    variances = pm.HalfFlat("sds", shape=size)
+    logs: Any = pt.log(variances)
+    total: Any = pt.sum(pt.exp(-logs))  # PyTensor's reciprocals are single precision in Python
+    density = -(shape + 1.0) * pt.sum(logs) - finest * total - power * pt.log(rate + total)
+    pm.Potential("sds_density", density + constant)
+    return variances
 
 
 def density_function(model: pm.Model, *, jacobian: bool) -> Any:
@@ -236,6 +265,10 @@ class Posterior:
             shared["means_prior"] = np.append(locations, standard.means.sd)
         if model.sds is not None:
             shared["sds"] = model.sds / data.sd
+        elif isinstance(standard.sds, SharedScale):
+            own, m = standard.sds, model.n_free_sds
+            joint = own.power(m), own.log_constant(m)
+            shared["sds_prior"] = np.array([own.shape, own.finest, 1.0 / own.widest, *joint])
         elif astuple(standard.sds):
             shared["sds_prior"] = np.array(astuple(standard.sds))
         return shared
@@ -247,7 +280,7 @@ class Posterior:
 
     @property
     def _power(self) -> float:
-        return 2.0 if isinstance(self.prior.sds, InverseGamma) else 1.0
+        return 2.0 if isinstance(self.prior.sds, VARIANCES) else 1.0
 
     @property
     def guard(self) -> float:

@@ -34,6 +34,10 @@ Likelihood = Literal["kernel", "pymc"]
 GRADIENT = 1e-6
 DECREMENT = 1e-7
 
+# Posterior standard errors by which a prior that suits the data does not move an estimate: in the
+# settings of the default design the default prior moves it by .1 to 1, seldom by 2.
+CONFLICT = 3.0
+
 
 def map_estimate(
     data: Sample,
@@ -98,16 +102,18 @@ def map_estimate(
     )
     polished, gradient, curvature, decrement = _newton(posterior, path[-1])
     path += polished
+    pull = _pull(posterior.prior, path[-1], model, curvature)
     passes += [found.nfev + 1 + step for step, _ in enumerate(polished, 1)]
     return Solution(
         path[-1],
         decrement <= DECREMENT,
-        f"{found.message}; {len(polished)} Newton steps, decrement {decrement:.2g}",
+        f"{found.message}; {len(polished)} Newton steps, decrement {decrement:.2g}{_warning(pull)}",
         found.nit + len(polished),
         {"gradients": found.nfev, "second_moments": len(polished) + 1},
         _trace(path, passes, data) if trace else None,
         objective_score=gradient,
         objective_information=curvature,
+        diagnostics={"pull": pull},
         log_prior=posterior.prior.log_density(path[-1], model),
         exchangeable=posterior.exchangeable,
         compile_seconds=seconds,
@@ -246,10 +252,15 @@ def _sample(
     by_component = permuted(judged.draws, judged.permutations)
     worst, divergences = judged.worst, found.stats["diverging"].sum()
     chains, draws = by_component.shape[:2]
+    mixture = Mixture(*posterior.in_data_units(by_component.mean(axis=(0, 1))))
+    pull = np.nan
+    if not judged.convention:
+        information = posterior.derivatives(mixture)[1]
+        pull = _pull(posterior.prior, mixture, posterior.model, information)
     return Solution(
-        Mixture(*posterior.in_data_units(by_component.mean(axis=(0, 1)))),
+        mixture,
         judged.good,
-        sampling.said(found, judged),
+        sampling.said(found, judged) + _warning(pull),
         found.iterations,
         {"gradients": found.gradients, "draws": chains * draws},
         se=_posterior_sds(by_component, posterior),
@@ -262,9 +273,29 @@ def _sample(
             "ess_tail": worst.ess_tail,
             "divergences": float(divergences),
             "draws": float(draws),
+            "pull": pull,
         },
         exchangeable=posterior.exchangeable,
         compile_seconds=seconds,
+    )
+
+
+def _pull(prior: Prior, mixture: Mixture, model: MixtureModel, information: Floats) -> float:
+    """By how many posterior standard errors the prior moves an estimate, to first order.
+
+    NaN where the information of the posterior is not positive definite there.
+    """
+    certificate = certify(prior.score(mixture, model), information)
+    return certificate.distance if certificate.positive_definite else np.nan
+
+
+def _warning(pull: float) -> str:
+    """What a fit says of a prior that conflicts with the data."""
+    if not pull > CONFLICT:
+        return ""
+    return (
+        f"; prior and data conflict: the prior moves the estimate by {pull:.1f} posterior standard "
+        "errors, so look at its scale"
     )
 
 

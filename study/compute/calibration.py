@@ -18,7 +18,7 @@ from models import Mixture, MixtureModel, fit
 from models.inference.functionals import density_at, mean, quantile_at, variance
 from models.kernels import LOG_2PI, Floats
 from models.mixture import draws_by_mean
-from models.priors import Dirichlet, InverseGamma, Normal, Prior
+from models.priors import Dirichlet, InverseGamma, Normal, Prior, SharedScale
 from study.design import Calibration
 from study.rows import Rows
 from study.simulate import generator
@@ -37,13 +37,15 @@ def prior_draw(prior: Prior, k: int, rng: np.random.Generator) -> Mixture:
     if not (
         isinstance(weights, Dirichlet)
         and isinstance(means, Normal)
-        and isinstance(variances, InverseGamma)
+        and isinstance(variances, InverseGamma | SharedScale)
     ):
-        raise ValueError(f"prior: {prior!r} is not of Dirichlet, Normal and InverseGamma")
+        raise ValueError(
+            f"prior: {prior!r} is not of Dirichlet, Normal and InverseGamma or SharedScale"
+        )
     return Mixture(
         rng.dirichlet(np.full(k, weights.concentration)),
         rng.normal(means.mean, means.sd, k),
-        np.sqrt(variances.scale / rng.gamma(variances.shape, size=k)),
+        np.sqrt(variances.sample(k, rng)),
     ).by_mean()
 
 

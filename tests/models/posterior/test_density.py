@@ -26,6 +26,7 @@ from models.priors import (
     LogNormal,
     Normal,
     Prior,
+    SharedScale,
 )
 from tests.models.posterior.settings import TWO, rng, sample
 
@@ -33,6 +34,14 @@ pytestmark = pytest.mark.filterwarnings("error")
 
 STRUCTURES = {
     "free": (MixtureModel(3), Prior(Dirichlet(2.5), Normal(0.7, 3.0), InverseGamma(2.5, 1.7))),
+    "shared-scale": (
+        MixtureModel(3),
+        Prior(Dirichlet(2.5), Normal(0.7, 3.0), SharedScale(2.5, 0.3, 0.02, 3.0)),
+    ),
+    "shared-scale-equal-sds": (
+        MixtureModel(3, equal_sds=True),
+        Prior(Flat(), Flat(), SharedScale(2.5, 0.3, 0.02, 3.0)),
+    ),
     "log-normal": (MixtureModel(2), Prior(Dirichlet(0.7), Flat(), LogNormal(0.3, 0.8))),
     "equal-sds": (MixtureModel(2, equal_sds=True), Prior(Flat(), Flat(), HalfNormal(1.9))),
     "penalty": (MixtureModel(2), Prior(Flat(), Flat(), LogInverseGamma(0.01, 0.03))),
@@ -78,7 +87,12 @@ def test_pymcs_density_is_the_likelihood_and_the_prior(model: MixtureModel, prio
     if model.means is None and isinstance(prior.means, Normal):
         constant -= model.k * math.log(data.sd)
     if model.sds is None:
-        powers: dict[type, int] = {InverseGamma: 2, LogNormal: 1, HalfNormal: 1}
+        powers: dict[type, int] = {
+            InverseGamma: 2,
+            SharedScale: 2,
+            LogNormal: 1,
+            HalfNormal: 1,
+        }
         constant -= powers.get(type(prior.sds), 0) * n_sds * math.log(data.sd)
     if isinstance(prior.weights, Flat):
         constant -= math.lgamma(model.k)

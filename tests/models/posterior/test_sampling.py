@@ -135,3 +135,31 @@ def test_the_predictive_density_and_its_loglik_are_averages_over_draws():
     assert through_nodes.loglik == pytest.approx(direct, abs=1e-6)
     mode = fit("map", x)
     assert mode.density is mode.mixture
+
+
+def test_the_default_prior_suits_components_of_unequal_scale_and_one_of_one_scale_does_not():
+    """N(0, 1) and N(3, 1/60): a prior on the scale of the data doubles the smaller sd, and the fits
+    say that it conflicts with the data."""
+    x = drawn(Mixture([0.5, 0.5], [0.0, 3.0], [1.0, 1 / 60]), 1000)
+    of_one_scale = Prior.of_one_scale(Data(x, np.ones(1000)))
+    for method in ("map", "nuts"):
+        suited = fit(method, x, rng=1)
+        assert suited.mixture is not None
+        assert suited.mixture.sds[1] == pytest.approx(1 / 60, rel=0.1)
+        assert suited.diagnostics["pull"] < 1.0
+        assert "conflict" not in suited.message
+        wrong = fit(method, x, rng=1, prior=of_one_scale)
+        assert wrong.mixture is not None
+        assert wrong.mixture.sds[1] > 2 / 60
+        assert wrong.diagnostics["pull"] > 5.0
+        assert "; prior and data conflict: " in wrong.message
+
+
+def test_a_posterior_of_tied_data_is_proper_and_about_the_components():
+    """500 values rounded to whole numbers: no chain falls onto one of them."""
+    x = np.round(drawn(Mixture([0.4, 0.6], [0.0, 4.0], [1.0, 1.2]), 500))
+    found = nuts(x, draws=500)
+    assert found.status == "ok"
+    assert found.relabelled_draws[:, :, 2].min() > 0.5
+    assert found.mixture is not None
+    assert found.mixture.sds == pytest.approx([1.0, 1.2], rel=0.2)
