@@ -7,11 +7,12 @@ on standardised data, (x - mean)/sd, so that starts and steps are free of scale.
 from __future__ import annotations
 
 import math
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from scipy.special import expit
 
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
@@ -34,6 +35,11 @@ if TYPE_CHECKING:
 # Priors on the sds that are stated on the variances.
 VARIANCES = (InverseGamma, SharedScale)
 
+# Two components overlap where less than half of the mixture's variance lies between them, the
+# squared tanh of this; and they are alike where the logs of their variances differ by less.
+OVERLAP = math.atanh(math.sqrt(0.5))
+ALIKE = 2.5
+
 
 class Structure(NamedTuple):
     """What a compiled model depends on.
@@ -44,6 +50,7 @@ class Structure(NamedTuple):
     equal_sds: whether there is one common sd.
     likelihood: "kernel", the compiled pass of likelihood.py; or "pymc", the idiomatic
         pm.NormalMixture, the baseline and the check.
+    moments: whether points are in the coordinates of `to_moments`.
     """
 
     k: int
@@ -51,6 +58,7 @@ class Structure(NamedTuple):
     sds: type | None
     equal_sds: bool
     likelihood: str = "kernel"
+    moments: bool = False
 
 
 def size(structure: Structure) -> int:
@@ -102,8 +110,11 @@ def build(structure: Structure, *, jacobian: bool) -> pm.Model:
             log_weights = pt.log(pm.Dirichlet("weights", concentration * pt.ones(k)))
         elif k > 1:
             log_weights = _log_weights(k, jacobian)
-        means = _variable("means", structure.means, k)
-        sds = _variable("sds", structure.sds, 1 if structure.equal_sds else k)
+        if structure.moments:
+            means, sds = _by_moments(structure, log_weights)
+        else:
+            means = _variable("means", structure.means, k)
+            sds = _variable("sds", structure.sds, 1 if structure.equal_sds else k)
         if structure.sds in VARIANCES:
             sds = pt.sqrt(sds)
         elif structure.sds is LogInverseGamma:
@@ -175,14 +186,89 @@ def _variances(size: int) -> Any:
     import pymc as pm
     import pytensor.tensor as pt
 
+    variances = pm.HalfFlat("sds", shape=size)
+    _share_a_scale(pt.log(variances))
+    return variances
+
+
+def _share_a_scale(logs: Any) -> None:
+    """The density of variances, given by their logs, under a SharedScale."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
     hyper = pm.Data("sds_prior", np.ones(5))
     shape, finest, rate, power, constant = (hyper[i] for i in range(5))
-    variances = pm.HalfFlat("sds", shape=size)
-    logs: Any = pt.log(variances)
     total: Any = pt.sum(pt.exp(-logs))  # PyTensor's reciprocals are single precision in Python
     density = -(shape + 1.0) * pt.sum(logs) - finest * total - power * pt.log(rate + total)
     pm.Potential("sds_density", density + constant)
-    return variances
+
+
+def _by_moments(structure: Structure, log_weights: Any) -> tuple[Any, Any]:
+    """Means (2,) and variances (2,) of two components by the coordinates of `to_moments`.
+
+    With the prior's density and the Jacobian of all transforms.
+    """
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    mean, log_variance, between, ratio = pm.Flat("moments", shape=4)
+    first, second = log_weights[0], log_weights[1]
+    distance = pt.tanh(between) * pt.exp(0.5 * (log_variance - first - second))
+    means = mean + distance * pt.stack([-pt.exp(second), pt.exp(first)])
+    within = log_variance + 2.0 * between + math.log(4.0) - 2.0 * pt.softplus(2.0 * between)
+    split = first - second + ratio
+    logs: Any = within - pt.stack([pt.softplus(-split) + first, pt.softplus(split) + second])
+    if structure.means is Normal:
+        hyper = pm.Data("means_prior", np.ones(3))
+        pm.Potential("means_density", pt.sum(pm.logp(pm.Normal.dist(hyper[:2], hyper[2]), means)))
+    if structure.sds is SharedScale:
+        _share_a_scale(logs)
+    else:
+        hyper = pm.Data("sds_prior", np.ones(2))
+        of_one = pm.InverseGamma.dist(hyper[0], hyper[1])
+        pm.Potential("sds_density", pt.sum(pm.logp(of_one, pt.exp(logs))))
+    jacobian = pt.sum(logs) + 0.5 * (log_variance - first - second)
+    pm.Potential("jacobian", jacobian)
+    return means, pt.exp(logs)
+
+
+def to_moments(points: Floats) -> Floats:
+    """Points (..., 5) of two components, variances last, in coordinates of the mixture's moments.
+
+    Weights as they are; the mean and the log variance of the mixture, which the data know best; the
+    inverse hyperbolic tangent of u, the signed root of the share of that variance that lies between
+    the components; and the log of the ratio of their variances. After Mengersen and Robert (1996)
+    and Kamary, Lee and Robert (2018). The Jacobian of the way back is the root of variance/(w1 w2).
+    """
+    y, means, logs = points[..., 0], points[..., 1:3], points[..., 3:]
+    weights = np.stack([expit(2.0 * y), expit(-2.0 * y)], axis=-1)
+    mean = (weights * means).sum(axis=-1)
+    distance = means[..., 1] - means[..., 0]
+    within = (weights * np.exp(logs)).sum(axis=-1)
+    apart = np.sqrt(weights.prod(axis=-1)) * distance
+    # tanh of it is apart over the root of the variance, so its sinh is apart over that of within.
+    between = np.arcsinh(apart / np.sqrt(within))
+    ratio = logs[..., 0] - logs[..., 1]
+    return np.stack([y, mean, np.log(within + apart**2), between, ratio], axis=-1)
+
+
+def of_moments(points: Floats) -> Floats:
+    """The points (..., 5) that `to_moments` takes to these."""
+    y, mean, log_variance, between, ratio = np.moveaxis(points, -1, 0)
+    first, second = -np.logaddexp(0.0, -2.0 * y), -np.logaddexp(0.0, 2.0 * y)
+    distance = np.tanh(between) * np.exp(0.5 * (log_variance - first - second))
+    within = log_variance - 2.0 * np.logaddexp(between, -between) + math.log(4.0)
+    split = 2.0 * y + ratio
+    return np.stack(
+        [
+            y,
+            mean - np.exp(second) * distance,
+            mean + np.exp(first) * distance,
+            within - np.logaddexp(0.0, -split) - first,
+            within - np.logaddexp(0.0, split) - second,
+        ],
+        axis=-1,
+    )
 
 
 def density_function(model: pm.Model, *, jacobian: bool) -> Any:
@@ -210,7 +296,8 @@ class Posterior:
 
     A point (d,) holds the model's free values as PyMC transforms them, of standardised data:
     the first K - 1 centred log-ratios of the weights, the means, and the logs of the variances, or
-    of the sds, where the prior is not stated on the variances.
+    of the sds, where the prior is not stated on the variances; or, if `moments`, what `to_moments`
+    makes of these.
     Flat weights run as Dirichlet(1), which is the same but for a constant.
     """
 
@@ -218,6 +305,27 @@ class Posterior:
     model: MixtureModel
     prior: Prior
     likelihood: str = "kernel"
+    moments: bool = False
+
+    @property
+    def by_moments(self) -> Posterior:
+        """The same with points in the coordinates of `to_moments`, where there are such."""
+        known = self.model.means is not None or self.model.n_free_sds != 2
+        families = isinstance(self.prior.sds, VARIANCES) and self.likelihood == "kernel"
+        return self if known or not families else replace(self, moments=True)
+
+    def suited_to(self, start: Mixture) -> Posterior:
+        """The same in the coordinates in which NUTS works better near a start.
+
+        By moments where two components of like size overlap: there an effective draw takes a third
+        to nine tenths of the gradients. Where they are apart it would take twice as many, and four
+        times as many where one is much narrower.
+        """
+        other = self.by_moments
+        if not other.moments:
+            return self
+        between, ratio = other.point(start)[3:]
+        return other if abs(between) < OVERLAP and abs(ratio) < ALIKE else self
 
     @cached_property
     def structure(self) -> Structure:
@@ -228,6 +336,7 @@ class Posterior:
             type(self.prior.sds) if self.model.sds is None else None,
             self.model.equal_sds,
             self.likelihood,
+            self.moments,
         )
 
     @cached_property
@@ -296,11 +405,13 @@ class Posterior:
         if self.model.sds is None:
             sds = mixture.sds[:1] if self.model.equal_sds else mixture.sds
             parts.append(self._power * np.log(sds / self.data.sd))
-        return np.concatenate(parts)
+        point = np.concatenate(parts)
+        return to_moments(point) if self.moments else point
 
     def rows(self, points: Floats) -> Floats:
         """(..., 3, K): weights, means and sds of the standardised data at the points (..., d)."""
         model, data, k = self.model, self.data, self.model.k
+        points = of_moments(points) if self.moments else points
         logits, means, log_sds = np.split(
             points, [k - 1, points.shape[-1] - self.model.n_free_sds], axis=-1
         )

@@ -247,6 +247,7 @@ def _sample(
         return Solution(start, True, "nothing to estimate", 0, {}, se=np.zeros((3, start.k)))
     from models.posterior.compiled import compiled_sampler, timed
 
+    posterior = posterior.suited_to(start)
     sampler, seconds = timed(compiled_sampler, posterior.structure)
     found, judged = sampling.sample(posterior, sampler, start, rng, settings, ordered=ordered)
     by_component = permuted(judged.draws, judged.permutations)

@@ -49,7 +49,7 @@ def test_chains_go_no_further_than_they_may(most, length):
     found = nuts(drawn(CLOSE, 200), max_draws=most)
     assert found.relabelled_draws.shape[1] == length
     assert found.status == "not-converged"
-    assert "not sampled to the end: more draws are needed" in found.message
+    assert "; not sampled to the end: " in found.message
 
 
 def test_a_chain_that_goes_on_starts_where_it_was():
