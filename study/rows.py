@@ -124,9 +124,7 @@ KINDS: dict[str, Kind] = {
         "a fit",
         _FIT
         | {"n": "float64", "k": "int64", "status": "string", "message": "string"}
-        # convention: of samplers, whether components overlap so that labels are no more than that.
-        | {"converged": "boolean", "convention": "bool", "loglik": "float64"}
-        | {"certified": "boolean"}
+        | {"converged": "boolean", "loglik": "float64", "certified": "boolean"}
         | _floats("distance", "gap", "sd_ratio", "smallest")
         | {"believable": "bool"}
         | _counts("n_iter", "moments", "second_moments", "gradients")
@@ -148,7 +146,8 @@ KINDS: dict[str, Kind] = {
     "labels": Kind(
         "a NUTS fit",
         _FIT
-        | {"verdict": "string"}
+        # convention: whether the fit's estimates by component are no more than that.
+        | {"verdict": "string", "convention": "bool"}
         | _floats(
             *(
                 f"{number}_{which}"

@@ -92,6 +92,7 @@ def diagnose(result: Fit, x: ArrayLike) -> Diagnosis:
     sampler = sampler_numbers(result.draws)
     log_posterior = result.draws["sample_stats"]["lp"].values
     row: dict[str, Any] = {
+        "convention": result.convention,
         "divergences": int(sampler.divergences),
         "at_max_depth": sampler.at_max_depth,
         "bfmi": sampler.bfmi,

@@ -53,13 +53,17 @@ def label_switching(results: Results) -> pd.DataFrame:
 
 
 def label_verdicts(results: Results) -> pd.DataFrame:
-    """The share of fits with each word of the verdict, by scenario and sampler."""
+    """The share of fits with each word of the verdict, by scenario and sampler.
+
+    And of those whose estimates by component are a convention.
+    """
 
     def found(fits: pd.DataFrame) -> dict[str, Measure]:
-        return {
+        words = {
             word: measures.proportion((fits["verdict"] == word).to_numpy().astype(float))
             for word in CHAIN_WORDS
         }
+        return words | {"convention": measures.proportion(fits["convention"].to_numpy(float))}
 
     return _by_scenario(results, found)
 

@@ -85,7 +85,8 @@ _USUAL: dict[str, Known] = {
     "estimates": {"parameter": "mean", "component": 1, "se": 1.0},
     "labels": {
         **dict.fromkeys(KINDS["labels"].columns, 0.9),
-        **{"verdict": "mixes", "switches": 0, "labellings": 2, "divergences": 0, "draws": 4000},
+        **{"verdict": "mixes", "convention": False, "switches": 0, "labellings": 2},
+        **{"divergences": 0, "draws": 4000},
     },
     "timings": {"n": 100.0, "compile_seconds": 0.0, "start_seconds": 0.1},
 }

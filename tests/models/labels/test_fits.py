@@ -30,6 +30,7 @@ def as_fit(draws, model=None):
         draws=_draws(draws, stats),
         model=model,
         exchangeable=model.exchangeable,
+        convention=False,
         permutations=labels.ordering(draws).permutations,
     )
 
