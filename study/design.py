@@ -10,6 +10,7 @@ import hashlib
 import inspect
 import itertools
 import json
+import math
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,7 @@ import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     FiniteFloat,
@@ -64,9 +66,19 @@ def _options(options: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return options
 
 
+def _by_precision(count: Any) -> Any:
+    """The number itself, or that at which a coverage of 95% has the Monte Carlo error `mcse`."""
+    if not isinstance(count, dict) or set(count) != {"mcse"}:
+        return count
+    mcse = count["mcse"]
+    if not isinstance(mcse, float) or not 0.0 < mcse < 1.0:
+        raise ValueError(f"mcse: {mcse!r} is no error of a coverage; give one such as 0.03")
+    return math.ceil(0.95 * 0.05 / mcse**2)
+
+
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 MethodName = Annotated[str, AfterValidator(_method)]
-Replicates = dict[MethodName, Annotated[int, Field(ge=0)]]
+Replicates = dict[MethodName, Annotated[int, Field(ge=0), BeforeValidator(_by_precision)]]
 Options = Annotated[
     dict[MethodName, dict[str, bool | int | float | str | None]], AfterValidator(_options)
 ]
@@ -295,7 +307,8 @@ class Remedies(_Strict):
 
 
 class Design(_Strict):
-    """A whole study. replicates: how many data sets of a scenario each method fits.
+    """A whole study. replicates: how many data sets of a scenario each method fits, or {mcse: 0.03}
+    for so many that a coverage of 95% has that Monte Carlo error.
 
     seed: root of every random number. level: of the intervals. chunk: replicates in one job.
     keep_draws: from how many replicates of a scenario the posterior draws are kept. closely: how
