@@ -24,7 +24,7 @@ from typing import Any, Literal, NamedTuple, Protocol, cast
 
 import numpy as np
 from llvmlite.binding import get_host_cpu_name
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import LibController, ThreadpoolController
 
 from models import checks, kernels, verdicts
@@ -42,7 +42,7 @@ from models.inference.certificate import (
 from models.inference.ends import End, judged
 from models.inference.intervals import wald_interval
 from models.likelihood import compile_passes, score_and_information
-from models.mixture import Floats, Mixture, ParameterArray, draws_by_mean
+from models.mixture import Floats, Mixture, ParameterArray, predictive
 from models.model import MixtureModel
 from models.priors import Prior
 from models.sample import (
@@ -64,6 +64,9 @@ Engine = Literal["numeric", "pymc"]
 
 # Cells of a stream, beyond which they are made coarser.
 MOST_CELLS = 4096
+# Draws that stand for all of them in a predictive density: the log-likelihood is low by d/2 nats,
+# d the number of parameters, over so many.
+PREDICTIVE = 250
 
 # Errors that make a fit a failed one: what numbers do, not what programs do wrong.
 GUARDED = (ArithmeticError, np.linalg.LinAlgError, RuntimeError)
@@ -163,7 +166,8 @@ class Fit:
     model: what was estimated.
     n: the total count.
     mixture: the estimate (posterior mean for NUTS); None if the method failed.
-    loglik: nats, of the data at the estimate, all constants included; NaN if it failed.
+    loglik: nats, of the data at the estimate, all constants included; NaN if it failed. Of samplers
+        that of the data under `density`.
     objective: nats, what the method maximises: `loglik`, and where it has a prior or a penalty
         their log density (`Prior.log_density`, constants included, whatever the method).
     status: "ok" (converged by the method's own word or by the certificate, all numbers finite),
@@ -185,14 +189,20 @@ class Fit:
     covariance: (3K, 3K) of (weights, means, sds), from the information of the method's objective,
         for survey weights the sandwich; NaN for samplers, whose draws say more.
     start: where the method began.
-    diagnostics: of samplers, the worst rank-normalised split "rhat" and bulk "ess" over the
-        relabelled parameters, and the number of "divergences".
-    exchangeable: whether the order of their means is all that tells components apart; not where
-        known parameters do, or a prior whose means differ.
+    diagnostics: of samplers, the worst rank-normalised split "rhat", bulk "ess" and "ess_tail" of
+        what is identified (see `models.posterior.methods.nuts`), the number of "divergences", and
+        the "draws" of a chain. Of the methods with a prior "pull", by how many posterior standard
+        errors it moves the estimate; above 3 the message warns of a conflict.
+    exchangeable: whether labels alone tell components apart; not where known parameters do, or a
+        prior whose means differ.
     believable: whether there is evidence for every narrow component (`verdicts.believable`).
     boundary: what intervals of weights at 0 are made of; None elsewhere.
+    convention: of samplers, whether estimates by component are a convention, because components
+        overlap and no relabelling of the draws says which is which.
     trace: a Trace, if it was asked for.
     draws: of samplers, an ArviZ DataTree; labels as sampled.
+    permutations: of samplers, (chains, draws, K): which components of a draw are those of
+        `mixture`.
     """
 
     method: str
@@ -217,14 +227,16 @@ class Fit:
     exchangeable: bool
     believable: bool
     boundary: Boundary | None = field(default=None, repr=False)
+    convention: bool = False
     trace: Trace | None = field(default=None, repr=False)
     draws: Any = field(default=None, repr=False)
+    permutations: NDArray[np.intp] | None = field(default=None, repr=False)
 
     def interval(self, level: float = 0.95) -> tuple[ParameterArray, ParameterArray]:
         """Lower and upper ends, each (3, K) in the layout of a Mixture.
 
-        Wald on the logit, identity and log scale; for NUTS equal-tailed quantiles of the draws
-        relabelled by mean. Of a weight at 0, or at 1 as all others are, by the likelihood ratio
+        Wald on the logit, identity and log scale; for NUTS equal-tailed quantiles of the
+        relabelled draws. Of a weight at 0, or at 1 as all others are, by the likelihood ratio
         (`Boundary.weights`); NaN for the mean and sd of a component without weight.
 
         level: probability that the interval is to hold the parameter.
@@ -236,7 +248,7 @@ class Fit:
             lower = upper = np.full((3, self.model.k), np.nan)
         elif self.draws is not None:
             ends = [0.5 - 0.5 * level, 0.5 + 0.5 * level]
-            lower, upper = np.quantile(self.ordered_draws, ends, axis=(0, 1))
+            lower, upper = np.quantile(self.relabelled_draws, ends, axis=(0, 1))
         else:
             lower, upper = wald_interval(self.mixture, np.asarray(self.se), level)
             if self.boundary is not None:
@@ -266,19 +278,27 @@ class Fit:
         self.__dict__.update(state | views)
 
     @cached_property
-    def ordered_draws(self) -> Floats:
+    def density(self) -> Mixture | None:
+        """The estimate of the density, None if the method failed.
+
+        `mixture`; but of samplers the posterior predictive density, which no labels can touch: the
+        average over PREDICTIVE draws, as a mixture of all their components.
+        """
+        if self.mixture is None or self.draws is None:
+            return self.mixture
+        return predictive(self.relabelled_draws, PREDICTIVE)
+
+    @cached_property
+    def relabelled_draws(self) -> Floats:
         """(chains, draws, 3, K): the posterior draws with the components of `mixture`.
 
-        Relabelled by mean draw by draw, or, where the fit is not `exchangeable`, as a whole.
         ValueError if the method keeps no draws.
         """
-        if self.draws is None:
+        if self.draws is None or self.permutations is None:
             raise ValueError(f"draws: {self.method} keeps none; fit with nuts or nuts-ordered")
         posterior = self.draws["posterior"]
         raw = np.stack([posterior[name].values for name in ("weights", "means", "sds")], axis=-2)
-        if self.exchangeable:
-            return draws_by_mean(raw)
-        return raw[..., np.argsort(raw[..., 1, :].mean(axis=(0, 1)), kind="stable")]
+        return np.take_along_axis(raw, self.permutations[:, :, None, :], axis=-1)
 
 
 def fit(
@@ -569,13 +589,21 @@ class _Evidence(NamedTuple):
 def _evidence(problem: _Problem, attempt: _Attempt) -> _Evidence:
     """By one more pass, over the exact sample if it can be read."""
     solution, model, exact = attempt.solution, problem.model, attempt.used.final
+    if solution.draws is not None:
+        loglik = _predictive_loglik(solution, attempt.used)
+        return _Evidence.none(solution.mixture)._replace(
+            loglik=loglik,
+            believable=verdicts.believable(
+                solution.mixture, model, exact, float(exact.moments(solution.mixture).loglik)
+            ),
+        )
     second = exact.second_moments(solution.mixture)
     loglik = float(second.loglik)
     found = _Evidence.none(solution.mixture)._replace(
         loglik=loglik,
         believable=verdicts.believable(solution.mixture, model, exact, loglik),
     )
-    if METHODS[problem.method].draws:
+    if METHODS[problem.method].draws:  # of a model without unknowns
         return found
     gradient, curvature = score_and_information(solution.mixture, model, second)
     if solution.prior is not None:
@@ -615,6 +643,35 @@ def _sandwich(problem: _Problem, end: End, curvature: Floats) -> Floats:
         return end.covariance
     robust = sandwiched(inverse, left.mixture, left.model, squared.second_moments(left.mixture))
     return covariance_on(model, left, covariance_by(left.mixture, left.model, robust))
+
+
+def _predictive_loglik(solution: Solution, used: Sample) -> float:
+    """Of the data under the predictive density, in nats.
+
+    Of a compressed sample the log-likelihood at the estimate, exact, and through the nodes what the
+    predictive density has beside it. Where these are not certified and the sample is not in
+    memory, that of the estimate alone.
+    """
+    posterior = solution.draws["posterior"]
+    draws = np.stack([posterior[name].values for name in ("weights", "means", "sds")], axis=-2)
+    density = predictive(draws, PREDICTIVE)
+    estimate = solution.mixture
+    if isinstance(used, CompressedData) and not used.certified(estimate):
+        used = used.final
+    if isinstance(used, Data):
+        return _loglik(density, used.x, used.counts)
+    if not isinstance(used, CompressedData):
+        return float(used.moments(estimate).loglik)
+    nodes = used.compressed.nodes
+    gained = _loglik(density, *nodes) - _loglik(estimate, *nodes)
+    return float(used.final.moments(estimate).loglik) + gained
+
+
+def _loglik(density: Mixture, x: Floats, counts: Floats, block: int = 2_000) -> float:
+    """Of x (m,) with counts (m,), a block at a time, so that not all components are held of all."""
+    ends = range(0, x.size, block)
+    parts = (counts[i : i + block] @ density.log_density(x[i : i + block]) for i in ends)
+    return float(sum(parts))
 
 
 def compress(
@@ -842,6 +899,8 @@ def _record(
         exchangeable=model.exchangeable and solution.exchangeable,
         believable=believable and status != "failed",
         boundary=None if boundary is None else boundary.permuted(order),
+        convention=solution.convention,
         trace=trace,
         draws=frame.draws_outside(solution.draws),
+        permutations=None if solution.permutations is None else solution.permutations[..., order],
     )

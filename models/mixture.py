@@ -180,6 +180,17 @@ class Mixture:
         return self.means[labels] + self.sds[labels] * rng.standard_normal(n), labels
 
 
+def predictive(draws: Floats, count: int) -> Mixture:
+    """The density averaged over `count` of the draws (chains, draws, 3, K), evenly spaced.
+
+    As a mixture of all their components, one draw after the other.
+    """
+    flat = draws.reshape(-1, *draws.shape[2:])
+    some = flat[np.linspace(0, len(flat) - 1, min(count, len(flat))).round().astype(int)]
+    weights, means, sds = np.moveaxis(some, 1, 0).reshape(3, -1)
+    return Mixture.trusted(weights / len(some), means, sds)
+
+
 class ParameterArray(np.ndarray[tuple[int, int], np.dtype[np.float64]]):
     """(3, K) numbers in the layout of a Mixture: an array whose rows also go by their names."""
 
@@ -210,9 +221,10 @@ class ParameterArray(np.ndarray[tuple[int, int], np.dtype[np.float64]]):
 def draws_by_mean(draws: Floats) -> Floats:
     """Draws (..., 3, K) of (weights, means, sds), each with its components ordered by mean.
 
-    One permutation a draw moves all three rows together.
+    Ties, as of means that are known, by sd, then by weight. One permutation a draw moves all three
+    rows together.
     """
-    order = np.argsort(draws[..., 1, :], axis=-1, kind="stable")
+    order = np.lexsort(np.moveaxis(draws, -2, 0)[[0, 2, 1]], axis=-1)
     return np.take_along_axis(draws, order[..., None, :], axis=-1)
 
 

@@ -82,7 +82,7 @@ class MixtureModel:
     @property
     def exchangeable(self) -> bool:
         """Whether permuting the components leaves the likelihood as it is."""
-        return self.means is None and (self.sds is None or bool(np.all(self.sds == self.sds[0])))
+        return all(v is None or bool(np.all(v == v[0])) for v in (self.means, self.sds))
 
     def admit(self, mixture: Mixture) -> Mixture:
         """The mixture with the known parameters put in and, if called for, a pooled sd."""

@@ -13,23 +13,24 @@ from dataclasses import dataclass, fields
 from typing import Literal, NamedTuple
 
 import numpy as np
+from scipy.special import hyperu
 
 from models.kernels import LOG_2PI, fixed, log_inverse_gamma
 from models.likelihood import score_and_information
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
-from models.sample import Data, Sample
+from models.sample import CompressedData, Data, Sample, StreamedData
 
 # a_n of `LogInverseGamma.penalty`; "chen" is 1/n.
 Penalty = float | Literal["chen"]
 
 
 class Terms(NamedTuple):
-    """Of each of m values.
+    """Of m values.
 
-    log_density: (m,), nats.
+    log_density: (m,), nats; of a joint density (1,).
     score: (m,), by the coordinate: a mean itself; the log sd for an sd and for its variance.
-    information: (m,), minus the second derivative by it.
+    information: (m,), minus the second derivative by it; of a joint density (m, m).
     """
 
     log_density: Floats
@@ -117,6 +118,11 @@ class InverseGamma:
         """The same prior where the data are (x - shift)/scale."""
         return InverseGamma(self.shape, self.scale / scale**2)
 
+    def sample(self, m: int, rng: np.random.Generator) -> Floats:
+        """m variances."""
+        variances: Floats = self.scale / rng.gamma(self.shape, size=m)
+        return variances
+
 
 @dataclass(frozen=True)
 class LogInverseGamma:
@@ -157,6 +163,67 @@ class LogInverseGamma:
     def standardised(self, shift: float, scale: float) -> LogInverseGamma:
         """The same prior where the data are (x - shift)/scale."""
         return LogInverseGamma(self.shape, self.scale / scale**2)
+
+
+@dataclass(frozen=True)
+class SharedScale:
+    """The variances share a scale that is not known: between `finest` and `widest`, in their units.
+
+    Each variance is InverseGamma(shape, b), and b ~ Gamma(tail, rate 1/widest), after Richardson
+    and Green (1997), which adapts to components of any size, and lets them differ: at shape 2, one
+    of two components a thousandth as wide as the other is 30 nats less likely than one as wide,
+    where an inverse-gamma on the scale of the data makes that a million. Integrated over b it is
+    the product of v^(-shape - 1) times (1/widest + S)^-(m shape + tail), S the sum of 1/v over the
+    m variances. Its tail is a power of S, which the likelihood of a few tied values outdoes; the
+    factor exp(-finest S) makes the posterior proper whatever ties there are.
+    """
+
+    shape: float
+    tail: float
+    finest: float
+    widest: float
+
+    def __post_init__(self) -> None:
+        _require(self, positive=("shape", "tail", "finest", "widest"))
+
+    def power(self, m: int) -> float:
+        """Of 1/widest + S, for m variances."""
+        return m * self.shape + self.tail
+
+    def log_constant(self, m: int) -> float:
+        """Log of what the density of m variances is multiplied by.
+
+        The integral over S is Tricomi's function (DLMF 13.4.4).
+        """
+        tricomi = hyperu(m * self.shape, 1.0 - self.tail, self.finest / self.widest)
+        found = -m * math.lgamma(self.shape) - self.tail * math.log(self.widest) - np.log(tricomi)
+        return float(found)
+
+    def terms(self, sds: Floats) -> Terms:
+        """At the sds (m,): the joint density of their variances, its derivatives by log sd."""
+        precisions, power = sds**-2.0, self.power(sds.size)
+        total = 1.0 / self.widest + precisions.sum()
+        log_density = self.log_constant(sds.size) - self.finest * precisions.sum()
+        log_density += 2.0 * (self.shape + 1.0) * -np.log(sds).sum() - power * np.log(total)
+        pull = 2.0 * (self.finest + power / total) * precisions
+        together = 4.0 * power / total**2 * np.outer(precisions, precisions)
+        score = pull - 2.0 * (self.shape + 1.0)
+        return Terms(np.array([log_density]), score, 2.0 * np.diag(pull) - together)
+
+    def standardised(self, shift: float, scale: float) -> SharedScale:
+        """The same prior where the data are (x - shift)/scale."""
+        finest, widest = self.finest / scale**2, self.widest / scale**2
+        return SharedScale(self.shape, self.tail, finest, widest)
+
+    def sample(self, m: int, rng: np.random.Generator) -> Floats:
+        """m variances, by rejection from those without the factor of `finest`."""
+        while True:
+            b = self.widest * rng.gamma(self.tail)
+            with np.errstate(divide="ignore"):
+                precisions = rng.gamma(self.shape, size=m) / b
+            if rng.random() < np.exp(-self.finest * precisions.sum()):
+                variances: Floats = 1.0 / precisions
+                return variances
 
 
 @dataclass(frozen=True)
@@ -211,13 +278,13 @@ class Prior:
 
     weights: Dirichlet | Flat
     means: Normal | Flat
-    sds: InverseGamma | LogInverseGamma | LogNormal | HalfNormal | Flat
+    sds: SharedScale | InverseGamma | LogInverseGamma | LogNormal | HalfNormal | Flat
 
     def __post_init__(self) -> None:
         suited = {
             "weights": (Dirichlet, Flat),
             "means": (Normal, Flat),
-            "sds": (InverseGamma, LogInverseGamma, LogNormal, HalfNormal, Flat),
+            "sds": (SharedScale, InverseGamma, LogInverseGamma, LogNormal, HalfNormal, Flat),
         }
         for name, kinds in suited.items():
             value = getattr(self, name)
@@ -227,16 +294,26 @@ class Prior:
 
     @classmethod
     def default(cls, data: Sample, k: int = 2) -> Prior:
-        """Weakly informative for K components, on the scale of the data.
+        """Weakly informative for K components, from the resolution of the data to their scale.
 
-        After Richardson and Green (1997): wide normal means, and variances InverseGamma(2, b),
-        which bound the posterior where an sd goes to 0. b = (sd/K)^2, the prior mean of a variance,
-        is the scale of Fraley and Raftery (2007): the more components, the narrower each.
-        Dirichlet(2), one pseudo-observation a component, keeps the posterior mode off weights of
-        0, where a component's mean and sd mean nothing.
+        After Richardson and Green (1997), with their shape 2 and tail .2: wide normal means, and
+        variances of a SharedScale, between `resolution` and the data's variance, which suits
+        components of any sizes, and bounds the posterior where an sd goes to 0. Dirichlet(2), one
+        pseudo-observation a component, keeps the posterior mode off weights of 0, where a
+        component's mean and sd mean nothing.
         """
-        means, variances = Normal(data.mean, 2.0 * data.sd), InverseGamma(2.0, (data.sd / k) ** 2)
-        return cls(Dirichlet(2.0), means, variances)
+        variances = SharedScale(2.0, 0.2, resolution(data), data.sd**2)
+        return cls(Dirichlet(2.0), Normal(data.mean, 2.0 * data.sd), variances)
+
+    @classmethod
+    def of_one_scale(cls, data: Sample, k: int = 2) -> Prior:
+        """`default`, but each variance InverseGamma(2, b) for itself: for components of like sizes.
+
+        b = (sd/K)^2, the prior mean of a variance, is the scale of Fraley and Raftery (2007). A
+        component much narrower than that conflicts with it, and is made wider.
+        """
+        prior = cls.default(data, k)
+        return cls(prior.weights, prior.means, InverseGamma(2.0, (data.sd / k) ** 2))
 
     @classmethod
     def asymmetric(cls, data: Data, k: int = 2, width: float = 1.0) -> Prior:
@@ -327,9 +404,10 @@ class Prior:
         k, w = model.k, mixture.weights
         diagonal = np.zeros(3 * k - 1)
         diagonal[k - 1 : 2 * k - 1] = self.means.terms(mixture.means).information
-        sd_information = self.sds.terms(_sds(mixture, model)).information
-        diagonal[2 * k - 1 :][: sd_information.size] = sd_information
         full = np.diag(diagonal)
+        of_sds = self.sds.terms(_sds(mixture, model)).information
+        block = of_sds if of_sds.ndim == 2 else np.diag(of_sds)
+        full[2 * k - 1 :, 2 * k - 1 :][: len(block), : len(block)] = block
         full[: k - 1, : k - 1] = self._excess * k * (np.diag(w) - np.outer(w, w))[:-1, :-1]
         return model.selection.T @ full @ model.selection
 
@@ -344,6 +422,38 @@ class Prior:
     def _excess(self) -> float:
         """Pseudo-observations that the weights' prior adds to each component."""
         return self.weights.concentration - 1.0 if isinstance(self.weights, Dirichlet) else 0.0
+
+
+def resolution(data: Sample) -> float:
+    """The variance of rounding, as far as the data tell, times half of the most ties.
+
+    Of values rounded to multiples of u the sds below u/sqrt(12) are none of the data's. m of them
+    that are tied raise the likelihood of a component of variance v on them as v^(-m/2), and the
+    factor exp(-f/v) with f = m u^2/24 turns that where v = u^2/12. u is the least distance of
+    distinct values; of those that come more than once, where these make up half of the data, for
+    then a few others are rounded otherwise. Of a large sample a part tells.
+    """
+    x, counts = _part(data)
+    x, place = np.unique(x, return_inverse=True)
+    counts = np.bincount(place, counts)
+    tied = counts > 1.5 * counts.min()
+    if tied.sum() > 1 and counts[tied].sum() > 0.5 * counts.sum():
+        x = x[tied]
+    if x.size < 2:
+        return data.sd_floor**2
+    return float(np.diff(x).min() ** 2 * counts.max() * (data.n / counts.sum()) / 24.0)
+
+
+def _part(data: Sample, size: int = 20_000) -> tuple[Floats, Floats]:
+    """x and counts of the data, or of some of them, none twice."""
+    exact = data.exact if isinstance(data, CompressedData) else data
+    if isinstance(exact, StreamedData):
+        exact = exact.rows
+    assert isinstance(exact, Data)
+    if exact.x.size <= size:
+        return exact.x, exact.counts
+    rows = np.random.default_rng(0).choice(exact.x.size, size, replace=False, shuffle=False)
+    return exact.x[rows], exact.counts[rows]
 
 
 def _sds(mixture: Mixture, model: MixtureModel) -> Floats:

@@ -52,7 +52,11 @@ class Solution:
     trace: if it was asked for.
     se: (3, K) standard errors where the method has its own (posterior sds); else None.
     draws: of samplers, an ArviZ DataTree.
-    diagnostics: of samplers, R-hat, bulk ESS and divergences.
+    permutations: of samplers, (chains, draws, K), that give the draws the components of mixture.
+    convention: whether those are a convention, for components that nothing known tells apart
+        overlap.
+    diagnostics: of samplers, R-hat, ESS, divergences and the length of the chains; of methods with
+        a prior, its pull.
     prior: what the objective has beside the log-likelihood, a penalty included; None where that
         is all.
     exchangeable: False where a prior tells the components apart, so that labels mean something.
@@ -67,6 +71,8 @@ class Solution:
     trace: Trace | None = None
     se: Floats | None = None
     draws: Any = None
+    permutations: NDArray[np.intp] | None = None
+    convention: bool = False
     diagnostics: dict[str, float] = field(default_factory=dict)
     prior: Prior | None = None
     exchangeable: bool = True

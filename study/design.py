@@ -11,6 +11,7 @@ import hashlib
 import inspect
 import itertools
 import json
+import math
 import re
 from collections.abc import Hashable, Iterator
 from functools import cached_property
@@ -22,6 +23,7 @@ import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     FiniteFloat,
@@ -35,7 +37,7 @@ from pydantic import (
 
 from models import METHODS, Mixture, MixtureModel
 from models.methods import SAMPLERS
-from models.priors import Dirichlet, InverseGamma, Prior
+from models.priors import Dirichlet, InverseGamma, Prior, SharedScale
 from models.priors import Normal as NormalPrior
 from models.truth import Family, Normal, SkewNormal, StudentT, Truth
 
@@ -82,11 +84,23 @@ def _options(options: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return options
 
 
+def _by_precision(count: Any) -> Any:
+    """The number itself, or that at which a coverage of 95% has the Monte Carlo error `mcse`."""
+    if not isinstance(count, dict) or set(count) != {"mcse"}:
+        return count
+    mcse = count["mcse"]
+    if not isinstance(mcse, float) or not 0.0 < mcse < 1.0:
+        raise ValueError(f"mcse: {mcse!r} is no error of a coverage; give one such as 0.03")
+    return math.ceil(0.95 * 0.05 / mcse**2)
+
+
 # Of a file or a folder, with room for what is put before and behind it.
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", max_length=120)]
 MethodName = Annotated[str, AfterValidator(_method)]
-Replicates = dict[MethodName, Annotated[int, Field(ge=0)]]
-Options = Annotated[dict[MethodName, dict[str, bool | int | float | str]], AfterValidator(_options)]
+Replicates = dict[MethodName, Annotated[int, Field(ge=0), BeforeValidator(_by_precision)]]
+Options = Annotated[
+    dict[MethodName, dict[str, bool | int | float | str | None]], AfterValidator(_options)
+]
 
 
 class _Strict(BaseModel):
@@ -268,16 +282,20 @@ class DataSet(_Strict):
 
 class PriorSpec(_Strict):
     """A proper prior in data units. weights: Dirichlet concentration; means: mean and sd of
-    normals; variances: shape and scale of inverse gammas."""
+    normals; variances: shape and scale of inverse gammas, or shape, tail, finest and widest of a
+    shared scale, the family of the default prior."""
 
     weights: PositiveFloat
     means: tuple[FiniteFloat, PositiveFloat]
-    variances: tuple[PositiveFloat, PositiveFloat]
+    variances: (
+        tuple[PositiveFloat, PositiveFloat]
+        | tuple[PositiveFloat, PositiveFloat, PositiveFloat, PositiveFloat]
+    )
 
     def build(self) -> Prior:
         """The prior itself."""
-        variances = InverseGamma(*self.variances)
-        return Prior(Dirichlet(self.weights), NormalPrior(*self.means), variances)
+        family = InverseGamma if len(self.variances) == 2 else SharedScale
+        return Prior(Dirichlet(self.weights), NormalPrior(*self.means), family(*self.variances))
 
 
 def _sampler(name: str) -> str:
@@ -322,7 +340,8 @@ class Remedies(_Strict):
 
 
 class Design(_Strict):
-    """A whole study. replicates: how many data sets of a scenario each method fits.
+    """A whole study. replicates: how many data sets of a scenario each method fits, or {mcse: 0.03}
+    for so many that a coverage of 95% has that Monte Carlo error.
 
     seed: root of every random number. level: of the intervals. chunk: replicates in one job.
     keep_draws: from how many replicates of a scenario the posterior draws are kept. closely: how

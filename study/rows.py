@@ -150,7 +150,8 @@ KINDS: dict[str, Kind] = {
     "labels": Kind(
         "a NUTS fit",
         _FIT
-        | {"verdict": "string"}
+        # convention: whether the fit's estimates by component are no more than that.
+        | {"verdict": "string", "convention": "bool"}
         | _floats(
             *(
                 f"{number}_{which}"

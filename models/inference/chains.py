@@ -20,6 +20,8 @@ from models.mixture import Floats
 # Of Vehtari, Gelman, Simpson, Carpenter and Buerkner (2021), section 4.
 MAX_RHAT = 1.01
 MIN_ESS = 400
+# Share of the draws that may diverge.
+MAX_DIVERGENT = 0.001
 
 # Of the quantiles whose ESS is the tail ESS (Vehtari et al. 2021, section 4.3).
 TAILS = (0.05, 0.95)

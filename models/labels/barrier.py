@@ -24,12 +24,13 @@ def barrier(data: Sample, model: MixtureModel, best: Mixture) -> float:
 
     Every path from one labelling to the other crosses mean_1 = mean_2 and, where they are free,
     sd_1 = sd_2, and so falls by at least as much as the lower ridge lies below the maximum. Where
-    components differ in their sds alone, it is the second that keeps the labellings apart.
+    components differ in their sds alone, it is the second that keeps the labellings apart. Where
+    only their weights are free nothing does.
     ValueError unless the model has two components that nothing known tells apart.
     """
     _, data, model, best = framed(data, model, best)
     ridges = [ridge(data, model, best, parameter) for parameter in _free(model)]
-    return data.moments(best).loglik - min(ridges)
+    return data.moments(best).loglik - min(ridges) if ridges else 0.0
 
 
 def ridge(data: Sample, model: MixtureModel, best: Mixture, parameter: Parameter) -> float:

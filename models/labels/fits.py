@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from models import Fit, checks
 from models.inference.chains import Convergence, convergence
-from models.labels.algorithms import ordering
+from models.labels.algorithms import permuted
 from models.labels.assignment import Permutations
 from models.labels.switching import judge, parameters, sampler_numbers
 from models.labels.tree import component_draws
@@ -48,26 +48,33 @@ class Diagnosis(NamedTuple):
     permutations: Permutations
 
 
-def condensed(x: ArrayLike, size: int = CONDENSED) -> tuple[Floats, Floats]:
-    """(m,) and (m,): the means of runs of the sorted sample, and how many each stands for.
+def condensed(
+    x: ArrayLike, counts: ArrayLike | None = None, size: int = CONDENSED
+) -> tuple[Floats, Floats]:
+    """(m,) and (m,): the means of runs of the sorted sample, and how much each stands for.
 
-    The sample itself if it has no more than `size` observations. Sums over the sample of a
-    function that is smooth between neighbouring quantiles become sums over the runs, and so do
-    the costs of relabelling.
+    The sample itself if it has no more than `size` rows. Runs have the same count, as far as whole
+    rows allow. Sums over the sample of a function that is smooth between neighbouring quantiles
+    become sums over the runs, and so do the costs of relabelling.
     """
-    ascending = np.sort(checks.vector("x", x))
+    values = checks.vector("x", x)
+    weights = np.ones(values.size) if counts is None else checks.vector("counts", counts)
+    order = np.argsort(values, kind="stable")
+    ascending, weights = values[order], weights[order]
     if ascending.size <= size:
-        return ascending, np.ones(ascending.size)
-    ends = np.linspace(0, ascending.size, size + 1).astype(np.intp)
-    counts = np.diff(ends).astype(float)
-    return np.add.reduceat(ascending, ends[:-1]) / counts, counts
+        return ascending, weights
+    rows = np.cumsum(weights) * (ascending.size / weights.sum())  # the row's number, if all are one
+    levels = np.floor(np.linspace(0, ascending.size, size + 1))
+    starts = np.unique(np.searchsorted(rows, levels[:-1], side="right"))
+    totals = np.add.reduceat(weights, starts)
+    return np.add.reduceat(weights * ascending, starts) / totals, totals
 
 
 def diagnose(result: Fit, x: ArrayLike) -> Diagnosis:
     """Label switching in a NUTS fit of the data x (n,).
 
-    R-hat, bulk and tail ESS, the worst of the parameters as sampled (raw), of those relabelled by
-    mean as the fit reports them, and of what labels cannot touch (invariant: log posterior,
+    R-hat, bulk and tail ESS, the worst of the parameters as sampled (raw), of those relabelled as
+    the fit reports them, and of what labels cannot touch (invariant: log posterior,
     log-likelihood, entropy of the allocation, mean, variance and density of the mixture). The
     word of `judge` and its nested R-hat, near ties, distance between chains and imbalance. By
     Stephens' relabelling: switches within chains, the number of labellings that chains mostly
@@ -80,10 +87,12 @@ def diagnose(result: Fit, x: ArrayLike) -> Diagnosis:
     because known components tell themselves apart or there is but one, the word is
     NOT_EXCHANGEABLE, and what is about labels NaN.
     """
+    assert result.permutations is not None
     raw = component_draws(result.draws)
     sampler = sampler_numbers(result.draws)
     log_posterior = result.draws["sample_stats"]["lp"].values
     row: dict[str, Any] = {
+        "convention": result.convention,
         "divergences": int(sampler.divergences),
         "at_max_depth": sampler.at_max_depth,
         "bfmi": sampler.bfmi,
@@ -97,13 +106,11 @@ def diagnose(result: Fit, x: ArrayLike) -> Diagnosis:
         as_sampled = np.broadcast_to(np.arange(raw.shape[-1]), raw[:, :, 0].shape)
         return Diagnosis(row, [], as_sampled)
     verdict = judge(raw, *condensed(x), log_posterior=log_posterior, sampler=sampler)
-    by_mean = ordering(raw)
-    same = np.array_equal(by_mean.permutations, verdict.relabelling.permutations)
-    relabelled = verdict.relabelled if same else convergence(parameters(by_mean.apply(raw)))
+    as_reported = convergence(parameters(permuted(raw, result.permutations)))
     agreeing = {**verdict.disagreement, **verdict.orderings}
     row |= (
         _converged("raw", verdict.raw)
-        | _converged("relabelled", relabelled)
+        | _converged("relabelled", as_reported)
         | _converged("invariant", verdict.invariant)
         | {column: 1.0 - agreeing[name] for name, column in AGREEMENTS.items()}
     )

@@ -7,20 +7,38 @@ on standardised data, (x - mean)/sd, so that starts and steps are free of scale.
 from __future__ import annotations
 
 import math
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from scipy.special import expit
 
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
 from models.posterior.op import DATA, ENTRY, loglik_and_gradient
-from models.priors import Dirichlet, Flat, InverseGamma, LogInverseGamma, Normal, Prior
+from models.priors import (
+    Dirichlet,
+    Flat,
+    InverseGamma,
+    LogInverseGamma,
+    Normal,
+    Prior,
+    SharedScale,
+)
 from models.sample import UNGUARDED, CompressedData, Data
 
 if TYPE_CHECKING:
     import pymc as pm
+
+
+# Priors on the sds that are stated on the variances.
+VARIANCES = (InverseGamma, SharedScale)
+
+# Two components overlap where less than half of the mixture's variance lies between them, the
+# squared tanh of this; and they are alike where the logs of their variances differ by less.
+OVERLAP = math.atanh(math.sqrt(0.5))
+ALIKE = 2.5
 
 
 class Structure(NamedTuple):
@@ -30,17 +48,17 @@ class Structure(NamedTuple):
     means: class of the prior on the means; None where they are known.
     sds: class of the prior on the sds; None where they are known.
     equal_sds: whether there is one common sd.
-    ordered: whether the means ascend.
     likelihood: "kernel", the compiled pass of likelihood.py; or "pymc", the idiomatic
         pm.NormalMixture, the baseline and the check.
+    moments: whether points are in the coordinates of `to_moments`.
     """
 
     k: int
     means: type | None
     sds: type | None
     equal_sds: bool
-    ordered: bool
     likelihood: str = "kernel"
+    moments: bool = False
 
 
 def size(structure: Structure) -> int:
@@ -77,12 +95,11 @@ def build(structure: Structure, *, jacobian: bool) -> pm.Model:
     """The PyMC model of a structure, on two observations in place of the data.
 
     Its free values are, in this order and where they are not known: weights (by their log-ratios),
-    means (ascending if ordered), and variances, sds or log sds, whichever the prior is stated on.
+    means, and variances, sds or log sds, whichever the prior is stated on.
     Its data are those of `data_names`. jacobian: what `density_function` will be asked for.
     """
     import pymc as pm
     import pytensor.tensor as pt
-    from pymc.distributions.transforms import ordered as ascending
 
     k = structure.k
     with pm.Model(check_bounds=False) as model:
@@ -93,10 +110,12 @@ def build(structure: Structure, *, jacobian: bool) -> pm.Model:
             log_weights = pt.log(pm.Dirichlet("weights", concentration * pt.ones(k)))
         elif k > 1:
             log_weights = _log_weights(k, jacobian)
-        order = {"transform": ascending, "initval": np.arange(k)} if structure.ordered else {}
-        means = _variable("means", structure.means, k, **order)
-        sds = _variable("sds", structure.sds, 1 if structure.equal_sds else k)
-        if structure.sds is InverseGamma:
+        if structure.moments:
+            means, sds = _by_moments(structure, log_weights)
+        else:
+            means = _variable("means", structure.means, k)
+            sds = _variable("sds", structure.sds, 1 if structure.equal_sds else k)
+        if structure.sds in VARIANCES:
             sds = pt.sqrt(sds)
         elif structure.sds is LogInverseGamma:
             sds = pt.exp(sds)
@@ -131,21 +150,23 @@ def _log_weights(k: int, jacobian: bool) -> Any:
     return log_weights
 
 
-def _variable(name: str, family: type | None, size: int, **options: Any) -> Any:
+def _variable(name: str, family: type | None, size: int) -> Any:
     import pymc as pm
 
     if family is None:
         return pm.Data(name, np.ones(size))
     if family is Normal:  # a location for each component, and the sd
         hyper = pm.Data(f"{name}_prior", np.ones(size + 1))
-        return pm.Normal(name, hyper[:size], hyper[size], shape=size, **options)
+        return pm.Normal(name, hyper[:size], hyper[size], shape=size)
+    if family is SharedScale:
+        return _variances(size)
     n = len(fields(family))
     hyper = pm.Data(f"{name}_prior", np.ones(n)) if n else []
     if family is LogInverseGamma:
         return _log_sds(name, hyper[0], hyper[1], size)
     positive_flat = name == "sds" and family is Flat
     distribution = pm.HalfFlat if positive_flat else getattr(pm, family.__name__)
-    return distribution(name, *(hyper[i] for i in range(n)), shape=size, **options)
+    return distribution(name, *(hyper[i] for i in range(n)), shape=size)
 
 
 def _log_sds(name: str, prior_shape: Any, prior_scale: Any, size: int) -> Any:
@@ -158,6 +179,96 @@ def _log_sds(name: str, prior_shape: Any, prior_scale: Any, size: int) -> Any:
         return 0.5 * pt.log(pm.InverseGamma.dist(shape, scale, shape=size))
 
     return pm.CustomDist(name, prior_shape, prior_scale, dist=half_log, shape=size)
+
+
+def _variances(size: int) -> Any:
+    """Variances (size,) of a SharedScale."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    variances = pm.HalfFlat("sds", shape=size)
+    _share_a_scale(pt.log(variances))
+    return variances
+
+
+def _share_a_scale(logs: Any) -> None:
+    """The density of variances, given by their logs, under a SharedScale."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    hyper = pm.Data("sds_prior", np.ones(5))
+    shape, finest, rate, power, constant = (hyper[i] for i in range(5))
+    total: Any = pt.sum(pt.exp(-logs))  # PyTensor's reciprocals are single precision in Python
+    density = -(shape + 1.0) * pt.sum(logs) - finest * total - power * pt.log(rate + total)
+    pm.Potential("sds_density", density + constant)
+
+
+def _by_moments(structure: Structure, log_weights: Any) -> tuple[Any, Any]:
+    """Means (2,) and variances (2,) of two components by the coordinates of `to_moments`.
+
+    With the prior's density and the Jacobian of all transforms.
+    """
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    mean, log_variance, between, ratio = pm.Flat("moments", shape=4)
+    first, second = log_weights[0], log_weights[1]
+    distance = pt.tanh(between) * pt.exp(0.5 * (log_variance - first - second))
+    means = mean + distance * pt.stack([-pt.exp(second), pt.exp(first)])
+    within = log_variance + 2.0 * between + math.log(4.0) - 2.0 * pt.softplus(2.0 * between)
+    split = first - second + ratio
+    logs: Any = within - pt.stack([pt.softplus(-split) + first, pt.softplus(split) + second])
+    if structure.means is Normal:
+        hyper = pm.Data("means_prior", np.ones(3))
+        pm.Potential("means_density", pt.sum(pm.logp(pm.Normal.dist(hyper[:2], hyper[2]), means)))
+    if structure.sds is SharedScale:
+        _share_a_scale(logs)
+    else:
+        hyper = pm.Data("sds_prior", np.ones(2))
+        of_one = pm.InverseGamma.dist(hyper[0], hyper[1])
+        pm.Potential("sds_density", pt.sum(pm.logp(of_one, pt.exp(logs))))
+    jacobian = pt.sum(logs) + 0.5 * (log_variance - first - second)
+    pm.Potential("jacobian", jacobian)
+    return means, pt.exp(logs)
+
+
+def to_moments(points: Floats) -> Floats:
+    """Points (..., 5) of two components, variances last, in coordinates of the mixture's moments.
+
+    Weights as they are; the mean and the log variance of the mixture, which the data know best; the
+    inverse hyperbolic tangent of u, the signed root of the share of that variance that lies between
+    the components; and the log of the ratio of their variances. After Mengersen and Robert (1996)
+    and Kamary, Lee and Robert (2018). The Jacobian of the way back is the root of variance/(w1 w2).
+    """
+    y, means, logs = points[..., 0], points[..., 1:3], points[..., 3:]
+    weights = np.stack([expit(2.0 * y), expit(-2.0 * y)], axis=-1)
+    mean = (weights * means).sum(axis=-1)
+    distance = means[..., 1] - means[..., 0]
+    within = (weights * np.exp(logs)).sum(axis=-1)
+    apart = np.sqrt(weights.prod(axis=-1)) * distance
+    # tanh of it is apart over the root of the variance, so its sinh is apart over that of within.
+    between = np.arcsinh(apart / np.sqrt(within))
+    ratio = logs[..., 0] - logs[..., 1]
+    return np.stack([y, mean, np.log(within + apart**2), between, ratio], axis=-1)
+
+
+def of_moments(points: Floats) -> Floats:
+    """The points (..., 5) that `to_moments` takes to these."""
+    y, mean, log_variance, between, ratio = np.moveaxis(points, -1, 0)
+    first, second = -np.logaddexp(0.0, -2.0 * y), -np.logaddexp(0.0, 2.0 * y)
+    distance = np.tanh(between) * np.exp(0.5 * (log_variance - first - second))
+    within = log_variance - 2.0 * np.logaddexp(between, -between) + math.log(4.0)
+    split = 2.0 * y + ratio
+    return np.stack(
+        [
+            y,
+            mean - np.exp(second) * distance,
+            mean + np.exp(first) * distance,
+            within - np.logaddexp(0.0, -split) - first,
+            within - np.logaddexp(0.0, split) - second,
+        ],
+        axis=-1,
+    )
 
 
 def density_function(model: pm.Model, *, jacobian: bool) -> Any:
@@ -184,17 +295,37 @@ class Posterior:
     """One data set's posterior, and the map between its mixtures and the model's points.
 
     A point (d,) holds the model's free values as PyMC transforms them, of standardised data:
-    the first K - 1 centred log-ratios of the weights, the means (if ordered, the first and the
-    logs of the gaps), and the logs of the variances, or of the sds, where the prior is not stated
-    on the variances.
+    the first K - 1 centred log-ratios of the weights, the means, and the logs of the variances, or
+    of the sds, where the prior is not stated on the variances; or, if `moments`, what `to_moments`
+    makes of these.
     Flat weights run as Dirichlet(1), which is the same but for a constant.
     """
 
     data: Data | CompressedData
     model: MixtureModel
     prior: Prior
-    ordered: bool = False
     likelihood: str = "kernel"
+    moments: bool = False
+
+    @property
+    def by_moments(self) -> Posterior:
+        """The same with points in the coordinates of `to_moments`, where there are such."""
+        known = self.model.means is not None or self.model.n_free_sds != 2
+        families = isinstance(self.prior.sds, VARIANCES) and self.likelihood == "kernel"
+        return self if known or not families else replace(self, moments=True)
+
+    def suited_to(self, start: Mixture) -> Posterior:
+        """The same in the coordinates in which NUTS works better near a start.
+
+        By moments where two components of like size overlap: there an effective draw takes a third
+        to nine tenths of the gradients. Where they are apart it would take twice as many, and four
+        times as many where one is much narrower.
+        """
+        other = self.by_moments
+        if not other.moments:
+            return self
+        between, ratio = other.point(start)[3:]
+        return other if abs(between) < OVERLAP and abs(ratio) < ALIKE else self
 
     @cached_property
     def structure(self) -> Structure:
@@ -204,8 +335,8 @@ class Posterior:
             type(self.prior.means) if self.model.means is None else None,
             type(self.prior.sds) if self.model.sds is None else None,
             self.model.equal_sds,
-            self.ordered,
             self.likelihood,
+            self.moments,
         )
 
     @cached_property
@@ -243,18 +374,22 @@ class Posterior:
             shared["means_prior"] = np.append(locations, standard.means.sd)
         if model.sds is not None:
             shared["sds"] = model.sds / data.sd
+        elif isinstance(standard.sds, SharedScale):
+            own, m = standard.sds, model.n_free_sds
+            joint = own.power(m), own.log_constant(m)
+            shared["sds_prior"] = np.array([own.shape, own.finest, 1.0 / own.widest, *joint])
         elif astuple(standard.sds):
             shared["sds_prior"] = np.array(astuple(standard.sds))
         return shared
 
     @property
     def exchangeable(self) -> bool:
-        """Whether permuting the components leaves the posterior, its order apart, as it is."""
+        """Whether permuting the components leaves the posterior as it is."""
         return self.model.exchangeable and self.prior.exchangeable
 
     @property
     def _power(self) -> float:
-        return 2.0 if isinstance(self.prior.sds, InverseGamma) else 1.0
+        return 2.0 if isinstance(self.prior.sds, VARIANCES) else 1.0
 
     @property
     def guard(self) -> float:
@@ -262,34 +397,38 @@ class Posterior:
         return UNGUARDED if isinstance(self.prior.sds, LogInverseGamma) else 1.0
 
     def point(self, mixture: Mixture) -> Floats:
-        """(d,): the mixture's point; if ordered, its means must ascend."""
+        """(d,): the mixture's point."""
         log_weights = np.log(np.maximum(mixture.weights, 1e-300))
         parts = [(log_weights - log_weights.mean())[:-1]]
         if self.model.means is None:
-            means = (mixture.means - self.data.mean) / self.data.sd
-            if self.ordered:
-                means[1:] = np.log(np.maximum(np.diff(means), 1e-6))
-            parts.append(means)
+            parts.append((mixture.means - self.data.mean) / self.data.sd)
         if self.model.sds is None:
             sds = mixture.sds[:1] if self.model.equal_sds else mixture.sds
             parts.append(self._power * np.log(sds / self.data.sd))
-        return np.concatenate(parts)
+        point = np.concatenate(parts)
+        return to_moments(point) if self.moments else point
 
-    def parameters(self, points: Floats) -> tuple[Floats, Floats, Floats]:
-        """Weights, means and sds (..., K) in data units at the points (..., d)."""
+    def rows(self, points: Floats) -> Floats:
+        """(..., 3, K): weights, means and sds of the standardised data at the points (..., d)."""
         model, data, k = self.model, self.data, self.model.k
+        points = of_moments(points) if self.moments else points
         logits, means, log_sds = np.split(
             points, [k - 1, points.shape[-1] - self.model.n_free_sds], axis=-1
         )
         logits = np.concatenate([logits, -logits.sum(axis=-1, keepdims=True)], axis=-1)
         weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
         weights /= weights.sum(axis=-1, keepdims=True)
-        if self.ordered:
-            means = np.cumsum(np.append(means[..., :1], np.exp(means[..., 1:]), axis=-1), axis=-1)
-        means = model.means if model.means is not None else data.mean + data.sd * means
-        sds = model.sds if model.sds is not None else data.sd * np.exp(log_sds / self._power)
-        means, sds = (np.array(np.broadcast_to(v, weights.shape)) for v in (means, sds))
-        return weights, means, sds
+        means = means if model.means is None else (model.means - data.mean) / data.sd
+        sds = np.exp(log_sds / self._power) if model.sds is None else model.sds / data.sd
+        return np.stack([weights, *(np.broadcast_to(v, weights.shape) for v in (means, sds))], -2)
+
+    def in_data_units(self, rows: Floats) -> Floats:
+        """Rows (..., 3, K) of the standardised data in data units; known parameters exactly."""
+        model, data = self.model, self.data
+        weights, means, sds = np.moveaxis(rows, -2, 0)
+        means = data.mean + data.sd * means if model.means is None else model.means
+        sds = data.sd * sds if model.sds is None else model.sds
+        return np.stack([weights, *(np.broadcast_to(v, weights.shape) for v in (means, sds))], -2)
 
     def oriented(self, start: Mixture) -> Mixture:
         """The start, its components in the order that the prior likes best, if it likes one."""
@@ -297,7 +436,7 @@ class Posterior:
 
     def mixture(self, point: Floats) -> Mixture:
         """The mixture at a point (d,)."""
-        return Mixture.trusted(*self.parameters(point))
+        return Mixture.of_rows(self.in_data_units(self.rows(point)))
 
     def bounds(self) -> list[tuple[float, float]]:
         """By entry of a point: wide enough for any mode, and no overflow within them.

@@ -6,8 +6,6 @@ that nothing loads PyMC that does not sample. Results come out in data units.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import cycle, islice, permutations
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -16,9 +14,11 @@ from scipy.optimize import minimize
 
 from models import checks
 from models.inference.certificate import certify
-from models.inference.chains import MAX_RHAT, MIN_ESS, convergence
-from models.mixture import Floats, Mixture, draws_by_mean
+from models.labels.algorithms import permuted
+from models.mixture import Floats, Mixture
 from models.model import MixtureModel
+from models.posterior import sampling
+from models.posterior.sampling import Settings
 from models.priors import Penalty, Prior
 from models.sample import CompressedData, Data, Sample
 from models.solution import Solution, Trace
@@ -35,21 +35,9 @@ Likelihood = Literal["kernel", "pymc"]
 GRADIENT = 1e-6
 DECREMENT = 1e-7
 
-# Spread of the chains' starting points, in standardised unconstrained coordinates.
-JITTER = 0.1
-
-# nutpie's statistics that are kept, under their names in the ArviZ schema.
-_STATISTICS = {
-    "diverging": "diverging",
-    "n_steps": "n_steps",
-    "depth": "tree_depth",
-    "maxdepth_reached": "reached_max_treedepth",
-    "energy": "energy",
-    "energy_error": "energy_error",
-    "logp": "lp",
-    "mean_tree_accept": "acceptance_rate",
-    "step_size_bar": "step_size",
-}
+# Posterior standard errors by which a prior that suits the data does not move an estimate: in the
+# settings of the default design the default prior moves it by .1 to 1, seldom by 2.
+CONFLICT = 3.0
 
 
 def map_estimate(
@@ -115,14 +103,16 @@ def map_estimate(
     )
     polished, decrement = _newton(posterior, path[-1])
     path += polished
+    pull = _pull(posterior.prior, path[-1], model, posterior.derivatives(path[-1])[1])
     passes += [found.nfev + 1 + step for step, _ in enumerate(polished, 1)]
     return Solution(
         path[-1],
         decrement <= DECREMENT,
-        f"{found.message}; {len(polished)} Newton steps, decrement {decrement:.2g}",
+        f"{found.message}; {len(polished)} Newton steps, decrement {decrement:.2g}{_warning(pull)}",
         found.nit + len(polished),
         {"gradients": found.nfev, "second_moments": len(polished) + 1},
         _trace(path, passes, data) if trace else None,
+        diagnostics={"pull": pull},
         prior=posterior.prior,
         exchangeable=posterior.exchangeable,
         compile_seconds=seconds,
@@ -170,21 +160,30 @@ def nuts(
     chains: int = 4,
     cores: int = 1,
     target_accept: float = 0.9,
+    max_draws: int | None = 16_000,
 ) -> Solution:
-    """Posterior means and sds by NUTS under the exchangeable prior, relabelled by the means.
+    """Posterior means and sds by NUTS under the exchangeable prior, relabelled as Stephens does.
 
     Each chain starts near `start`, its components numbered in an order of the chain's own, so
-    that the chains start from as many labellings as there are (see `labellings`). Each draw's
-    components are put in the order of its means by one permutation, unless known parameters or a
-    prior whose means differ tell them apart: then labels are left as sampled, and chains start in
-    the order that this prior likes best. Converged: over these parameters rank-normalised split
-    R-hat below MAX_RHAT and bulk ESS above MIN_ESS, and no divergence after warm-up. The draws
-    depend on rng alone, not on cores. Solution.draws: a DataTree with `posterior` (weights, means,
-    sds by chain, draw and component; data units; labels as sampled) and `sample_stats` (`lp` is of
-    the standardised data, Jacobian in). prior: default Prior.default(data, k).
+    that the chains start from as many labellings as there are (see `labellings`).
+
+    Chains of `draws` go on until the criterion holds, or to `max_draws` each; with None, or no
+    more than `draws`, they do not. The criterion, which is what converged means: rank-normalised
+    split R-hat below MAX_RHAT, bulk and tail ESS above MIN_ESS, and at most MAX_DIVERGENT of the
+    draws divergent. It is on what labels cannot touch, and on the parameters by component, but
+    where these are a convention: where nothing known tells components apart and their modes overlap
+    (see `labels.meaning`), no relabelling says which is which.
+
+    Where known parameters or a prior whose means differ tell the components apart, labels are left
+    as sampled, and chains start in the order that this prior likes best.
+
+    The draws depend on rng alone, not on cores. Solution.draws: a DataTree with `posterior`
+    (weights, means, sds by chain, draw and component; data units; labels as sampled) and
+    `sample_stats` (`lp` is of the standardised data, Jacobian in). prior: default
+    Prior.default(data, k).
     """
-    posterior = _posterior(data, model, prior, likelihood)
-    return _sample(posterior, start, rng, draws, tune, chains, cores, target_accept)
+    settings = _settings(draws, tune, chains, cores, target_accept, max_draws)
+    return _sample(_posterior(data, model, prior, likelihood), start, rng, settings, ordered=False)
 
 
 def nuts_ordered(
@@ -201,128 +200,111 @@ def nuts_ordered(
     chains: int = 4,
     cores: int = 1,
     target_accept: float = 0.9,
+    max_draws: int | None = 16_000,
 ) -> Solution:
     """As `nuts`, under the prior restricted to ascending means.
 
-    Where known parameters tell the components apart, or there is but one, nothing is left to
-    order and this is `nuts`.
+    That is the exchangeable posterior, each draw's components put in the order of their means:
+    its density is the same on each of the K! orders. The criterion is on the parameters so ordered
+    in any case. They are a convention where the order of the means does not tell components apart.
+    Where known parameters do, or there is but one, this is `nuts`. ValueError for a prior that
+    tells the components apart itself.
     """
+    settings = _settings(draws, tune, chains, cores, target_accept, max_draws)
+    posterior = _posterior(data, model, prior, likelihood)
+    if not posterior.prior.exchangeable:
+        raise ValueError(
+            f"prior: means {posterior.prior.means} tell the components apart, and leave no order "
+            "to impose; fit with nuts"
+        )
     ordered = model.k > 1 and model.exchangeable
-    posterior = _posterior(data, model, prior, likelihood, ordered=ordered)
-    return _sample(posterior, start, rng, draws, tune, chains, cores, target_accept)
+    return _sample(posterior, start, rng, settings, ordered=ordered)
+
+
+def _settings(
+    draws: int, tune: int, chains: int, cores: int, target_accept: float, max_draws: int | None
+) -> Settings:
+    draws = checks.whole("draws", draws, 4)
+    tune, chains = checks.whole("tune", tune), checks.whole("chains", chains)
+    cores = checks.whole("cores", cores)
+    target_accept = checks.probability("target_accept", target_accept)
+    if max_draws is not None:
+        max_draws = checks.whole("max_draws", max_draws, 4)
+    return Settings(draws, tune, chains, cores, target_accept, max_draws)
 
 
 def _sample(
     posterior: Posterior,
     start: Mixture,
     rng: np.random.Generator,
-    draws: int,
-    tune: int,
-    chains: int,
-    cores: int,
-    target_accept: float,
+    settings: Settings,
+    *,
+    ordered: bool,
 ) -> Solution:
-    checks.whole("draws", draws, 4)
-    for name, value in (("tune", tune), ("chains", chains), ("cores", cores)):
-        checks.whole(name, value)
-    checks.probability("target_accept", target_accept)
     if posterior.model.n_free == 0:
         return Solution(start, True, "nothing to estimate", 0, {}, se=np.zeros((3, start.k)))
-    import nutpie
-
     from models.posterior.compiled import compiled_sampler, timed
 
+    posterior = posterior.suited_to(start)
     sampler, seconds = timed(compiled_sampler, posterior.structure)
-    try:
-        trace = nutpie.sample(
-            sampler.with_data(posterior.shared, starting_points(posterior, start)),
-            draws=draws,
-            tune=tune,
-            chains=chains,
-            cores=cores,
-            target_accept=target_accept,
-            seed=int(rng.integers(2**63)),
-            progress_bar=False,
-            return_raw_trace=True,
-        )
-    except BaseException as error:  # a panic of Rust is no Exception, and would end the process
-        if type(error).__name__ != "PanicException":
-            raise
-        raise RuntimeError(f"the sampler cannot go on from the start: {error}") from None
-    points, stats = _arrays(trace)
-    sampled = np.stack(posterior.parameters(points[:, tune:]), axis=2)
-    if posterior.exchangeable and not posterior.ordered:
-        orders = labellings(chains, posterior.model.k, rng)
-        sampled = np.take_along_axis(sampled, orders[:, None, None, :], axis=-1)
-    kept = {name: values[:, tune:] for name, values in stats.items()}
-    ordered = draws_by_mean(sampled) if posterior.exchangeable else sampled
-    found = diagnose(ordered, kept["diverging"])
-    rhat, ess, divergences = found.values()
+    found, judged = sampling.sample(posterior, sampler, start, rng, settings, ordered=ordered)
+    by_component = permuted(judged.draws, judged.permutations)
+    worst, divergences = judged.worst, found.stats["diverging"].sum()
+    chains, draws = by_component.shape[:2]
+    mixture = Mixture(*posterior.in_data_units(by_component.mean(axis=(0, 1))))
+    pull = np.nan
+    if not judged.convention:
+        information = posterior.derivatives(mixture)[1]
+        pull = _pull(posterior.prior, mixture, posterior.model, information)
     return Solution(
-        Mixture(*ordered.mean(axis=(0, 1))),
-        rhat < MAX_RHAT and ess > MIN_ESS and divergences == 0,
-        f"R-hat {rhat:.4f}, bulk ESS {ess:.0f}, {divergences:.0f} divergences",
-        tune + draws,
-        {"gradients": int(stats["n_steps"].sum()), "draws": chains * draws},
-        se=ordered.std(axis=(0, 1), ddof=1),
-        draws=_draws(sampled, kept),
-        diagnostics=found,
+        mixture,
+        judged.good,
+        sampling.said(found, judged) + _warning(pull),
+        found.iterations,
+        {"gradients": found.gradients, "draws": chains * draws},
+        se=_posterior_sds(by_component, posterior),
+        draws=_draws(posterior.in_data_units(judged.draws), found.stats),
+        permutations=judged.permutations,
+        convention=judged.convention,
+        diagnostics={
+            "rhat": worst.rhat,
+            "ess": worst.ess_bulk,
+            "ess_tail": worst.ess_tail,
+            "divergences": float(divergences),
+            "draws": float(draws),
+            "pull": pull,
+        },
         exchangeable=posterior.exchangeable,
         compile_seconds=seconds,
     )
 
 
-def _arrays(trace: Any) -> tuple[Floats, dict[str, NDArray[Any]]]:
-    """Of nutpie's raw trace: points (chains, tune + draws, d), and statistics likewise, by name.
+def _pull(prior: Prior, mixture: Mixture, model: MixtureModel, information: Floats) -> float:
+    """By how many posterior standard errors the prior moves an estimate, to first order.
 
-    Its own reading into a DataTree, with all that it stores, takes as long as sampling a small
-    data set.
+    NaN where the information of the posterior is not positive definite there.
     """
-    import pyarrow
-
-    parts, stats = ([pyarrow.record_batch(b) for b in part] for part in trace.get_arrow_trace())
-    points = [part["point"].flatten().to_numpy().reshape(len(part), -1) for part in parts]
-    by_name = {
-        new: np.stack([batch[old].to_numpy(zero_copy_only=False) for batch in stats])
-        for old, new in _STATISTICS.items()
-    }
-    return np.stack(points), by_name
+    certificate = certify(prior.score(mixture, model), information)
+    return certificate.distance if certificate.positive_definite else np.nan
 
 
-def starting_points(posterior: Posterior, start: Mixture) -> Callable[[int], Floats]:
-    """A chain's starting point (d,) by its seed: `start` and jitter."""
-    centre = posterior.point(start.by_mean() if posterior.ordered else posterior.oriented(start))
-
-    def point(seed: int) -> Floats:
-        return centre + JITTER * np.random.default_rng(seed).standard_normal(centre.size)
-
-    return point
-
-
-def labellings(chains: int, k: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """(chains, K): the order in which each chain numbers the components, spread evenly.
-
-    No labelling twice before each of the K! has come once: of two components, half of the chains
-    have each. An exchangeable posterior is the same function whatever the numbering, so that a
-    chain numbered otherwise is one that starts in another labelling.
-    """
-    return np.array(list(islice(cycle(permutations(rng.permutation(k))), chains)))
+def _warning(pull: float) -> str:
+    """What a fit says of a prior that conflicts with the data."""
+    if not pull > CONFLICT:
+        return ""
+    return (
+        f"; prior and data conflict: the prior moves the estimate by {pull:.1f} posterior standard "
+        "errors, so look at its scale"
+    )
 
 
-def diagnose(parameters: Floats, diverging: NDArray[np.bool_]) -> dict[str, float]:
-    """The worst R-hat and bulk ESS of the parameters, and the number of divergences.
-
-    parameters: (chains, draws, 3, K), relabelled; those that do not vary are left out, and so is
-    the last weight, one minus the others. diverging: (chains, draws).
-    """
-    k = parameters.shape[-1]
-    flat = np.delete(parameters.reshape(*parameters.shape[:2], -1), k - 1, axis=2)
-    found = convergence(flat)
-    return {
-        "rhat": found.rhat,
-        "ess": found.ess_bulk,
-        "divergences": float(diverging.sum()),
-    }
+def _posterior_sds(draws: Floats, posterior: Posterior) -> Floats:
+    """(3, K): of draws (chains, draws, 3, K) of standardised data, in data units; 0 where known."""
+    model, unit = posterior.model, posterior.data.sd
+    known = [model.k == 1, model.means is not None, model.sds is not None]
+    sds: Floats = draws.std(axis=(0, 1), ddof=1) * [[1.0], [unit], [unit]]
+    sds[known] = 0.0
+    return sds
 
 
 def _draws(sampled: Floats, stats: dict[str, NDArray[Any]]) -> xr.DataTree:
@@ -346,7 +328,6 @@ def _posterior(
     model: MixtureModel,
     prior: Prior | None,
     likelihood: Likelihood,
-    ordered: bool = False,
 ) -> Posterior:
     from models.posterior.density import Posterior
 
@@ -361,7 +342,7 @@ def _posterior(
         raise ValueError("likelihood: 'pymc' needs the sample in memory; 'kernel' does not")
     chosen = Prior.default(used, model.k) if prior is None else prior
     chosen.check(model)
-    return Posterior(used, model, chosen, ordered, likelihood)
+    return Posterior(used, model, chosen, likelihood)
 
 
 def _trace(path: list[Mixture], passes: list[int], data: Sample) -> Trace:

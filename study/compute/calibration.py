@@ -16,7 +16,8 @@ import numpy as np
 from models import Mixture, MixtureModel, fit
 from models.inference.functionals import density_at, mean, quantile_at, variance
 from models.kernels import LOG_2PI, Floats
-from models.priors import Dirichlet, InverseGamma, Normal, Prior
+from models.mixture import draws_by_mean
+from models.priors import Dirichlet, InverseGamma, Normal, Prior, SharedScale
 from study.compute.guard import Say, guarded, silent
 from study.design import Calibration
 from study.rows import Rows, blank
@@ -36,13 +37,15 @@ def prior_draw(prior: Prior, k: int, rng: np.random.Generator) -> Mixture:
     if not (
         isinstance(weights, Dirichlet)
         and isinstance(means, Normal)
-        and isinstance(variances, InverseGamma)
+        and isinstance(variances, InverseGamma | SharedScale)
     ):
-        raise ValueError(f"prior: {prior!r} is not of Dirichlet, Normal and InverseGamma")
+        raise ValueError(
+            f"prior: {prior!r} is not of Dirichlet, Normal and InverseGamma or SharedScale"
+        )
     return Mixture(
         rng.dirichlet(np.full(k, weights.concentration)),
         rng.normal(means.mean, means.sd, k),
-        np.sqrt(variances.scale / rng.gamma(variances.shape, size=k)),
+        np.sqrt(variances.sample(k, rng)),
     ).by_mean()
 
 
@@ -140,9 +143,8 @@ def _fitted(
     result = fit(method, x, MixtureModel(spec.k), rng=rng, **options)
     if result.draws is None:
         raise RuntimeError(result.message)
-    return [
-        {**row, **result.diagnostics} for row in _ranks(true, result.ordered_draws, x, spec, rng)
-    ]
+    draws = draws_by_mean(result.relabelled_draws)
+    return [{**row, **result.diagnostics} for row in _ranks(true, draws, x, spec, rng)]
 
 
 def _ranks(

@@ -191,7 +191,7 @@ def _intervals(task: Task, key: dict[str, Any], result: Fit, x: Floats, who: str
     rows: Rows = {"intervals": [key | row for row in found]}
     if aim is not None:
         lost = guarded(
-            lambda: key | losses(aim, mixture)._asdict(),
+            lambda: key | losses(aim, mixture, result.density)._asdict(),
             lambda why: blank("losses", **key, message=why),
             task.say, f"{who} losses",
         )  # fmt: skip

@@ -329,7 +329,7 @@ def _limits(values: Floats, of: Bootstrap, lower: Floats, upper: Floats) -> Limi
 
 
 def _of_posterior(result: Fit, free: Mapping[str, Functional], level: float) -> Iterator[_Kind]:
-    draws = result.ordered_draws
+    draws = result.relabelled_draws
     flat = draws.reshape(-1, *draws.shape[2:])
     assert result.mixture is not None
     own = result.mixture.as_rows(), np.asarray(result.se)

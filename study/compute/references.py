@@ -24,7 +24,7 @@ from study.simulate import data_set, generator
 CHAINS = 4
 # Draws of a chain; the run is made anew, with the second, where it has not converged.
 LENGTHS = (2_000, 10_000)
-OPTIONS: dict[str, Any] = {"chains": 1, "tune": 1_000, "target_accept": 0.95}
+OPTIONS: dict[str, Any] = {"chains": 1, "tune": 1_000, "target_accept": 0.95, "max_draws": None}
 
 
 def refer(

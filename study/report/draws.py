@@ -59,7 +59,7 @@ def traces(results: Results) -> Figure:
     panels = figure.subplots(len(chosen), 2, squeeze=False, sharex="row", sharey="row")
     for fit, (left, right) in zip(chosen, panels, strict=True):
         _trace(left, fit.means)
-        _trace(right, np.sort(fit.means, axis=-1))
+        _trace(right, np.take_along_axis(fit.means, fit.labellings - 1, axis=-1))
         switches = _count(int(fit.row["switches"]), "switch", "switches")
         left.set_title(
             f"{fit.name}: {fit.row['verdict']}, {switches}; R-hat {fit.row['rhat_raw']:.2f}",
@@ -67,7 +67,7 @@ def traces(results: Results) -> Figure:
         )
         right.set_title(f"R-hat {fit.row['rhat_relabelled']:.2f}", loc="left")
         left.set_ylabel("Component mean")
-    for axes, title in zip(panels[0], ("As sampled", "Relabelled by mean"), strict=True):
+    for axes, title in zip(panels[0], ("As sampled", "Relabelled"), strict=True):
         axes.annotate(title, (0.5, 1), (0, 16), "axes fraction", "offset points", ha="center")
     figure.align_ylabels(panels[:, 0])
     return figure

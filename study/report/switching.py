@@ -56,13 +56,15 @@ def label_verdicts(results: Results) -> pd.DataFrame:
     """The share of fits with each word of the verdict, by scenario and sampler.
 
     none: of those that have no chains to be judged, and why is in the table of what broke off.
+    convention: of those whose estimates by component are one.
     """
 
     def found(fits: pd.DataFrame) -> dict[str, Measure]:
-        return {
+        words: dict[str, Measure] = {
             word: measures.proportion((fits["verdict"] == word).to_numpy().astype(float))
             for word in (*CHAIN_WORDS, "none")
         }
+        return words | {"convention": measures.proportion(fits["convention"].to_numpy(float))}
 
     names = [u.name for u in results.design.units() if switches(u)]
     rows = results.labels[results.labels["scenario"].isin(names)]

@@ -74,7 +74,7 @@ class Costs:
         if self._step == "calibrate":
             spec = self._design.calibration
         options = {} if spec is None else spec.options.get(method, {})
-        return sum(float(options.get(name, 1000)) for name in ("draws", "tune"))
+        return sum(float(options.get(name) or 1000) for name in ("draws", "tune"))
 
     def _intervals(self, span: Span, method: str) -> float:
         if STEPS[self._step].makes != "fit":

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from scipy.stats import wasserstein_distance_nd
 
 from models import Mixture
-from models.losses import hellinger, kullback_leibler, wasserstein
+from models.losses import hellinger, kullback_leibler, losses, wasserstein
 from tests.models.strategies import mixtures
 
 TWO = Mixture([0.3, 0.7], [1.0, 4.0], [1.0, 1.0])
@@ -35,6 +35,16 @@ def test_nothing_cancels_between_densities_that_are_hardly_different():
     one, other = normal(0.0, 1.0), normal(1e-7, 1.0)
     assert kullback_leibler(one, other) == pytest.approx(5e-15, rel=1e-5)
     assert hellinger(one, other) ** 2 == pytest.approx(1.25e-15, rel=1e-5)
+
+
+def test_losses_between_densities_are_those_of_the_density_that_is_given():
+    """The truth itself, written as 40 components, is at no distance; the estimate's place stays."""
+    estimate = normal(0.0, 2.0)
+    many = Mixture(np.tile(TWO.weights, 20) / 20, np.tile(TWO.means, 20), np.tile(TWO.sds, 20))
+    found = losses(TWO, estimate, many)
+    assert found.hellinger == pytest.approx(0.0, abs=1e-7)
+    assert found.kullback_leibler == pytest.approx(0.0, abs=1e-14)
+    assert found.wasserstein == wasserstein(TWO, estimate)
 
 
 @given(mixtures(), mixtures())

@@ -113,3 +113,8 @@ def test_draws_by_mean_moves_the_rows_of_a_draw_together():
     draws = np.array([[[[0.3, 0.7], [5.0, 1.0], [2.0, 3.0]], [[0.4, 0.6], [1.0, 5.0], [4.0, 6.0]]]])
     expected = [[[[0.7, 0.3], [1.0, 5.0], [3.0, 2.0]], [[0.4, 0.6], [1.0, 5.0], [4.0, 6.0]]]]
     np.testing.assert_array_equal(draws_by_mean(draws), expected)
+
+
+def test_draws_of_equal_means_are_ordered_by_sd_and_then_by_weight():
+    draws = np.array([[[0.3, 0.7], [1.0, 1.0], [3.0, 2.0]], [[0.6, 0.4], [1.0, 1.0], [2.0, 2.0]]])
+    np.testing.assert_array_equal(draws_by_mean(draws), draws[..., ::-1])

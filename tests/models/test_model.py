@@ -46,6 +46,26 @@ def test_free_parameters_are_counted():
     assert MixtureModel(1, means=[0], sds=[1]).n_free == 0
 
 
+@pytest.mark.parametrize(
+    ("arguments", "exchangeable"),
+    [
+        ({}, True),
+        ({"equal_sds": True}, True),
+        ({"sds": [1, 1]}, True),
+        ({"sds": [1, 2]}, False),
+        ({"means": [0, 2]}, False),
+        ({"means": [3, 3]}, True),
+        ({"means": [3, 3], "equal_sds": True}, True),
+        ({"means": [3, 3], "sds": [1, 1]}, True),
+        ({"means": [3, 3], "sds": [1, 2]}, False),
+    ],
+)
+def test_components_are_exchangeable_unless_something_known_tells_them_apart(
+    arguments, exchangeable
+):
+    assert MixtureModel(2, **arguments).exchangeable == exchangeable
+
+
 def test_standard_error_of_a_binomial_share():
     """Delta method on the logit: information n w (1 - w) gives sqrt(w (1 - w)/n)."""
     model = MixtureModel(2, means=[0, 1], sds=[1, 1])

@@ -108,7 +108,7 @@ def test_failed(monkeypatch):
 
 def test_sampled_and_undersampled():
     assert fit("nuts", APART, draws=500, tune=300).verdict() == "sampled"
-    assert fit("nuts", APART, draws=10, tune=20).verdict() == "undersampled"
+    assert fit("nuts", APART, draws=10, tune=20, max_draws=None).verdict() == "undersampled"
 
 
 def sample_of(x):

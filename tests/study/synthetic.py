@@ -89,6 +89,7 @@ _USUAL: dict[str, Known] = {
         **{
             "message": "",
             "verdict": "mixes",
+            "convention": False,
             "switches": 0,
             "labellings": 2,
             "divergences": 0,

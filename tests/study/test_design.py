@@ -40,6 +40,10 @@ def calibration(**changes):
     ("changes", "says"),
     [
         ({"sead": 1}, "tiny.yaml: sead: unknown key"),
+        (
+            {"replicates": {"nuts": {"mcse": 3}}},
+            "replicates.nuts: mcse: 3 is no error of a coverage",
+        ),
         ({"seed": -1}, "tiny.yaml: seed: .*greater than or equal to 0 .got -1."),
         ({"replicates": {"emm": 1}}, "replicates.emm.*: unknown method 'emm'; choose from em"),
         (
@@ -204,6 +208,12 @@ def test_what_a_scenario_does_not_use_is_not_in_its_content(tmp_path):
     """So that old results stay good when there is something new to choose."""
     plain = load(write(tmp_path)).scenario("one")
     assert not {"df", "slant", "round_to"} & set(plain.model_dump(mode="json"))
+
+
+def test_replicates_can_be_asked_for_by_the_error_of_a_coverage(tmp_path):
+    counts = load(write(tmp_path, replicates={"em": 10, "nuts": {"mcse": 0.03}})).replicates
+    assert counts == {"em": 10, "nuts": 53}
+    assert (0.95 * 0.05 / 53) ** 0.5 <= 0.03 < (0.95 * 0.05 / 52) ** 0.5
 
 
 def test_grid_scenarios_have_the_separation_and_sd_ratio_they_say():

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+# Chains that do not go on.
+FEW = {"draws": 50, "tune": 50, "max_draws": None}
+
 DESIGN: dict[str, Any] = {
     "name": "tiny",
     "title": "Tiny",
@@ -11,7 +14,7 @@ DESIGN: dict[str, Any] = {
     "remedies": {"scenarios": ["near"], "replicates": 1},
     "intervals": {"replicates": 2},
     "replicates": {"em": 12, "lbfgs": 12, "map": 4, "nuts": 1},
-    "options": {"nuts": {"draws": 50, "tune": 50}, "nuts-ordered": {"draws": 50, "tune": 50}},
+    "options": {"nuts": FEW, "nuts-ordered": FEW},
     "scenarios": [
         {"name": "near", "weights": [0.5, 0.5], "means": [0, 2], "sds": [1, 1], "n": 60},
         {"name": "far", "weights": [0.3, 0.7], "means": [0, 6], "sds": [1, 2], "n": 60},
@@ -22,6 +25,6 @@ DESIGN: dict[str, Any] = {
         "of": 9,
         "prior": {"weights": 2, "means": [0, 2], "variances": [2, 1]},
         "methods": ["nuts", "nuts-ordered"],
-        "options": {"nuts": {"draws": 50, "tune": 50}, "nuts-ordered": {"draws": 50, "tune": 50}},
+        "options": {"nuts": FEW, "nuts-ordered": FEW},
     },
 }

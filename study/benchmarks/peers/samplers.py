@@ -38,7 +38,7 @@ class Sampling:
     @property
     def priors(self) -> tuple[Dirichlet, Normal, InverseGamma]:
         """On the weights, on each mean and on each variance."""
-        prior = Prior.default(Data(self.x, np.ones(self.x.size)), self.start.k)
+        prior = Prior.of_one_scale(Data(self.x, np.ones(self.x.size)), self.start.k)
         match prior:
             case Prior(Dirichlet() as weights, Normal() as means, InverseGamma() as variances):
                 return weights, means, variances
@@ -83,6 +83,7 @@ def _this_project(**options: Any) -> Callable[[Sampling], Sampler]:
                 tune=tune,
                 chains=setting.chains,
                 target_accept=TARGET_ACCEPT,
+                max_draws=None,
                 **options,
             )
             posterior = found.draws["posterior"]

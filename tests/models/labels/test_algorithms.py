@@ -272,7 +272,7 @@ def test_a_symmetric_posterior_is_relabelled_into_the_ordered_one():
     assert len(labels.occupancy(labels.ordering(draws).permutations)[0]) == 2
     for name in RECOVERING:
         found = labels.ALGORITHMS[name](draws, x, np.ones(x.size), labels.pivot_of(draws, x))
-        np.testing.assert_array_equal(found.apply(draws), result.ordered_draws, err_msg=name)
+        np.testing.assert_array_equal(found.apply(draws), result.relabelled_draws, err_msg=name)
 
 
 def test_equal_means_are_told_apart_by_sds_and_not_by_ordering_means():

@@ -9,7 +9,10 @@ from tests.models.labels.draws import draws_near, separated, shuffled
 
 
 def as_fit(draws, model=None):
-    """What `diagnose` reads of a Fit, of draws (chains, draws, 3, K) with two divergences."""
+    """What `diagnose` reads of a Fit, of draws (chains, draws, 3, K) with two divergences.
+
+    It reports them relabelled by mean.
+    """
     from models.posterior.methods import _draws
 
     shape = draws.shape[:2]
@@ -23,17 +26,29 @@ def as_fit(draws, model=None):
         "lp": rng.standard_normal(shape),
     }
     model = MixtureModel(draws.shape[-1]) if model is None else model
-    return SimpleNamespace(draws=_draws(draws, stats), model=model, exchangeable=model.exchangeable)
+    return SimpleNamespace(
+        draws=_draws(draws, stats),
+        model=model,
+        exchangeable=model.exchangeable,
+        convention=False,
+        permutations=labels.ordering(draws).permutations,
+    )
 
 
 def test_a_condensed_sample_has_the_total_and_the_sums_of_the_sample():
     x = np.random.default_rng(0).standard_t(3, 1001)
-    points, counts = labels.condensed(x, 64)
+    points, counts = labels.condensed(x, size=64)
     assert points.size == 64
     assert counts.sum() == 1001
     assert np.ptp(counts) == 1
     assert points @ counts == pytest.approx(x.sum(), abs=1e-10)
     assert np.all(np.diff(points) > 0)
+    values, times = np.unique(np.round(x, 1), return_counts=True)
+    weighted, totals = labels.condensed(values, times, size=20)
+    assert weighted.size <= 20
+    assert totals.sum() == 1001
+    assert weighted @ totals == pytest.approx(values @ times, abs=1e-10)
+    assert totals.max() <= times.max() + 1001 / 20
     few, ones = labels.condensed(x[:50])
     np.testing.assert_array_equal(few, np.sort(x[:50]))
     assert np.all(ones == 1)

@@ -213,6 +213,14 @@ def test_the_barrier_rises_with_separation_and_with_n():
     assert 0 <= heights[0] < 8 < heights[1] < heights[2]
 
 
+def test_nothing_is_between_the_labellings_of_weights_alone():
+    """Known equal means and a common sd: both components are the same normal."""
+    x = np.random.default_rng(0).normal(size=50)
+    model = MixtureModel(2, means=[0, 0], equal_sds=True)
+    best = Mixture([0.3, 0.7], [0, 0], [1, 1])
+    assert labels.barrier(Data(x, np.ones(50)), model, best) == 0.0
+
+
 def test_the_barrier_needs_two_components_that_can_switch():
     x = Data(np.arange(9.0), np.ones(9))
     for model in (MixtureModel(3), MixtureModel(2, means=[0.0, 8.0])):

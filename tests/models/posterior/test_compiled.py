@@ -99,8 +99,8 @@ import numpy as np
 from models import Mixture, fit
 truth = Mixture([0.3, 0.7], [0.0, 4.0], [1.0, 1.5])
 x, _ = truth.sample(300, np.random.default_rng(0))
-found = fit("nuts", x, start=truth, rng=9, draws=50, tune=100)
-print(found.ordered_draws.tobytes().hex())
+found = fit("nuts", x, start=truth, rng=9, draws=50, tune=100, max_draws=None)
+print(found.relabelled_draws.tobytes().hex())
 print('pymc' in sys.modules)
 """
 
@@ -115,7 +115,7 @@ def drawn(**environment: str) -> Any:
 def test_another_process_loads_what_this_one_compiled_and_draws_the_same() -> None:
     """To the last bit, and without PyMC."""
     x = TWO.sample(300, rng())[0]
-    here = fit("nuts", x, start=TWO, rng=9, draws=50, tune=100).ordered_draws
+    here = fit("nuts", x, start=TWO, rng=9, draws=50, tune=100, max_draws=None).relabelled_draws
     output, error = drawn().communicate()
     assert error == ""
     assert output.split() == [here.tobytes().hex(), "False"]
@@ -137,7 +137,7 @@ def test_the_process_that_compiles_and_one_that_loads_draw_the_same(tmp_path: Pa
 def test_the_compiled_functions_key_changes_with_whatever_it_is_compiled_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    structure = density.Structure(2, Normal, InverseGamma, False, False)
+    structure = density.Structure(2, Normal, InverseGamma, False)
     keys = {compiled.key(structure, jacobian) for jacobian in (False, True)}
     for i, file in enumerate(compiled.SOURCES):
         edited = tmp_path / file.name

@@ -26,6 +26,7 @@ from models.priors import (
     LogNormal,
     Normal,
     Prior,
+    SharedScale,
 )
 from tests.models.posterior.settings import TWO, rng, sample
 
@@ -33,6 +34,14 @@ pytestmark = pytest.mark.filterwarnings("error")
 
 STRUCTURES = {
     "free": (MixtureModel(3), Prior(Dirichlet(2.5), Normal(0.7, 3.0), InverseGamma(2.5, 1.7))),
+    "shared-scale": (
+        MixtureModel(3),
+        Prior(Dirichlet(2.5), Normal(0.7, 3.0), SharedScale(2.5, 0.3, 0.02, 3.0)),
+    ),
+    "shared-scale-equal-sds": (
+        MixtureModel(3, equal_sds=True),
+        Prior(Flat(), Flat(), SharedScale(2.5, 0.3, 0.02, 3.0)),
+    ),
     "log-normal": (MixtureModel(2), Prior(Dirichlet(0.7), Flat(), LogNormal(0.3, 0.8))),
     "equal-sds": (MixtureModel(2, equal_sds=True), Prior(Flat(), Flat(), HalfNormal(1.9))),
     "penalty": (MixtureModel(2), Prior(Flat(), Flat(), LogInverseGamma(0.01, 0.03))),
@@ -78,7 +87,12 @@ def test_pymcs_density_is_the_likelihood_and_the_prior(model: MixtureModel, prio
     if model.means is None and isinstance(prior.means, Normal):
         constant -= model.k * math.log(data.sd)
     if model.sds is None:
-        powers: dict[type, int] = {InverseGamma: 2, LogNormal: 1, HalfNormal: 1}
+        powers: dict[type, int] = {
+            InverseGamma: 2,
+            SharedScale: 2,
+            LogNormal: 1,
+            HalfNormal: 1,
+        }
         constant -= powers.get(type(prior.sds), 0) * n_sds * math.log(data.sd)
     if isinstance(prior.weights, Flat):
         constant -= math.lgamma(model.k)
@@ -99,21 +113,80 @@ def test_pymcs_density_is_the_likelihood_and_the_prior(model: MixtureModel, prio
         np.testing.assert_allclose(posterior.mixture(point).as_rows(), mixture.as_rows(), 1e-12)
 
 
-@pytest.mark.parametrize(
-    ("k", "ordered", "jacobian"),
-    [(2, False, True), (2, True, True), (2, False, False), (3, True, True)],
-)
+@pytest.mark.parametrize(("k", "jacobian"), [(2, True), (2, False), (3, True)])
 def test_the_kernels_density_and_gradient_are_pymcs_and_take_one_pass(
-    k: int, ordered: bool, jacobian: bool
+    k: int, jacobian: bool
 ) -> None:
     """At the same points, to rounding of sums of 300 terms; constants included."""
     data = sample(TWO, 300, counts=True)
     values = []
     for likelihood in ("kernel", "pymc"):
-        posterior = Posterior(data, MixtureModel(k), Prior.default(data, k), ordered, likelihood)
+        posterior = Posterior(data, MixtureModel(k), Prior.default(data, k), likelihood)
         function, arrays = graph(posterior, jacobian=jacobian), given(posterior)
         points = rng(3).normal(0, 0.5, (5, density.size(posterior.structure)))
         values.append([np.append(*reversed(function(point, *arrays))) for point in points])
         nodes = [type(node.op).__name__ for node in function.maker.fgraph.apply_nodes]
         assert nodes.count("LoglikAndGradient") == (1 if likelihood == "kernel" else 0)
     np.testing.assert_allclose(values[0], values[1], rtol=1e-11, atol=1e-9)
+
+
+def test_moment_coordinates_and_back():
+    """And the Jacobian that their text gives, by central differences; the variance too."""
+    points = rng(1).normal(0.0, 1.0, (5, 5))
+    np.testing.assert_allclose(density.of_moments(density.to_moments(points)), points, atol=1e-13)
+    for point in points:
+        ends = [[density.of_moments(point + s * e) for s in (1e-5, -1e-5)] for e in np.eye(5)]
+        jacobian = np.array([np.subtract(*pair) / 2e-5 for pair in ends])
+        y, mean, log_variance, _, ratio = point
+        weights = np.exp([y, -y]) / np.exp([y, -y]).sum()
+        expected = 0.5 * (log_variance - np.log(weights).sum())
+        assert np.log(abs(np.linalg.det(jacobian))) == pytest.approx(expected, abs=1e-8)
+        natural = density.of_moments(point)
+        found = Mixture(weights, natural[1:3], np.exp(0.5 * natural[3:]))
+        assert (found.mean, np.log(found.variance)) == pytest.approx(
+            (mean, log_variance), abs=1e-12
+        )
+        assert natural[3] - natural[4] == pytest.approx(ratio, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    "sds", [SharedScale(2.5, 0.3, 0.02, 3.0), InverseGamma(2.5, 1.7)], ids=repr
+)
+def test_the_density_by_moments_is_that_of_the_same_posterior(
+    sds: SharedScale | InverseGamma,
+) -> None:
+    """Likelihood, prior and the Jacobian of all transforms, on the standardised data."""
+    data = sample(TWO, 300, counts=True)
+    prior = Prior(Dirichlet(2.5), Normal((0.7, -0.3), 3.0), sds)
+    posterior = Posterior(data, MixtureModel(), prior).by_moments
+    function, arrays = graph(posterior, jacobian=True), given(posterior)
+    standard = prior.standardised(data.mean, data.sd)
+    for point in rng(2).normal(0.0, 0.7, (4, 5)):
+        mixture = Mixture.of_rows(posterior.rows(point))
+        x = (data.x - data.mean) / data.sd
+        expected = moments(mixture, x, data.counts).loglik
+        expected += standard.log_density(mixture, MixtureModel())
+        jacobian = np.log(2.0 * mixture.weights.prod()) + 2.0 * np.log(mixture.sds).sum()
+        jacobian += 0.5 * np.log(mixture.variance / mixture.weights.prod())
+        assert float(function(point, *arrays)[0]) == pytest.approx(expected + jacobian, rel=1e-12)
+        own = Mixture.of_rows(posterior.in_data_units(posterior.rows(point)))
+        np.testing.assert_allclose(posterior.point(own), point, atol=1e-12)
+
+
+def test_coordinates_hang_on_whether_the_start_overlaps():
+    data = sample(TWO, 100)
+    posterior = Posterior(data, MixtureModel(), Prior.default(data))
+    starts = {
+        True: ([0.0, 1.0], [1.0, 1.0]),
+        False: ([0.0, 4.0], [1.0, 1.0]),
+    }
+    for moment, (means, sds) in starts.items():
+        assert posterior.suited_to(Mixture([0.5, 0.5], means, sds)).moments == moment
+    assert not posterior.suited_to(Mixture([0.5, 0.5], [0.0, 0.0], [1.0, 10.0])).moments
+    for other in (
+        Posterior(data, MixtureModel(equal_sds=True), Prior.default(data)),
+        Posterior(data, MixtureModel(3), Prior.default(data)),
+        Posterior(data, MixtureModel(), Prior.default(data), "pymc"),
+        Posterior(data, MixtureModel(), Prior.flat()),
+    ):
+        assert other.by_moments is other

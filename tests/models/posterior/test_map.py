@@ -9,6 +9,7 @@ from models.mixture import Floats, Mixture
 from models.model import MixtureModel
 from models.posterior import density as pymc_model_of
 from models.posterior import methods as bayes
+from models.posterior import sampling
 from models.priors import (
     Dirichlet,
     InverseGamma,
@@ -114,5 +115,5 @@ def test_an_asymmetric_prior_starts_its_methods_where_it_likes_best():
     np.testing.assert_array_equal(*(mode.mixture.as_rows() for mode in modes))
     assert modes[0].mixture.means[0] > modes[0].mixture.means[1]
     posterior = pymc_model_of.Posterior(data, model, prior)
-    starts = [bayes.starting_points(posterior, TWO)(seed) for seed in range(8)]
+    starts = [sampling.starting_points(posterior, TWO)(seed) for seed in range(8)]
     np.testing.assert_allclose(starts, np.tile(posterior.point(swapped), (8, 1)), atol=0.5)

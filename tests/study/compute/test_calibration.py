@@ -24,7 +24,7 @@ from study.design import Calibration, load
 from study.report.uniformity import holm, p_value
 from study.rows import KINDS, frame, gather
 
-OPTIONS = {"draws": 300, "tune": 150, "chains": 1}
+OPTIONS = {"draws": 300, "tune": 150, "chains": 1, "max_draws": None}
 SPEC = Calibration(
     replicates=60,
     n=20,
@@ -88,7 +88,8 @@ def test_a_wrong_scale_of_the_variances_prior_is_found(factor):
 
 
 def test_rows_do_not_depend_on_the_chunks():
-    few = SPEC.model_copy(update={"options": {m: {"draws": 60, "tune": 60} for m in SPEC.methods}})
+    options = {"draws": 60, "tune": 60, "max_draws": None}
+    few = SPEC.model_copy(update={"options": dict.fromkeys(SPEC.methods, options)})
 
     def gathered(*parts: range) -> pd.DataFrame:
         made = [frame("ranks", calibrate(few, 1, part)["ranks"]) for part in parts]

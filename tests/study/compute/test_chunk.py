@@ -242,7 +242,7 @@ def test_matching_is_the_nearest_assignment_of_means_and_then_of_sds(estimate, d
 def test_nuts_leaves_draws_and_diagnostics():
     small = DESIGN.model_copy(
         update={
-            "options": {"nuts": {"draws": 50, "tune": 50}},
+            "options": {"nuts": {"draws": 50, "tune": 50, "max_draws": None}},
             "replicates": {"nuts": 2},
             "keep_draws": 1,
         }

@@ -10,7 +10,7 @@ from study.rows import INTERVAL_KINDS
 
 TRUTH = Mixture([0.4, 0.6], [0.0, 4.0], [1.0, 1.0])
 X = TRUTH.sample(300, np.random.default_rng(3))[0]
-OPTIONS = {"nuts": {"draws": 200, "tune": 200}}
+OPTIONS = {"nuts": {"draws": 200, "tune": 200, "max_draws": None}}
 
 
 def made(method, *, order=(0, 1), target=TRUTH, refits=0, model=None):

@@ -18,7 +18,7 @@ KEY = {"scenario": "birds", "replicate": 0, "method": "nuts"}
 
 def test_a_diagnosis_has_the_columns_of_its_kinds() -> None:
     x = data_set(DESIGN, DESIGN.scenario("birds"), 0)
-    result = fit("nuts", x, rng=1, draws=50, tune=50)
+    result = fit("nuts", x, rng=1, draws=50, tune=50, max_draws=None)
     kept, lean = (diagnosis(KEY, result, x, keep) for keep in (True, False))
     for kind, rows in kept.items():
         assert {frozenset(row) for row in rows} == {frozenset(KINDS[kind].columns)}
@@ -39,7 +39,7 @@ def test_a_diagnosis_has_the_columns_of_its_kinds() -> None:
 def test_where_nothing_can_switch_draws_keep_their_places() -> None:
     unit = DESIGN.scenario("article-1")
     x = data_set(DESIGN, unit, 0)[:200]
-    result = fit("nuts", x, unit.model.build(), rng=1, draws=20, tune=50)
+    result = fit("nuts", x, unit.model.build(), rng=1, draws=20, tune=50, max_draws=None)
     rows = diagnosis(KEY, result, x, True)
     assert all(row["relabelled"] == row["component"] for row in rows["draws"])
     assert all(row["relabelled"] == row["as_sampled"] for row in rows["allocations"])

@@ -23,12 +23,14 @@ def label_row(replicate: int, verdict: str, **numbers: float) -> dict[str, objec
 
 def test_verdicts_are_shares_of_the_fits_that_can_switch() -> None:
     words = ["labels only", "labels only", "mixes", "does not mix", NOT_EXCHANGEABLE]
-    study = of(labels=[label_row(i, word) for i, word in enumerate(words)])
+    rows = [label_row(i, word, convention=i == 1) for i, word in enumerate(words)]
+    study = of(labels=rows)
     (found,) = label_verdicts(study).to_dict("records")
     assert (found["R"], found["none"]) == (4, 0.0)
     columns = [word.replace(" ", "_") for word in CHAIN_WORDS]
     assert [found[column] for column in columns] == [0.25, 0.5, 0.0, 0.25]
     assert found["labels_only_mcse"] == pytest.approx(0.25)
+    assert found["convention"] == 0.25
 
 
 def test_a_fit_without_chains_counts_among_the_verdicts_and_nowhere_else() -> None:
