@@ -49,9 +49,10 @@ MAX_DOUBTFUL = 0.05
 
 # Where nothing tells two labellings apart their margins are about the absolute values of a normal,
 # .134 of them below a quarter of their median.
-NO_TELLING = 0.12
-# Share of the draws on which two algorithms may contradict Stephens' where labels mean something.
-MAX_CONTESTED = 0.2
+NO_TELLING = 0.1
+# Share of the draws on which another algorithm may contradict Stephens' where labels do mean
+# something.
+MAX_CONTESTED = 0.15
 
 
 class Sampler(NamedTuple):
@@ -84,11 +85,12 @@ class Meaning(NamedTuple):
     def convention(self) -> bool:
         """Whether which component is which is no more than a convention.
 
-        Because there are as many near ties as if nothing told the labellings apart, or because all
-        other algorithms are at odds with Stephens' in more than MAX_CONTESTED of the draws.
+        Because there are about as many near ties as if nothing told the labellings apart, and
+        another algorithm, where there is one, is at odds with Stephens' in more than MAX_CONTESTED
+        of the draws.
         """
-        contested = min(self.disagreement.values(), default=0.0)
-        return self.near_ties > NO_TELLING or contested > MAX_CONTESTED
+        contested = max(self.disagreement.values(), default=1.0)
+        return self.near_ties > NO_TELLING and contested > MAX_CONTESTED
 
     @property
     def doubtful(self) -> float:

@@ -137,6 +137,26 @@ def test_overlapping_components_make_relabelling_a_convention():
     assert min(verdict.switches) > 50
 
 
+def test_relabelling_means_something_unless_the_labellings_are_the_same():
+    """Components 8 sds apart, and two that are both the same normal; shuffled either way.
+
+    Where they are apart the order of the means is Stephens' and that of the sds, at random, is not.
+    """
+    rng = np.random.default_rng(3)
+    apart = Mixture([0.5, 0.5], [0.0, 8.0], [1.0, 1.0])
+    same = Mixture([0.5, 0.5], [0.0, 0.0], [1.0, 1.0])
+    for truth, convention in ((apart, False), (same, True)):
+        x, _ = truth.sample(200, rng)
+        draws, _ = shuffled(draws_near(truth, rng, (2, 500)), rng)
+        found = labels.meaning(draws, x)
+        assert found.convention == convention
+        stephens = labels.stephens(draws, x)
+        np.testing.assert_array_equal(found.relabelling.permutations, stephens.permutations)
+        if not convention:
+            assert not found.at_odds(labels.ordering(draws, 1))
+            assert found.at_odds(labels.ordering(draws, 2))
+
+
 def test_ordering_by_what_all_components_share_is_meaningless():
     """Even if no chain ever switches, and the order as sampled happens to be right."""
     truth = Mixture([0.3, 0.7], [0.0, 8.0], [1.0, 1.0])
