@@ -280,7 +280,7 @@ def test_a_panic_of_the_sampler_is_a_failed_fit(monkeypatch):
     monkeypatch.setattr("nutpie.sample", broken(PanicException("Poisoned")))
     result = fit("nuts", x, draws=30, tune=30, chains=2)
     assert result.status == "failed"
-    assert "the sampler cannot go on from the start: Poisoned" in result.message
+    assert "the sampler cannot go on from here: Poisoned" in result.message
     monkeypatch.setattr("nutpie.sample", broken(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         fit("nuts", x, draws=30, tune=30, chains=2)
