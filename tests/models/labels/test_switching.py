@@ -412,13 +412,14 @@ def test_weights_of_draws_sum_to_one():
         labels.judge(draws_near(separated(2), np.random.default_rng(1)), x, log_posterior=x[:20])
 
 
-def test_a_convention_is_near_ties_or_all_algorithms_at_odds():
+def test_a_convention_is_near_ties_and_an_algorithm_at_odds():
     none = labels.Relabelling(np.zeros((1, 1, 1), dtype=np.intp), np.ones((1, 1)))
     for ties, odds, expected in (
         (0.13, {}, True),
         (0.1, {}, False),
-        (0.0, {"PRA": 0.4, "data-based": 0.1}, False),
-        (0.0, {"PRA": 0.4, "data-based": 0.3}, True),
+        (0.13, {"PRA": 0.1, "data-based": 0.1}, False),
+        (0.13, {"PRA": 0.1, "data-based": 0.2}, True),
+        (0.0, {"PRA": 0.4, "data-based": 0.3}, False),
     ):
         found = labels.Meaning(none, ties, odds)
         assert found.convention == expected
