@@ -386,7 +386,8 @@ class Prior:
         Where everything is multiplied by a factor, `log_density` falls by so many logs of it.
         """
         means = model.k if model.means is None and isinstance(self.means, Normal) else 0
-        each = {InverseGamma: 2, LogNormal: 1, HalfNormal: 1}.get(type(self.sds), 0)
+        powers: dict[type, int] = {SharedScale: 2, InverseGamma: 2, LogNormal: 1, HalfNormal: 1}
+        each = powers.get(type(self.sds), 0)
         return means + each * model.n_free_sds
 
     def score(self, mixture: Mixture, model: MixtureModel) -> Floats:

@@ -101,9 +101,9 @@ def map_estimate(
         callback=visit,
         options={"maxiter": max_iter, "maxfun": 50 * max_iter, "ftol": 1e-14, "gtol": gtol},
     )
-    polished, decrement = _newton(posterior, path[-1])
+    polished, curvature, decrement = _newton(posterior, path[-1])
     path += polished
-    pull = _pull(posterior.prior, path[-1], model, posterior.derivatives(path[-1])[1])
+    pull = _pull(posterior.prior, path[-1], model, curvature)
     passes += [found.nfev + 1 + step for step, _ in enumerate(polished, 1)]
     return Solution(
         path[-1],
@@ -121,8 +121,8 @@ def map_estimate(
 
 def _newton(
     posterior: Posterior, mixture: Mixture, max_steps: int = 10
-) -> tuple[list[Mixture], float]:
-    """Newton steps while they lower a decrement above DECREMENT, and that decrement.
+) -> tuple[list[Mixture], Floats, float]:
+    """Newton steps while they lower a decrement above DECREMENT; the information, that decrement.
 
     Only from within a standard error of a mode, where they cannot leave its basin.
     """
@@ -138,7 +138,7 @@ def _newton(
         gradient, curvature = closer
         decrement = _decrement(gradient, curvature)
         steps.append(posterior.data.check(mixture, posterior.model, posterior.guard))
-    return steps, decrement
+    return steps, curvature, decrement
 
 
 def _decrement(gradient: Floats, curvature: Floats) -> float:

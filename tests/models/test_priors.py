@@ -146,6 +146,8 @@ def test_standardising_keeps_the_prior(sds):
     before = np.subtract(*(prior.log_density(m, model) for m in pair))
     after = np.subtract(*(standard.log_density(m, model) for m in moved))
     assert after == pytest.approx(before, rel=1e-12)
+    gained = standard.log_density(moved[0], model) - prior.log_density(pair[0], model)
+    assert gained == pytest.approx(prior.units(model) * np.log(scale), rel=1e-12, abs=1e-12)
 
 
 def test_default_moves_with_the_data():
