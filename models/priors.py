@@ -19,7 +19,7 @@ from models.kernels import LOG_2PI, fixed, log_inverse_gamma
 from models.likelihood import score_and_information
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
-from models.sample import CompressedData, Data, Sample, StreamedData
+from models.sample import CompressedData, Data, Sample
 
 # a_n of `LogInverseGamma.penalty`; "chen" is 1/n.
 Penalty = float | Literal["chen"]
@@ -432,9 +432,13 @@ def resolution(data: Sample) -> float:
     that are tied raise the likelihood of a component of variance v on them as v^(-m/2), and the
     factor exp(-f/v) with f = m u^2/24 turns that where v = u^2/12. u is the least distance of
     distinct values; of those that come more than once, where these make up half of the data, for
-    then a few others are rounded otherwise. Of a large sample a part tells.
+    then a few others are rounded otherwise. Of a large sample a part tells. Of a stream, whose
+    values are gone, nothing does: it is then the least that the sds may come to.
     """
-    x, counts = _part(data)
+    exact = data.exact if isinstance(data, CompressedData) else data
+    if not isinstance(exact, Data):
+        return data.sd_floor**2
+    x, counts = _part(exact)
     x, place = np.unique(x, return_inverse=True)
     counts = np.bincount(place, counts)
     tied = counts > 1.5 * counts.min()
@@ -445,12 +449,8 @@ def resolution(data: Sample) -> float:
     return float(np.diff(x).min() ** 2 * counts.max() * (data.n / counts.sum()) / 24.0)
 
 
-def _part(data: Sample, size: int = 20_000) -> tuple[Floats, Floats]:
+def _part(exact: Data, size: int = 20_000) -> tuple[Floats, Floats]:
     """x and counts of the data, or of some of them, none twice."""
-    exact = data.exact if isinstance(data, CompressedData) else data
-    if isinstance(exact, StreamedData):
-        exact = exact.rows
-    assert isinstance(exact, Data)
     if exact.x.size <= size:
         return exact.x, exact.counts
     rows = np.random.default_rng(0).choice(exact.x.size, size, replace=False, shuffle=False)
