@@ -363,7 +363,7 @@ def posterior_summary(draws: Floats) -> Iterator[dict[str, Any]]:
 
 def _find_modes(rows: Rows, key: dict[str, Any], setting: Sampling, repeats: int) -> None:
     modes = {name: compiled(setting) for name, compiled in MODES.items()}
-    best = fit("map", setting.x, start=setting.start, compress=False)
+    best = fit("map", setting.x, start=setting.start, prior=setting.prior, compress=False)
     timed = interleaved({n: Task(m.find) for n, m in modes.items()}, repeats, seed=setting.x.size)
     for name, answers in timed.results.items():
         notes = [

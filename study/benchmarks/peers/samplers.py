@@ -27,7 +27,7 @@ TARGET_ACCEPT = 0.9
 
 @dataclass(frozen=True, eq=False)
 class Sampling:
-    """What to sample: x (n,), from where, how much; the priors are the project's defaults."""
+    """What to sample: x (n,), from where, how much; the prior is one that all packages have."""
 
     x: Floats
     start: Mixture
@@ -36,9 +36,14 @@ class Sampling:
     chains: int = 4
 
     @property
+    def prior(self) -> Prior:
+        """Of families that the peers' models can be written with."""
+        return Prior.of_one_scale(Data(self.x, np.ones(self.x.size)), self.start.k)
+
+    @property
     def priors(self) -> tuple[Dirichlet, Normal, InverseGamma]:
         """On the weights, on each mean and on each variance."""
-        prior = Prior.of_one_scale(Data(self.x, np.ones(self.x.size)), self.start.k)
+        prior = self.prior
         match prior:
             case Prior(Dirichlet() as weights, Normal() as means, InverseGamma() as variances):
                 return weights, means, variances
@@ -84,6 +89,7 @@ def _this_project(**options: Any) -> Callable[[Sampling], Sampler]:
                 chains=setting.chains,
                 target_accept=TARGET_ACCEPT,
                 max_draws=None,
+                prior=setting.prior,
                 **options,
             )
             posterior = found.draws["posterior"]
@@ -239,7 +245,7 @@ class Mode:
 def _mode(**options: Any) -> Callable[[Sampling], Mode]:
     def compiled(setting: Sampling) -> Mode:
         def find() -> Answer:
-            found = fit("map", setting.x, start=setting.start, **options)
+            found = fit("map", setting.x, start=setting.start, prior=setting.prior, **options)
             if found.mixture is None:
                 raise RuntimeError(found.message)
             passes = found.evaluations["gradients"] + found.evaluations["second_moments"]

@@ -63,7 +63,7 @@ def test_every_sampler_has_the_same_posterior(name):
 @pytest.mark.parametrize("name", compiled_by_others(MODES))
 def test_every_search_has_the_same_mode(name):
     here = setting()
-    best = fit("map", here.x, start=here.start, compress=False)
+    best = fit("map", here.x, start=here.start, prior=here.prior, compress=False)
     found = MODES[name](here).find()
     # find_MAP stops at a relative change of 2e-9 of the objective (about 3,000 nats): 6e-6 nats,
     # and what is left may be ten times that.
