@@ -60,10 +60,10 @@ rule figures:
 
 rule paper:
     input:
-        expand(f"{OUT}/tables/{{t.name}}.{{ending}}", t=TABLES, ending=["csv", "tex"]),
-        [f"{OUT}/figures/{figure.name}.pdf" for figure in FIGURES],
         loaded("study.report.steps", "study.report.paper"),
         captions(FIGURES),
+        tables=expand(f"{OUT}/tables/{{t.name}}.{{ending}}", t=TABLES, ending=["csv", "tex"]),
+        figures=[f"{OUT}/figures/{figure.name}.pdf" for figure in FIGURES],
     output:
         expand(
             f"{OUT}/paper/{{file}}",
@@ -76,8 +76,8 @@ rule paper:
     params:
         design=config.get("design", "default"),
         digest=design.digest(),
-        tables=f"{OUT}/tables",
-        figures=f"{OUT}/figures",
+        tables=lambda wildcards, input: str(Path(input.tables[0]).parent),
+        figures=lambda wildcards, input: str(Path(input.figures[0]).parent),
         folder=subpath(output[0], parent=True),
     localrule: True
     shell:
