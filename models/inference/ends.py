@@ -48,7 +48,7 @@ class End(NamedTuple):
     covariance: Floats
 
 
-class Prior(NamedTuple):
+class Added(NamedTuple):
     """Score (p,) and information (p, p) that an objective has beside the log-likelihood's.
 
     active: whether it is more than rounding.
@@ -79,11 +79,11 @@ def judged(
         return inside
     plain = score_and_information(mixture, model, second)
     more = score - plain[0], information - plain[1]
-    prior = Prior(*more, active=bool(np.any(np.abs(more[1]) > 1e-12 * data.n)))
-    if np.abs(prior.score[: model.k - 1]).max(initial=0.0) > 1e-9 * data.n:
+    added = Added(*more, active=bool(np.any(np.abs(more[1]) > 1e-12 * data.n)))
+    if np.abs(added.score[: model.k - 1]).max(initial=0.0) > 1e-9 * data.n:
         return inside  # a prior on the weights keeps them from 0
     try:
-        return _with_few(data, model, mixture, second, prior, inside, few)
+        return _with_few(data, model, mixture, second, added, inside, few)
     except Uncertified:  # a streamed sample that cannot be asked
         nothing = np.full_like(inside.covariance, np.nan)
         return End(mixture, Certificate(np.nan, np.nan, False, "vanished"), nothing)
@@ -94,13 +94,13 @@ def _with_few(
     model: MixtureModel,
     mixture: Mixture,
     second: SecondMoments,
-    prior: Prior,
+    added: Added,
     inside: End,
     few: NDArray[np.bool_],
 ) -> End:
     """The end where the components of the mask `few` have less than FEWEST observations."""
-    if model.means is not None or model.sds is not None or prior.active:
-        on, top = _on_a_face(data, model, mixture, few, prior)
+    if model.means is not None or model.sds is not None or added.active:
+        on, top = _on_a_face(data, model, mixture, few, added)
         if on is not None:
             return on
     else:
@@ -112,7 +112,7 @@ def _with_few(
         left = face(mixture, model, few).mixture
         needed = second.loglik - data.moments(left).loglik > NOTHING
     else:
-        free_sds = model.sds is None and not model.equal_sds and not prior.active
+        free_sds = model.sds is None and not model.equal_sds and not added.active
         needed = not (free_sds and top.sd < NARROW * mixture.sds[~few].max())
     if not needed:
         return End(mixture, Certificate(np.nan, np.nan, False, "not needed"), nothing)
@@ -162,7 +162,7 @@ def _rounding(model: MixtureModel, mixture: Mixture, information: Floats) -> flo
 
 
 def _on_a_face(
-    data: Sample, model: MixtureModel, mixture: Mixture, few: NDArray[np.bool_], prior: Prior
+    data: Sample, model: MixtureModel, mixture: Mixture, few: NDArray[np.bool_], added: Added
 ) -> tuple[End | None, Peak]:
     """The end as a maximum on the boundary, and the component that raises the likelihood most.
 
@@ -174,7 +174,7 @@ def _on_a_face(
     while True:
         left = face(mixture, model, gone)
         tops = {
-            j: _highest(data, model, mixture, left, j, prior) for j in np.flatnonzero(gone).tolist()
+            j: _highest(data, model, mixture, left, j, added) for j in np.flatnonzero(gone).tolist()
         }
         wanted = [j for j, top in tops.items() if top.distance > CERTIFIED_DISTANCE]
         if worst is None:
@@ -187,8 +187,8 @@ def _on_a_face(
     second = data.second_moments(left.mixture)
     score, information = score_and_information(left.mixture, left.model, second)
     w = left.model.k - 1
-    score[w:] += prior.score[left.own]
-    information[w:, w:] += prior.information[np.ix_(left.own, left.own)]
+    score[w:] += added.score[left.own]
+    information[w:, w:] += added.information[np.ix_(left.own, left.own)]
     end = _inside(left.model, left.mixture, score, information, data.n)
     again = few[left.kept]
     if again.any() and not _stationary(left.mixture, second, again, data.n):
@@ -209,10 +209,10 @@ def _on_a_face(
 
 
 def _highest(
-    data: Sample, model: MixtureModel, mixture: Mixture, left: Face, j: int, prior: Prior
+    data: Sample, model: MixtureModel, mixture: Mixture, left: Face, j: int, added: Added
 ) -> Peak:
     """Over what is free of component j alone: a common sd and one that is penalised are not."""
-    free_sd = model.sds is None and not model.equal_sds and not prior.active
+    free_sd = model.sds is None and not model.equal_sds and not added.active
     mean = None if model.means is None else float(model.means[j])
     return highest(data, left.mixture, mean, None if free_sd else float(mixture.sds[j]))
 

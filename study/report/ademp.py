@@ -78,7 +78,10 @@ def _methods(design: Design) -> str:
             "observed information."
         )
     if any(m in SAMPLERS for m in design.replicates):
-        text += " Draws are relabelled by mean; intervals are equal-tailed."
+        text += (
+            " Draws are relabelled by Stephens' algorithm, with ordered means by mean; intervals "
+            "are equal-tailed."
+        )
     options = [
         f"{METHODS[m].label} with {', '.join(f'{k} = {v}' for k, v in chosen.items())}"
         for m, chosen in design.options.items()

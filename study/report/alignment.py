@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 
 from models import METHODS, Mixture
+from models.methods import OPTIMISERS
 from models.mixture import Floats, aligned
 from study.report import measures
 from study.report.exhibit import Drawing, Table, tabular
 from study.report.measures import Measure
 from study.report.reasons import no_alignment
-from study.report.table import MAXIMISERS, sorted_rows, table_of, with_errors
+from study.report.table import sorted_rows, table_of, with_errors
 from study.rows import FIT, PARAMETERS, Results, usable
 
 
@@ -25,8 +26,8 @@ def alignment(results: Results) -> pd.DataFrame:
     """
     found = []
     rows = usable(results).dropna(subset=["truth"])
-    rows = rows[rows["method"].isin(MAXIMISERS)]
-    present = [m for m in MAXIMISERS if m in rows["method"].unique()]
+    rows = rows[rows["method"].isin(OPTIMISERS)]
+    present = [m for m in OPTIMISERS if m in rows["method"].unique()]
     one = "lbfgs" if "lbfgs" in present else (present or [""])[0]
     for scenario, part in rows.groupby("scenario", sort=False):
         model = results.design.scenario(str(scenario)).model.build()

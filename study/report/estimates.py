@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from models import METHODS
+from models.methods import OPTIMISERS
 from models.mixture import Floats
 from study.report import measures
 from study.report.exhibit import Drawing, Table, tabular
@@ -37,7 +38,6 @@ from study.report.style import (
     nothing,
     width_for,
 )
-from study.report.table import MAXIMISERS
 from study.rows import Results
 
 ESTIMATES = [
@@ -76,9 +76,9 @@ def _estimates(results: Results) -> pd.DataFrame:
 
 
 def _marked(table: pd.DataFrame) -> pd.DataFrame:
-    share = table.pop("largest_share")
-    table = table.drop(columns=["largest_share_mcse", "R_largest_share"])
-    marks = np.where(share > measures.HALF, "yes", "no")
+    share, r = table.pop("largest_share"), table.pop("R_largest_share")
+    table = table.drop(columns="largest_share_mcse")
+    marks = np.where(measures.dominated(share, r), "yes", "no")
     table.insert(list(table.columns).index("rmse") + 2, "dominated", marks)
     return table
 
@@ -160,7 +160,7 @@ def _draw_bound(axes: Axes, table: pd.DataFrame) -> None:
 def _mark_dominated(axes: Axes, lines: Sequence[Series], width: float) -> None:
     """A cross over each RMSE that one replicate makes up."""
     for place, (_, _, table) in enumerate(lines):
-        own = table[table["largest_share"] > measures.HALF]
+        own = table[measures.dominated(table["largest_share"], table["R_largest_share"])]
         x = dodged(own["separation"].to_numpy(float), place, len(lines), width)
         label = "one replicate is over half" if len(own) else None
         axes.plot(x, own["rmse"].to_numpy(float), "x", color="black", ms=4.5, mew=0.8, label=label)
@@ -209,7 +209,7 @@ def lollipops(results: Results) -> Figure:
     most["kinds"] = kinds.reindex(most.index).fillna(0)
     chosen = set(most.sort_values(["kinds", "r", "size"], ascending=False, kind="stable").index[:3])
     names = [s.name for s in results.design.scenarios if s.name in chosen]
-    shown = [m for m in METHODS if m == reference(results) or m not in MAXIMISERS]
+    shown = [m for m in METHODS if m == reference(results) or m not in OPTIMISERS]
     lines = {name: _by_method(table[table["scenario"] == name], shown) for name in names}
     heights = [
         len(table.loc[table["scenario"] == n, ["parameter", "component"]].drop_duplicates())
@@ -245,7 +245,7 @@ def _by_method(table: pd.DataFrame, methods: list[str]) -> list[Series]:
     found = []
     for method in methods:
         own = table[table["method"] == method]
-        label = f"ML ({METHODS[method].label})" if method in MAXIMISERS else METHODS[method].label
+        label = f"ML ({METHODS[method].label})" if method in OPTIMISERS else METHODS[method].label
         if not own.empty:
             found.append(Series(label, LOOKS[method], own))
     return found

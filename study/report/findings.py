@@ -5,10 +5,10 @@ from __future__ import annotations
 import pandas as pd
 
 from models import METHODS
+from models.methods import OPTIMISERS
 from study.design import Design
 from study.report import measures
 from study.report.measures import Share
-from study.report.table import MAXIMISERS
 from study.report.write import for_readers, with_error
 
 COLUMNS = {
@@ -56,7 +56,7 @@ def certified_shares(design: Design, verdicts: pd.DataFrame) -> dict[str, Share]
     rows = verdicts[verdicts["scenario"].isin(simulated)]
     sums = rows.groupby("method")[["R", "certified", "boundary"]].sum()
     shares = {}
-    for method in MAXIMISERS:
+    for method in OPTIMISERS:
         if method in sums.index:
             good, r = (
                 int(sums["certified"][method] + sums["boundary"][method]),

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from models.methods import OPTIMISERS
 from models.verdicts import GOOD
 from study.report import measures
 from study.report.exhibit import Drawing, Table, tabular
@@ -32,7 +33,7 @@ from study.report.series import (
     wilson_lengths,
 )
 from study.report.style import DOUBLE, dodge_width, drawing, log_ticks, nothing, separation_axis
-from study.report.table import MAXIMISERS, with_errors
+from study.report.table import with_errors
 from study.report.verdicts import with_verdict
 from study.rows import Results, passes
 
@@ -54,7 +55,7 @@ def recommended(results: Results) -> pd.DataFrame:
     """
     names = list(cells(results.design)["scenario"])
     fits = with_verdict(results)
-    fits = fits[fits["method"].isin(MAXIMISERS) & fits["scenario"].isin(names)]
+    fits = fits[fits["method"].isin(OPTIMISERS) & fits["scenario"].isin(names)]
     fits["good"] = fits["verdict"].isin(GOOD).astype(float)
     fits["passes"] = passes(fits).astype(float)
     found = {name: _best(group) for name, group in fits.groupby("scenario", sort=False)}

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from models.methods import SAMPLERS
 from models.mixture import Floats
 from study.report.exhibit import Drawing, Table, tabular
 from study.report.grid import cells, gridded, group_looks, named
@@ -37,7 +38,6 @@ from study.report.style import (
     separation_axis,
     width_for,
 )
-from study.report.table import SAMPLERS
 from study.rows import INTERVAL_KINDS, Results
 
 

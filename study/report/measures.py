@@ -14,6 +14,7 @@ from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import betainc
 
 from models.mixture import Floats
@@ -188,6 +189,14 @@ def largest_share(estimates: Floats, truth: Floats | float) -> Measure:
     (squares,), r = _usable((np.asarray(estimates) - truth) ** 2)
     total = squares.sum()
     return Measure(float(squares.max() / total) if r and total > 0 else np.nan, np.nan, r)
+
+
+def dominated(share: ArrayLike, r: ArrayLike) -> NDArray[np.bool_]:
+    """Whether one of r replicates has more than HALF of the sum, by `largest_share` (...).
+
+    Of fewer than FEWEST one often has by chance, and none is said to.
+    """
+    return (np.asarray(share) > HALF) & (np.asarray(r) >= FEWEST)
 
 
 def model_se(se: Floats) -> Measure:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from models import METHODS
+from models.methods import OPTIMISERS
 from study.report import measures
 from study.report.exhibit import Drawing, Table, tabular
 from study.report.grid import cells, middle
@@ -26,7 +27,7 @@ from study.report.style import (
     separation_axis,
     width_for,
 )
-from study.report.table import MAXIMISERS, OPTIMISERS, sorted_rows, table_of, with_errors
+from study.report.table import POINT_ESTIMATORS, sorted_rows, table_of, with_errors
 from study.report.verdicts import with_verdict
 from study.rows import STATUSES, USABLE, Results, passes
 
@@ -48,7 +49,7 @@ def failures(results: Results) -> pd.DataFrame:
 def optimisation(results: Results) -> pd.DataFrame:
     """Gap to the best log-likelihood, certificates, iterations and passes, optimisers only."""
     fits = with_verdict(results)
-    fits = fits[fits["method"].isin(OPTIMISERS)]
+    fits = fits[fits["method"].isin(POINT_ESTIMATORS)]
     rows = []
     for (scenario, method), group in fits.groupby(["scenario", "method"], sort=False):
         regular = group[group["status"].isin(USABLE)]
@@ -124,7 +125,7 @@ GAPS = (1e-8, 1e2)  # nats
 def gap(results: Results) -> Figure:
     """Share of data sets on which a method ends more than g nats behind the best, against g."""
     grid, fits = cells(results.design), with_verdict(results)
-    fits = fits[fits["method"].isin(MAXIMISERS)]
+    fits = fits[fits["method"].isin(OPTIMISERS)]
     panels = [
         (f"separation {d:g}", fits[fits["scenario"].isin(part["scenario"])])
         for d, part in grid.groupby("separation")
@@ -200,7 +201,7 @@ def effort(results: Results) -> Figure:
 def efforts(results: Results) -> pd.DataFrame:
     """Usable fits by optimisers, with the passes over the data that each took."""
     fits = results.fits
-    kept = fits["status"].isin(USABLE) & fits["method"].isin(OPTIMISERS)
+    kept = fits["status"].isin(USABLE) & fits["method"].isin(POINT_ESTIMATORS)
     return fits[kept].assign(passes=passes(fits[kept]))
 
 

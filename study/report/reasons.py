@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from models.methods import OPTIMISERS, SAMPLERS
 from study.design import DataSet, Design, Scenario, barred, followed, referred
 from study.report.exhibit import Reason
-from study.report.table import MAXIMISERS, OPTIMISERS, SAMPLERS
+from study.report.table import POINT_ESTIMATORS
 
 type Unit = Scenario | DataSet
 
@@ -36,7 +37,7 @@ def switches(unit: Unit) -> bool:
 
 def _race(design: Design) -> bool:
     """Whether another maximiser of the likelihood fits what EM fits, somewhere on a grid."""
-    fitting = [set(design.replicates_of(cell)) & set(MAXIMISERS) for cell in _gridded(design)]
+    fitting = [set(design.replicates_of(cell)) & set(OPTIMISERS) for cell in _gridded(design)]
     return any("em" in methods and len(methods) > 1 for methods in fitting)
 
 
@@ -57,15 +58,17 @@ no_grid = lack("This design has no grid.", _gridded)
 no_named = lack("This design names no scenario.", lambda d: d.scenarios)
 no_simulation = lack("This design simulates nothing.", lambda d: d.all_scenarios())
 no_real_data = lack("This design fits no real data.", lambda d: d.data)
-no_optimisers = lack("This design has no optimiser.", lambda d: _fit(d, d.units(), OPTIMISERS))
+no_optimisers = lack(
+    "This design has no optimiser.", lambda d: _fit(d, d.units(), POINT_ESTIMATORS)
+)
 no_race = lack("This design has no other optimiser beside EM on a grid.", _race)
 no_alignment = lack(
     "This design simulates nothing whose components an order alone tells apart.",
-    lambda d: _fit(d, filter(switches, d.all_scenarios()), MAXIMISERS),
+    lambda d: _fit(d, filter(switches, d.all_scenarios()), OPTIMISERS),
 )
 not_followed = lack("No data set of this design is followed closely.", _followed)
 not_traced = lack(
-    "No optimiser of this design is followed closely.", lambda d: _fit(d, _followed(d), MAXIMISERS)
+    "No optimiser of this design is followed closely.", lambda d: _fit(d, _followed(d), OPTIMISERS)
 )
 _NO_INTERVALS = "No data set of this design has intervals of every kind."
 no_intervals = lack(_NO_INTERVALS, lambda d: _intervals(d, d.all_scenarios()))

@@ -55,8 +55,8 @@ def remedies(results: Results) -> pd.DataFrame:
             "unconverged": measures.proportion((~(rhat < MAX_RHAT)).astype(float)),
         }
         row = dict(zip(("scenario", "remedy", "parameter"), key, strict=True))
-        share = measures.largest_share(mean, truth).value
-        marked = {"dominated": "yes" if share > measures.HALF else "no"}
+        share = measures.largest_share(mean, truth)
+        marked = {"dominated": "yes" if measures.dominated(share.value, share.r) else "no"}
         found.append(row | {"R": len(part), "truth": truth[0]} | with_errors(of) | marked)
     return table_of(found, ["scenario", "remedy", "parameter", "R"])
 

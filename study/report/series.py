@@ -12,11 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from models import METHODS
+from models.methods import OPTIMISERS
 from models.mixture import Floats
 from study.report import measures
 from study.report.performance import performance_of, wide
 from study.report.style import GREY, LOOKS, Look, dodge_width, dodged, names_of, separation_axis
-from study.report.table import MAXIMISERS
 from study.rows import Results
 
 MEASURES = ["bias", "rmse", "largest_share", "coverage", "bound"]
@@ -40,7 +40,7 @@ def series(table: pd.DataFrame, measure: str) -> list[Series]:
     agree with, and stands for those.
     """
     present = [m for m in METHODS if (table["method"] == m).any()]
-    optimisers = [m for m in present if m in MAXIMISERS]
+    optimisers = [m for m in present if m in OPTIMISERS]
     alike = {o: [m for m in optimisers if _agree(table, measure, o, m)] for o in optimisers}
     # Of those that as many agree with, the one that has most to draw.
     known = table[table[measure].notna()].groupby("method").size()

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from models import METHODS
+from models.methods import OPTIMISERS
 from models.mixture import Floats
 from study.report import measures
 from study.report.exhibit import Drawing, Table, tabular
@@ -17,7 +18,7 @@ from study.report.grid import cells
 from study.report.measures import Measure
 from study.report.reasons import no_grid, no_race, not_traced
 from study.report.style import DOUBLE, LOOKS, drawing, nested_widths, nothing
-from study.report.table import MAXIMISERS, table_of, with_errors
+from study.report.table import table_of, with_errors
 from study.rows import DATA_SET, FIT, USABLE, Results, passes
 
 NO_DESCENT = "No optimiser comes near the best log-likelihood on half of the data sets."
@@ -85,7 +86,7 @@ def overtaking(results: Results) -> pd.DataFrame:
         index=DATA_SET, columns="method", values="passes"
     )
     table = spent.reset_index().merge(cells(results.design), on="scenario")
-    others = [m for m in MAXIMISERS if m in table and m != "em" and "em" in table]
+    others = [m for m in OPTIMISERS if m in table and m != "em" and "em" in table]
     found = []
     for key, part in table.groupby(SHAPE):
         separations = np.sort(part["separation"].unique())

@@ -104,16 +104,13 @@ def _by_scenario(
 NO_FITS = "No fit of NUTS is usable."
 KINDS = (
     ("rhat_raw", "parameters as sampled", "o", "white"),
-    ("rhat_relabelled", "parameters relabelled by mean", "o", "black"),
+    ("rhat_relabelled", "parameters relabelled", "o", "black"),
     ("rhat_invariant", "what labels cannot touch", "|", "black"),
 )
 FLOOR = 1e-4
 # Chains are drawn for so many settings, and so many labellings have a shade of their own.
 SETTINGS = 7
 SHADES = 6
-# Where switching is said to be common below, and rare above, in nats; and the ends of the axis,
-# at which heights beyond them are drawn.
-COMMON, RARE = 3.0, 8.0
 # Where switching is said to be common below, and rare above, in nats; and the ends of the axis,
 # at which heights beyond them are drawn.
 COMMON, RARE = 3.0, 8.0

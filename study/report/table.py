@@ -8,12 +8,12 @@ from typing import Any
 import pandas as pd
 
 from models import METHODS
+from models.methods import SAMPLERS
 from study.report.measures import Measure, Share
 from study.rows import Results
 
-MAXIMISERS = tuple(m for m, method in METHODS.items() if method.kind == "likelihood")
-OPTIMISERS = tuple(m for m, method in METHODS.items() if method.kind != "posterior")
-SAMPLERS = tuple(m for m, method in METHODS.items() if method.kind == "posterior")
+# All that end at one point, the posterior mode among them.
+POINT_ESTIMATORS = tuple(m for m in METHODS if m not in SAMPLERS)
 
 
 def sorted_rows(results: Results, table: pd.DataFrame) -> pd.DataFrame:

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from models import METHODS
 from models.inference.certificate import NOWHERE
+from models.methods import OPTIMISERS, SAMPLERS
 from models.verdicts import GOOD, VERDICTS, judge
 from study.report import measures
 from study.report.exhibit import Drawing, Table, tabular
 from study.report.grid import groups
 from study.report.style import DOUBLE, VERDICT_FILLS, drawing
-from study.report.table import MAXIMISERS, OPTIMISERS, SAMPLERS, sorted_rows, table_of, with_errors
+from study.report.table import POINT_ESTIMATORS, sorted_rows, table_of, with_errors
 from study.rows import DATA_SET, USABLE, Results
 
 
@@ -54,7 +55,7 @@ def _trusted(fits: pd.DataFrame) -> NDArray[np.bool_]:
 
 
 def _maxima(fits: pd.DataFrame) -> NDArray[np.bool_]:
-    alive = fits["status"].isin(USABLE) & fits["method"].isin(MAXIMISERS)
+    alive = fits["status"].isin(USABLE) & fits["method"].isin(OPTIMISERS)
     alive &= ~fits["place"].isin(NOWHERE)
     return alive.to_numpy(bool) & _trusted(fits)
 
@@ -79,7 +80,9 @@ def claims(results: Results) -> pd.DataFrame:
     And how far off these were: in standard errors, and in nats behind the best. Optimisers only.
     """
     fits = with_verdict(results)
-    said_so = fits[fits["method"].isin(OPTIMISERS) & fits["converged"].fillna(False).astype(bool)]
+    said_so = fits[
+        fits["method"].isin(POINT_ESTIMATORS) & fits["converged"].fillna(False).astype(bool)
+    ]
     wrong = said_so[~said_so["verdict"].isin(GOOD)]
     rows = []
     for (scenario, method, verdict), group in wrong.groupby(["scenario", "method", "verdict"]):

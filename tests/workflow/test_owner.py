@@ -50,6 +50,10 @@ def test_results_that_move_with_their_design_stay_its_own(tmp_path, monkeypatch)
     old.rename(new)
     monkeypatch.chdir(new)
     check_owner(load("tiny.yaml"), Path("tiny.yaml"), OUT)
+    assert (OUT / "made-from.txt").read_text() == "tiny.yaml\n"
+    other = design(Path("other/tiny.yaml"))
+    with pytest.raises(DesignError, match=r"holds the results of tiny\.yaml"):
+        check_owner(load(str(other)), other, OUT)
 
 
 def test_names_are_read_as_the_design_reads_them(tmp_path, monkeypatch):

@@ -71,9 +71,10 @@ def test_nutpies_undocumented_constructor_takes_what_it_is_given() -> None:
     sampler = compiled.compiled_sampler(structure)
     arrays = [np.zeros(1) for _ in sampler.names]
     try:
-        compiled.native_model(sampler, arrays, lambda seed: np.zeros(sampler.d))
+        model = compiled.native_model(sampler, arrays, lambda seed: np.zeros(sampler.d))
     except (ImportError, TypeError) as error:
         pytest.fail(f"nutpie {nutpie.__version__} has closed CompiledPyMCModel: {error}")
+    assert model.n_dim == sampler.d
 
 
 def test_the_documented_way_into_nutpie_draws_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
