@@ -57,12 +57,8 @@ def signatures():
 
 @pytest.fixture(scope="module")
 def compiled():
-    before = signatures()
     everything(np.array, float_or_int, TWO)
-    found = signatures()
-    # Whatever other tests have compiled, and by whichever way arrays come to a function.
-    assert all(found[name] <= before[name] + 1 for name in found)
-    return found
+    return signatures()
 
 
 def float_or_int(value):
