@@ -41,6 +41,8 @@ def array(name: str, value: ArrayLike) -> Floats:
     durations count in their own unit, dates from 1970 in UTC. Not complex numbers, and no text,
     even of numbers.
     """
+    if type(value) is np.ndarray and value.dtype == np.float64 and np.isfinite(value).all():
+        return value  # what most give, a tenth of the time of what follows
     given, missing = _array(name, value)
     if missing.any():
         raise ValueError(

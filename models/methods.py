@@ -113,8 +113,7 @@ class Method:
     @property
     def run(self) -> Run:
         """The function itself."""
-        found: Run = resolve_name(self.place)
-        return found
+        return _function(self.place)
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -130,6 +129,12 @@ class Method:
     def maximises_likelihood(self) -> bool:
         """Whether its estimate is the maximum of the likelihood, with no prior of its own."""
         return self.kind == "likelihood"
+
+
+@cache
+def _function(place: str) -> Run:
+    found: Run = resolve_name(place)
+    return found
 
 
 @cache
@@ -341,7 +346,7 @@ def fit(
 
     Raises ValueError for bad input, naming the argument.
     """
-    model = MixtureModel() if model is None else model
+    model = _two_components() if model is None else model
     problem = _checked(method, x, model, counts, survey_weights, compress, options)
     generator = np.random.default_rng(0 if rng is None else rng)
     engine = METHODS[method].engine
@@ -358,6 +363,11 @@ def fit(
         generator.bit_generator.state = seed
         return _fit_from_several(problem, SEARCHED, generator, 0.0, found)
     return found
+
+
+@cache
+def _two_components() -> MixtureModel:
+    return MixtureModel()
 
 
 class _Problem(NamedTuple):
@@ -505,13 +515,13 @@ def _fit_from(
     data = problem.data
     exact_before = int(data.exact_passes[0]) if isinstance(data, CompressedData) else 0
     attempt = _attempted(problem, start.mixture, rng)
-    evidence = _Evidence.none(attempt.solution.mixture)
-    if attempt.status != "failed":
-        try:
-            evidence = _evidence(problem, attempt)
-        except GUARDED as error:
-            solution = replace(attempt.solution, message=_said(error))
-            attempt = attempt._replace(status="failed", solution=solution)
+    try:
+        evidence = None if attempt.status == "failed" else _evidence(problem, attempt)
+    except GUARDED as error:
+        evidence, solution = None, replace(attempt.solution, message=_said(error))
+        attempt = attempt._replace(status="failed", solution=solution)
+    if evidence is None:
+        evidence = _Evidence.none(attempt.solution.mixture)
     extra = {"start": start.passes}
     if isinstance(attempt.used, CompressedData):  # which may have served other fits before
         exact = int(attempt.used.exact_passes[0]) - exact_before
@@ -880,7 +890,7 @@ def _record(
         method=problem.method,
         model=problem.given.permuted(order),
         n=float(round(problem.data.n)) if problem.weighted else problem.data.n,
-        mixture=None if status == "failed" else mixture.permuted(order),
+        mixture=None if status == "failed" else mixture.by_mean(),
         loglik=loglik,
         objective=float(objective),
         status=status,

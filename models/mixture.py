@@ -128,6 +128,8 @@ class Mixture:
 
     def by_mean(self) -> Mixture:
         """The same density with the components in the order of their means."""
+        if (self.means[:-1] < self.means[1:]).all():
+            return self
         return self.permuted(self.order())
 
     def log_joint(self, x: ArrayLike) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -126,14 +127,15 @@ def standard_errors(mixture: Mixture, model: MixtureModel, curvature: Floats) ->
     return errors(covariance(mixture, model, curvature))
 
 
-class Spectrum(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Spectrum:
     """Eigenvalues (p,), ascending, and vectors (p, p) of J scaled by `scale` (p,) on both sides."""
 
     scale: Floats
     values: Floats
     vectors: Floats
 
-    @property
+    @cached_property
     def inverse(self) -> Floats | None:
         """(p, p): J^-1, or None where J is not positive definite, to rounding."""
         if self.values[0] <= 1e-12:
