@@ -94,11 +94,15 @@ def profile_intervals(
         profile_interval(data, model, estimate, name, component, level)
         for name in NAMES
         for component in range(model.k)
+        if model.k != 2 or (name, component) != ("weights", 1)
     ]
+    if model.k == 2:  # whose second weight is one minus the first
+        low, high = pairs[0]
+        pairs.insert(1, (End(1.0 - high.value, high.kind), End(1.0 - low.value, low.kind)))
     values = np.array([[end.value for end in pair] for pair in pairs]).T.reshape(2, 3, model.k)
     kinds = np.array([[end.kind for end in pair] for pair in pairs]).T.reshape(2, 3, model.k)
-    lower, upper = (ParameterArray.of(ends) for ends in values)
-    return ProfileIntervals(lower, upper, kinds[0], kinds[1])
+    lower, upper = map(ParameterArray.of, values)
+    return ProfileIntervals(lower, upper, *kinds)
 
 
 def profile_interval(

@@ -37,6 +37,9 @@ GROWTH = (1.5, 4.0)
 # Warm-up of a chain that goes on: it is there already, and only step size and metric are to find.
 AGAIN = 200
 
+# How much nearer to 1 the acceptance that NUTS aims for comes where draws diverge: .9, .975, .994.
+CAREFUL = 4.0
+
 # Observations of a large sample by which draws are judged.
 JUDGED_BY = 20_000
 
@@ -94,6 +97,11 @@ class Chains(NamedTuple):
             self.gradients + other.gradients,
         )
 
+    def in_place_of(self, other: Chains) -> Chains:
+        """These, with what the others took."""
+        iterations, gradients = self.iterations + other.iterations, self.gradients + other.gradients
+        return self._replace(iterations=iterations, gradients=gradients)
+
 
 class Judgement(NamedTuple):
     """What draws are worth.
@@ -135,7 +143,9 @@ def sample(
 
     nutpie cannot be given a chain's state. A chain that goes on starts where it was, with a short
     warm-up of its own, whose draws are no part of it: each stretch is a chain of the same
-    posterior. How much it grows hangs on the effective draws so far.
+    posterior. How much it grows hangs on the effective draws so far. Where too many draws diverge
+    the chains have not gone where steps must be short: all are dropped, and longer ones made with
+    shorter steps, CAREFUL times nearer to never rejecting.
     """
     k, chains = posterior.model.k, settings.chains
     numbered = np.broadcast_to(np.arange(k), (chains, k))
@@ -147,12 +157,14 @@ def sample(
     judged, accept = judge(found), settings.target_accept
     most = settings.draws if settings.max_draws is None else settings.max_draws
     while not judged.good and (so_far := found.points.shape[1]) < most:
-        if judged.divergent > MAX_DIVERGENT:
-            accept = 0.5 * (1.0 + accept)
         last = [_at(end) for end in found.points[:, -1]]
-        longer = min(so_far * _growth(judged.worst), most)
-        more = run(last, min(settings.tune, AGAIN), int(longer) - so_far, accept)
-        found = found.followed_by(more)
+        longer = int(min(so_far * _growth(judged.worst), most))
+        if judged.divergent > MAX_DIVERGENT:
+            accept = 1.0 - (1.0 - accept) / CAREFUL
+            found = run(last, settings.tune, longer, accept).in_place_of(found)
+        else:
+            more = run(last, min(settings.tune, AGAIN), longer - so_far, accept)
+            found = found.followed_by(more)
         judged = judge(found)
     return found, judged
 

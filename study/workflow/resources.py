@@ -19,6 +19,8 @@ _FIT, _DRAW, _INTERVALS, _REFIT = 0.01, 3e-4, 0.1, 1e-3
 _FOLLOW, _BARRIER, _TRUTH = 0.3, 0.02, 0.2
 # And for each observation, in what passes over all of them: a fit, a data set with its start.
 _PASSES, _DATA = 2e-7, 1.2e-7
+# How much longer than they begin chains are in the mean, in the end, where they may go on.
+_GOES_ON = 1.4
 # Draws, with those before, of a posterior sampled at length, and posteriors that remedies compare.
 _LENGTH, _REMEDIES = 3000, 4
 # A slow core with as many neighbours as it can have, in a cell that is harder than most.
@@ -74,7 +76,8 @@ class Costs:
         if self._step == "calibrate":
             spec = self._design.calibration
         options = {} if spec is None else spec.options.get(method, {})
-        return sum(float(options.get(name) or 1000) for name in ("draws", "tune"))
+        draws, tune = (float(options.get(name) or 1000) for name in ("draws", "tune"))
+        return tune + draws * (_GOES_ON if options.get("max_draws", True) else 1.0)
 
     def _intervals(self, span: Span, method: str) -> float:
         if STEPS[self._step].makes != "fit":

@@ -32,6 +32,12 @@ def test_draws_take_longer():
     assert seconds(nuts, "pymc", many) > 5 * seconds(nuts, "pymc")
 
 
+def test_chains_that_go_on_take_longer():
+    stay = load("default", options={"nuts": {"draws": 1000, "tune": 300, "max_draws": None}})
+    nuts = "birds:0-20:nuts"
+    assert seconds(nuts, "pymc") > 1.1 * seconds(nuts, "pymc", stay)
+
+
 def test_the_calibration_has_options_of_its_own():
     assert DESIGN.calibration is not None
     twice = DESIGN.calibration.model_copy(update={"options": {"nuts": {"draws": 1800}}})

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from models import Fit, Mixture, MixtureModel, fit, labels
-from models.inference.chains import MAX_RHAT, MIN_ESS
+from models.inference.chains import MAX_RHAT, MIN_ESS, Convergence
 from models.kernels import Floats
 from models.mixture import draws_by_mean
 from models.posterior import sampling
-from models.posterior.sampling import Chains
+from models.posterior.density import Posterior
+from models.posterior.sampling import Chains, Judgement
 from models.priors import Prior
 from models.sample import Data
 from tests.models.posterior.settings import rng
@@ -61,6 +62,34 @@ def test_a_chain_that_goes_on_starts_where_it_was():
     np.testing.assert_array_equal(both.points[..., 0], [[0.0] * 3 + [1.0] * 3] * 2)
     np.testing.assert_array_equal(both.stats["lp"], both.points[..., 0])
     assert (both.iterations, both.gradients) == (10, 14)
+
+
+def test_chains_that_diverge_are_dropped_and_made_anew_with_shorter_steps(monkeypatch):
+    calls = []
+
+    def run(starts, tune, draws, accept):
+        calls.append((tune, draws, accept))
+        diverging = np.zeros((2, draws), dtype=bool)
+        diverging[:, :3] = len(calls) == 2
+        return Chains(np.full((2, draws, 1), len(calls)), {"diverging": diverging}, tune + draws, 7)
+
+    def judge(found):
+        divergent, enough = found.stats["diverging"].mean(), len(calls) > 3
+        worst = Convergence(1.0 if enough else 1.1, 500.0, 500.0)
+        return Judgement(found.points, np.zeros(0, dtype=int), False, worst, worst, divergent)
+
+    monkeypatch.setattr(sampling, "_Runner", lambda *given: run)
+    monkeypatch.setattr(sampling, "_Judge", lambda *given: judge)
+    x = drawn(CLOSE, 50)
+    data = Data(x, np.ones(50))
+    posterior = Posterior(data, MixtureModel(), Prior.default(data))
+    settings = sampling.Settings(100, 300, 2, 1, 0.8, 1000)
+    found, judged = sampling.sample(posterior, None, CLOSE, rng(0), settings, ordered=False)
+    assert calls == [(300, 100, 0.8), (200, 60, 0.8), (300, 256, 0.95), (200, 153, 0.95)]
+    assert judged.good
+    np.testing.assert_array_equal(np.unique(found.points), [3, 4])
+    assert found.points.shape[1] == 256 + 153
+    assert (found.iterations, found.gradients) == (400 + 260 + 556 + 353, 28)
 
 
 def test_the_ordered_posterior_is_all_of_it():
