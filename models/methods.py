@@ -113,7 +113,8 @@ class Method:
     @property
     def run(self) -> Run:
         """The function itself."""
-        return _function(self.place)
+        found: Run = resolve_name(self.place)
+        return found
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -129,12 +130,6 @@ class Method:
     def maximises_likelihood(self) -> bool:
         """Whether its estimate is the maximum of the likelihood, with no prior of its own."""
         return self.kind == "likelihood"
-
-
-@cache
-def _function(place: str) -> Run:
-    found: Run = resolve_name(place)
-    return found
 
 
 @cache

@@ -99,7 +99,7 @@ def _rhat_and_ess(quantities: Floats) -> tuple[RhatAndEss, Floats, Floats]:
     """With the normal scores that it comes from, (q, 2 chains, draws // 2), bulk and folded."""
     values = np.ascontiguousarray(np.moveaxis(quantities, -1, 0))
     bulk, folded = _scores(values)
-    rhat = np.maximum(_rhat(bulk), _rhat(folded))
+    rhat = np.fmax(_rhat(bulk), _rhat(folded))  # halves that never vary have none, folded
     if values.shape[1] == 1:
         rhat = np.full_like(rhat, np.nan)
     ends = np.quantile(values, TAILS, axis=(1, 2))[..., None, None]
@@ -150,7 +150,16 @@ def _ess(chains: Floats) -> Floats:
 
     Stan's estimator (Vehtari et al., equations 10 and 11). One that never varies is all effective.
     """
-    _, m, n = chains.shape
+    found = np.array([_autocorrelation_time(row) for row in autocorrelations(chains)])
+    size = float(chains.shape[1] * chains.shape[2])
+    return np.where(
+        np.ptp(chains, axis=(1, 2)) > 0, size / np.maximum(found, 1 / np.log10(size)), size
+    )
+
+
+def autocorrelations(chains: Floats) -> Floats:
+    """(q, draws): of (q, chains, draws), from within and between them (equation 10)."""
+    n = chains.shape[-1]
     means = chains.mean(axis=-1)
     centred = chains - means[..., None]
     length = next_fast_len(2 * n, real=True)
@@ -159,13 +168,9 @@ def _ess(chains: Floats) -> Floats:
     within = autocovariance[:, 0] * n / (n - 1.0)
     total = autocovariance[:, 0] + means.var(axis=1, ddof=1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        rho = 1.0 - (within[:, None] - autocovariance) / total[:, None]
+        rho: Floats = 1.0 - (within[:, None] - autocovariance) / total[:, None]
     rho[:, 0] = 1.0
-    found = np.array([_autocorrelation_time(row) for row in rho])
-    size = float(m * n)
-    return np.where(
-        np.ptp(chains, axis=(1, 2)) > 0, size / np.maximum(found, 1 / np.log10(size)), size
-    )
+    return rho
 
 
 def _autocorrelation_time(rho: Floats) -> float:

@@ -6,7 +6,14 @@ from arviz_stats.base import array_stats
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from models.inference.chains import convergence, nested_rhat, rhat_and_ess
+from models.inference.chains import (
+    TAILS,
+    _split,
+    autocorrelations,
+    convergence,
+    nested_rhat,
+    rhat_and_ess,
+)
 
 AXES = {"chain_axis": 0, "draw_axis": 1}
 
@@ -17,6 +24,20 @@ def autoregressive(rng, shape, correlation):
     for t in range(1, shape[1]):
         values[:, t] = correlation * values[:, t - 1] + np.sqrt(1 - correlation**2) * values[:, t]
     return values
+
+
+def rounding_decides(values):
+    """Whether a sum that Geyer's sequence ends at, as of indicators in few draws, is 0 but for it.
+
+    Where that is so the ESS of one and of another way to sum differ.
+    """
+    split = _split(values[None])
+    for end in np.quantile(values, TAILS):
+        rho = autocorrelations((split <= end).astype(float))[0]
+        sums = rho[: rho.size // 2 * 2 : 2] + rho[1::2]
+        if np.abs(sums).min() < 1e-12:
+            return True
+    return False
 
 
 @given(
@@ -38,6 +59,7 @@ def test_r_hat_and_ess_are_arviz_own(seed, chains, draws, correlation, apart, ro
     assume(np.ptp(values) > 0)
     found = convergence(np.stack([values, -(values**3)], axis=-1))
     both = [values, -(values**3)]
+    assume(not any(map(rounding_decides, both)))
     expected = (
         max(array_stats.rhat(v, **AXES) for v in both),
         min(array_stats.ess(v, **AXES) for v in both),
