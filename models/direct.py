@@ -93,7 +93,7 @@ class Objective:
         sums = self._moments(mixture)
         if sums is None:
             return np.inf, np.zeros(self.model.n_free)
-        gradient = self.model.selection.T @ score(mixture, sums.t)
+        gradient = self.model.jacobian(mixture).T @ score(mixture, sums.t)
         if self.penalty is not None:
             gradient += self.penalty.score(mixture, self.model)
         value = sums.loglik + self.log_penalty(mixture)
@@ -375,6 +375,8 @@ def lbfgs(
     gtol, max_iter = checks.number("gtol", gtol), checks.whole("max_iter", max_iter)
     if sd_ratio is not None:
         sd_ratio = checks.number("sd_ratio", sd_ratio, 0.0, 1.0, above=True)
+        if model.n_free_sds and model.sds is not None:
+            raise ValueError("sd_ratio: bounds sds that are all free; give penalty, some are known")
     options = {"gtol": gtol, "ftol": 0.0, "maxiter": max_iter, "maxfun": 10 * max_iter}
     run: dict[str, Any] = {
         "trace": trace,

@@ -42,9 +42,9 @@ def m_step(
     Chen, Tan and Zhang (2008). A common sd gets them once.
     """
     shape, scale = _pull(penalty)
-    free = model.means is None, model.sds is None, model.equal_sds
+    rows = mixture.as_rows()
     return Mixture.of_rows(
-        kernels.maximise(mixture.means, mixture.sds, expected.t, *free, shape, scale)
+        kernels.maximise(rows, expected.t, model.free, model.equal_sds, shape, scale)
     )
 
 
@@ -125,9 +125,8 @@ def _guard(penalty: LogInverseGamma | None) -> float:
 
 
 def _rules(data: Sample, model: MixtureModel, penalty: LogInverseGamma | None) -> kernels.Rules:
-    floor = _guard(penalty) * data.sd_floor if model.sds is None else 0.0
-    free = model.means is None, model.sds is None, model.equal_sds
-    return kernels.Rules(*free, *_pull(penalty), floor)
+    floor = _guard(penalty) * data.sd_floor if model.n_free_sds else 0.0
+    return kernels.Rules(model.free, model.equal_sds, *_pull(penalty), floor)
 
 
 def _room(trace: bool, size: int) -> Floats:
@@ -147,8 +146,7 @@ def _read(data: Sample) -> Callable[[Floats], tuple[float, Floats]]:
 
 def _log_penalty(penalty: LogInverseGamma | None, mixture: Mixture, model: MixtureModel) -> float:
     """But for a constant."""
-    free = model.sds is None, model.equal_sds
-    return kernels.log_penalty(mixture.sds, *free, *_pull(penalty))
+    return kernels.log_penalty(mixture.sds, model.free, model.equal_sds, *_pull(penalty))
 
 
 def squarem(
@@ -192,7 +190,7 @@ def em_squarem(
     pull = None if penalty is None else LogInverseGamma.penalty(data, penalty)
     rules = _rules(data, model, pull)
     shift, scale = unit_free(data, model)
-    coordinates = kernels.Coordinates(model.selection, *model.known, shift, scale)
+    coordinates = kernels.Coordinates(model.selection, model.known, shift, scale)
     theta = (model.pack(start) - shift) / scale
     rest = theta, tol, max_iter, _room(trace, theta.size)
     sample = data.in_memory

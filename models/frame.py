@@ -100,9 +100,9 @@ class Frame:
         """The model with its known parameters in the frame."""
         if self.plain or (model.means is None and model.sds is None):
             return model
-        means = None if model.means is None else self.inside(model.means)
-        sds = None if model.sds is None else np.ldexp(model.sds, -self.exponent)
-        return MixtureModel(model.k, means, sds, model.equal_sds)
+        weights, means, sds = model.known
+        known = np.stack([weights, self.inside(means), np.ldexp(sds, -self.exponent)])
+        return MixtureModel.of_known(known, model.equal_sds)
 
     def covariance_outside(self, covariance: Floats) -> Floats:
         """A covariance (3K, 3K) of weights, means and sds, in data units."""

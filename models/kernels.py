@@ -671,10 +671,13 @@ def all_finite(weights: Floats, means: Floats, sds: Floats) -> bool:
 
 
 @_compiled
-def pack(selection: Floats, weights: Floats, means: Floats, sds: Floats) -> Floats:
-    """(p,): the free parameters, unconstrained; selection (3K - 1, p) of a MixtureModel."""
+def pack(selection: Floats, known: Floats, weights: Floats, means: Floats, sds: Floats) -> Floats:
+    """(p,): the free parameters, unconstrained; selection (3K - 1, p), known (3, K) of a model."""
     k = weights.size
-    last = math.log(max(weights[k - 1], 1e-300))
+    reference = k - 1
+    while reference > 0 and not math.isnan(known[0, reference]):
+        reference -= 1
+    last = math.log(max(weights[reference], 1e-300))
     packed = np.zeros(selection.shape[1])
     for j in range(packed.size):
         count = 0.0
@@ -692,28 +695,32 @@ def pack(selection: Floats, weights: Floats, means: Floats, sds: Floats) -> Floa
 
 
 @_compiled
-def unpack(selection: Floats, eta: Floats, k: int, means: Floats, sds: Floats) -> Floats:
-    """(3, K): weights, means and sds at eta (p,), the known ones given, others empty.
+def unpack(selection: Floats, eta: Floats, known: Floats) -> Floats:
+    """(3, K): weights, means and sds at eta (p,); known (3, K), NaN for what is not.
 
     One array, because Numba takes a microsecond to hand one over.
     """
+    k = known.shape[1]
     full = np.zeros(3 * k - 1)
     for i in range(full.size):
         for j in range(eta.size):
             if selection[i, j] != 0.0:
                 full[i] += eta[j]
     rows = np.zeros((3, k))
-    top, total = 0.0, 0.0
+    top, total, room = 0.0, 0.0, 1.0
     for j in range(k - 1):
         rows[0, j] = full[j]
         top = max(top, full[j])
     for j in range(k):
         rows[0, j] = math.exp(rows[0, j] - top)
-        total += rows[0, j]
+        if math.isnan(known[0, j]):
+            total += rows[0, j]
+        else:
+            room -= known[0, j]
     for j in range(k):
-        rows[0, j] /= total
-        rows[1, j] = means[j] if means.size else full[k - 1 + j]
-        rows[2, j] = sds[j] if sds.size else math.exp(full[2 * k - 1 + j])
+        rows[0, j] = room * rows[0, j] / total if math.isnan(known[0, j]) else known[0, j]
+        rows[1, j] = full[k - 1 + j] if math.isnan(known[1, j]) else known[1, j]
+        rows[2, j] = math.exp(full[2 * k - 1 + j]) if math.isnan(known[2, j]) else known[2, j]
     return rows
 
 
@@ -728,32 +735,41 @@ def log_inverse_gamma(sds: Floats, shape: float, scale: float) -> Floats:
 
 @_compiled
 def maximise(
-    means: Floats,
-    sds: Floats,
+    rows: Floats,
     t: Floats,
-    free_means: bool,
-    free_sds: bool,
+    free: NDArray[np.bool_],
     equal_sds: bool,
     shape: float,
     scale: float,
 ) -> Floats:
-    """(3, K): the M step from the moments t (K, 3), which were taken at means and sds (K,)."""
-    total = _column_sum(t)
-    new = np.empty((3, means.size))
+    """(3, K): the M step from the moments t (K, 3), which were taken at the rows (3, K).
+
+    What is not free (3, K) stays; weights that are share what the known ones leave.
+    """
+    total, all_of_them, room = 0.0, 0.0, 1.0
+    for k in range(rows.shape[1]):
+        all_of_them += t[k, 0]
+        if free[0, k]:
+            total += t[k, 0]
+        else:
+            room -= rows[0, k]
+    new = np.empty((3, rows.shape[1]))
     pooled = 0.0
-    for k in range(means.size):
+    for k in range(rows.shape[1]):
         n, s1, s2 = t[k, 0], t[k, 1], t[k, 2]
-        new[0, k], new[1, k], new[2, k] = n / total, means[k], sds[k]
+        weight, mean, sd = rows[0, k], rows[1, k], rows[2, k]
+        new[0, k] = room * n / total if free[0, k] and total > 0.0 else weight
+        new[1, k], new[2, k] = mean, sd
         if n > 0.0 or shape > 0.0:
-            shift = s1 / n if free_means and n > 0.0 else 0.0
-            new[1, k] = means[k] + sds[k] * shift
+            shift = s1 / n if free[1, k] and n > 0.0 else 0.0
+            new[1, k] = mean + sd * shift
             squares = max(s2 - 2.0 * shift * s1 + shift * shift * n, 0.0)
-            pooled += sds[k] ** 2 * squares
-            if free_sds:
-                squares += 2.0 * scale / sds[k] ** 2
-                new[2, k] = sds[k] * math.sqrt(squares / (n + 2.0 * shape))
-    if free_sds and equal_sds:
-        new[2] = math.sqrt((pooled + 2.0 * scale) / (total + 2.0 * shape))
+            pooled += sd**2 * squares
+            if free[2, k]:
+                squares += 2.0 * scale / sd**2
+                new[2, k] = sd * math.sqrt(squares / (n + 2.0 * shape))
+    if equal_sds:
+        new[2] = math.sqrt((pooled + 2.0 * scale) / (all_of_them + 2.0 * shape))
     return new
 
 
@@ -767,18 +783,32 @@ def largest_move(w0: Floats, m0: Floats, s0: Floats, w1: Floats, m1: Floats, s1:
 
 
 @_compiled
-def log_penalty(sds: Floats, free_sds: bool, equal_sds: bool, shape: float, scale: float) -> float:
+def log_penalty(
+    sds: Floats, free: NDArray[np.bool_], equal_sds: bool, shape: float, scale: float
+) -> float:
     """Of the sds (K,) that are free, a common one once; but for a constant, 0 if shape is 0."""
-    if not free_sds or shape == 0.0:
+    if shape == 0.0:
         return 0.0
-    return float(log_inverse_gamma(sds[:1] if equal_sds else sds, shape, scale).sum())
+    each, total = log_inverse_gamma(sds, shape, scale), 0.0
+    for k in range(1 if equal_sds else sds.size):
+        if free[2, k]:
+            total += each[k]
+    return total
+
+
+@_compiled
+def above(sds: Floats, free: NDArray[np.bool_], floor: float) -> bool:
+    """Whether all sds (K,) that are free are above the floor."""
+    low = 0
+    for k in range(sds.size):
+        low += free[2, k] and not sds[k] > floor
+    return low == 0
 
 
 class Rules(NamedTuple):
-    """Which parameters EM moves; the penalty (shape 0: none); the sd at which it gives up."""
+    """What EM moves (3, K); the penalty (shape 0: none); the sd at which it gives up."""
 
-    free_means: bool
-    free_sds: bool
+    free: NDArray[np.bool_]
     equal_sds: bool
     shape: float
     scale: float
@@ -840,20 +870,20 @@ def em_loop(
     """
     rows, moved, gain, previous = start, np.inf, np.inf, -np.inf
     iterations = passes = 0
-    free_means, free_sds, equal_sds, shape, scale, floor = rules
+    free, equal_sds, shape, scale, floor = rules
     while moved > tol and iterations < max_iter:
         loglik, t = moments_at(sample, rows)
         passes += 1
-        value = loglik + log_penalty(rows[2], free_sds, equal_sds, shape, scale)
+        value = loglik + log_penalty(rows[2], free, equal_sds, shape, scale)
         gain, previous = value - previous, value
         if gain < least:
             break
         path = recorded(path, passes - 1, loglik, passes, rows.ravel())
-        after = maximise(rows[1], rows[2], t, free_means, free_sds, equal_sds, shape, scale)
+        after = maximise(rows, t, free, equal_sds, shape, scale)
         moved = largest_move(rows[0], rows[1], rows[2], after[0], after[1], after[2])
         rows = after
         iterations += 1
-        if free_sds and not rows[2].min() > floor:
+        if not above(rows[2], free, floor):
             break
     return rows, moved, gain, iterations, passes, path[:iterations]
 
@@ -868,8 +898,7 @@ class Coordinates(NamedTuple):
     """theta (p,) of a model, free of units: eta = shift + scale theta, eta that of `unpack`."""
 
     selection: Floats
-    means: Floats
-    sds: Floats
+    known: Floats
     shift: Floats
     scale: Floats
 
@@ -880,18 +909,17 @@ def em_map(sample: Any, rules: Rules, coordinates: Coordinates, theta: Floats) -
 
     -inf and theta itself where a parameter is not finite or an sd not above the floor.
     """
-    free_means, free_sds, equal_sds, shape, scale, floor = rules
-    selection, known_means, known_sds, shift, unit = coordinates
-    k = (selection.shape[0] + 1) // 3
-    rows = unpack(selection, shift + unit * theta, k, known_means, known_sds)
-    if not all_finite(rows[0], rows[1], rows[2]) or (free_sds and not rows[2].min() > floor):
+    free, equal_sds, shape, scale, floor = rules
+    selection, known, shift, unit = coordinates
+    rows = unpack(selection, shift + unit * theta, known)
+    if not all_finite(rows[0], rows[1], rows[2]) or not above(rows[2], free, floor):
         return -np.inf, theta
     loglik, t = moments_at(sample, rows)
-    after = maximise(rows[1], rows[2], t, free_means, free_sds, equal_sds, shape, scale)
+    after = maximise(rows, t, free, equal_sds, shape, scale)
     # A collapsed sd is kept above zero, so that theta is finite; the next step refuses it.
     sds = np.maximum(after[2], 0.5 * floor)
-    value = loglik + log_penalty(rows[2], free_sds, equal_sds, shape, scale)
-    return value, (pack(selection, after[0], after[1], sds) - shift) / unit
+    value = loglik + log_penalty(rows[2], free, equal_sds, shape, scale)
+    return value, (pack(selection, known, after[0], after[1], sds) - shift) / unit
 
 
 @register_jitable

@@ -157,6 +157,8 @@ def score_and_information(
     mixture: Mixture, model: MixtureModel, second: SecondMoments
 ) -> tuple[Floats, Floats]:
     """Score (p,) and observed information (p, p) in the model's unconstrained coordinates."""
+    if model.partial_weights:
+        return model.pulled(mixture, score(mixture, second.t), information(mixture, second))
     return kernels.score_and_information(
         model.selection, mixture.weights, mixture.sds, second.t, second.cross
     )

@@ -226,14 +226,25 @@ class ParameterArray(np.ndarray[tuple[int, int], np.dtype[np.float64]]):
         return row
 
 
-def draws_by_mean(draws: Floats) -> Floats:
+def draws_by_mean(draws: Floats, kinds: NDArray[np.intp] | None = None) -> Floats:
     """Draws (..., 3, K) of (weights, means, sds), each with its components ordered by mean.
 
     Ties, as of means that are known, by sd, then by weight. One permutation a draw moves all three
-    rows together.
+    rows together. kinds (K,): only components of one kind change places.
     """
-    order = np.lexsort(np.moveaxis(draws, -2, 0)[[0, 2, 1]], axis=-1)
+    order = order_by_mean(
+        draws, np.zeros(draws.shape[-1], dtype=np.intp) if kinds is None else kinds
+    )
     return np.take_along_axis(draws, order[..., None, :], axis=-1)
+
+
+def order_by_mean(draws: Floats, kinds: NDArray[np.intp]) -> NDArray[np.intp]:
+    """(..., K): the permutations of `draws_by_mean`."""
+    order = np.empty((*draws.shape[:-2], draws.shape[-1]), dtype=np.intp)
+    for kind in np.unique(kinds):
+        own = np.flatnonzero(kinds == kind)
+        order[..., own] = own[np.lexsort(np.moveaxis(draws[..., own], -2, 0)[[0, 2, 1]], axis=-1)]
+    return order
 
 
 def aligned(draws: Floats, pivot: Mixture) -> Floats:
@@ -241,15 +252,20 @@ def aligned(draws: Floats, pivot: Mixture) -> Floats:
     return np.take_along_axis(draws, alignment(draws, pivot)[..., None, :], axis=-1)
 
 
-def alignment(draws: Floats, pivot: Mixture) -> NDArray[np.intp]:
+def alignment(
+    draws: Floats, pivot: Mixture, kinds: NDArray[np.intp] | None = None
+) -> NDArray[np.intp]:
     """(..., K): which component of each draw (..., 3, K) goes to each of the pivot's.
 
     By the permutation with the least sum of squared distances of the weights, of the means in
-    units of the pivot's sds, and of the log sds.
+    units of the pivot's sds, and of the log sds. kinds (K,): components of different kinds do not
+    change places.
     """
     w, m, s = (draws[..., row, :, None] for row in range(3))
     cost = (w - pivot.weights) ** 2 + ((m - pivot.means) / pivot.sds) ** 2
     cost = cost + np.log(s / pivot.sds) ** 2
+    if kinds is not None:
+        cost = np.where(kinds[:, None] == kinds, cost, np.inf)
     flat = cost.reshape(-1, pivot.k, pivot.k)
     # The rows of the transpose are the pivot's components: one of the draw's goes to each.
     order = np.array([linear_sum_assignment(matrix.T)[1] for matrix in flat], dtype=np.intp)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import hyperu
 
 from models.kernels import LOG_2PI, fixed, log_inverse_gamma
@@ -368,15 +369,16 @@ class Prior:
 
     def log_density(self, mixture: Mixture, model: MixtureModel) -> float:
         """Log of the normalised prior density, in nats, each parameter on its prior's own scale."""
-        k, total = model.k, 0.0
-        if isinstance(self.weights, Dirichlet) and k > 1:
-            total += self.weights.log_constant(k)
+        total = 0.0
+        if isinstance(self.weights, Dirichlet) and model.n_free_weights:
+            total += self.weights.log_constant(model.n_free_weights + 1)
             if self._excess:
                 with np.errstate(divide="ignore"):
-                    total += self._excess * float(np.log(mixture.weights).sum())
-        if model.means is None:
-            total += float(self.means.terms(mixture.means).log_density.sum())
-        if model.sds is None:
+                    total += self._excess * float(np.log(model.shares(mixture)).sum())
+        if model.n_free_means:
+            free = model.free[1]
+            total += float(self.means.terms(mixture.means).log_density[free].sum())
+        if model.n_free_sds:
             total += float(self.sds.terms(_sds(mixture, model)).log_density.sum())
         return total
 
@@ -385,32 +387,35 @@ class Prior:
 
         Where everything is multiplied by a factor, `log_density` falls by so many logs of it.
         """
-        means = model.k if model.means is None and isinstance(self.means, Normal) else 0
+        means = model.n_free_means if isinstance(self.means, Normal) else 0
         powers: dict[type, int] = {SharedScale: 2, InverseGamma: 2, LogNormal: 1, HalfNormal: 1}
         each = powers.get(type(self.sds), 0)
         return means + each * model.n_free_sds
 
     def score(self, mixture: Mixture, model: MixtureModel) -> Floats:
         """(n_free,): gradient of `log_density` by the model's unconstrained vector."""
-        k = model.k
+        k, m = model.k, model.n_free_weights
         full = np.zeros(3 * k - 1)
-        full[: k - 1] = self._excess * (1.0 - k * mixture.weights[:-1])
         full[k - 1 : 2 * k - 1] = self.means.terms(mixture.means).score
-        sd_score = self.sds.terms(_sds(mixture, model)).score
-        full[2 * k - 1 :][: sd_score.size] = sd_score
-        return model.selection.T @ full
+        if model.n_free_sds:
+            full[_places(model)] = self.sds.terms(_sds(mixture, model)).score
+        found: Floats = model.selection.T @ full
+        found[:m] = self._excess * (1.0 - (m + 1) * model.shares(mixture)[:m])
+        return found
 
     def information(self, mixture: Mixture, model: MixtureModel) -> Floats:
         """(n_free, n_free): minus the Hessian of `log_density`, in the coordinates of `score`."""
-        k, w = model.k, mixture.weights
+        k, m = model.k, model.n_free_weights
         diagonal = np.zeros(3 * k - 1)
         diagonal[k - 1 : 2 * k - 1] = self.means.terms(mixture.means).information
         full = np.diag(diagonal)
-        of_sds = self.sds.terms(_sds(mixture, model)).information
-        block = of_sds if of_sds.ndim == 2 else np.diag(of_sds)
-        full[2 * k - 1 :, 2 * k - 1 :][: len(block), : len(block)] = block
-        full[: k - 1, : k - 1] = self._excess * k * (np.diag(w) - np.outer(w, w))[:-1, :-1]
-        return model.selection.T @ full @ model.selection
+        if model.n_free_sds:
+            of_sds, places = self.sds.terms(_sds(mixture, model)).information, _places(model)
+            full[np.ix_(places, places)] = of_sds if of_sds.ndim == 2 else np.diag(of_sds)
+        found: Floats = model.selection.T @ full @ model.selection
+        v = model.shares(mixture)[:m]
+        found[:m, :m] = self._excess * (m + 1) * (np.diag(v) - np.outer(v, v))
+        return found
 
     def derivatives(
         self, mixture: Mixture, model: MixtureModel, data: Sample
@@ -459,7 +464,13 @@ def _part(exact: Data, size: int = 20_000) -> tuple[Floats, Floats]:
 
 def _sds(mixture: Mixture, model: MixtureModel) -> Floats:
     """The sds that have a prior of their own: the first alone where they are equal."""
-    return mixture.sds[:1] if model.equal_sds else mixture.sds
+    return mixture.sds[:1] if model.equal_sds else mixture.sds[model.free[2]]
+
+
+def _places(model: MixtureModel) -> NDArray[np.intp]:
+    """Where these stand in the full vector."""
+    free = np.zeros(1, dtype=np.intp) if model.equal_sds else np.flatnonzero(model.free[2])
+    return 2 * model.k - 1 + free
 
 
 def _require(prior: object, positive: tuple[str, ...], vectors: tuple[str, ...] = ()) -> None:

@@ -96,10 +96,11 @@ class Sample(ABC):
 
     def collapsed(self, mixture: Mixture, model: MixtureModel, times: float = 1.0) -> bool:
         """Whether an sd that the model estimates is not above the floor, or `times` the floor."""
-        if model.sds is not None:
+        if not model.n_free_sds:
             return False
         floor = times * self.sd_floor
-        return not all(sd > floor for sd in mixture.sds.tolist())
+        sds = mixture.sds if model.sds is None else mixture.sds[model.free[2]]
+        return not all(sd > floor for sd in sds.tolist())
 
     def check(self, mixture: Mixture, model: MixtureModel, times: float = 1.0) -> Mixture:
         """The mixture, or Collapse if it has collapsed."""
@@ -508,7 +509,7 @@ def _check_size(lowest: Floats, highest: Floats, total: float, model: MixtureMod
         raise ValueError("x: has no observations")
     if total < model.k:
         raise ValueError(f"x: {total:g} observations; {model.k} components need at least {model.k}")
-    if model.sds is None and lowest.min() == highest.max():
+    if model.n_free_sds and lowest.min() == highest.max():
         raise ValueError(
             f"x: all observations are {lowest[0]:g}; standard deviations need at least two values"
         )
@@ -518,12 +519,11 @@ def _check_reach(data: Data, model: MixtureModel) -> None:
     """ValueError where squares of distances in units of the sds would overflow."""
     low, high = data.ends
     if model.means is not None:
-        low, high = min(low, model.means.min()), max(high, model.means.max())
-    if model.sds is not None:
-        width = float(model.sds.min())
-    else:
+        low, high = min(low, np.nanmin(model.means)), max(high, np.nanmax(model.means))
+    width = np.inf if model.sds is None else float(np.nanmin(model.sds))
+    if model.n_free_sds:
         first, third = data.quartiles
-        width = 0.5 * third - 0.5 * first or 0.5 * high - 0.5 * low
+        width = min(width, 0.5 * third - 0.5 * first or 0.5 * high - 0.5 * low)
     with np.errstate(over="ignore"):
         reach = (0.5 * high - 0.5 * low) / width
     if not reach <= REACH:

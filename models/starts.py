@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 
 from models.em import e_step, em_steps
 from models.mixture import Floats, Mixture
@@ -47,7 +49,7 @@ def candidates(
     split = data.quantiles(levels)
     found = [
         Mixture.trusted(weights, _apart(split, data), spread),
-        _from_centres(data, _k_means(data, split)),
+        _from_centres(data, _k_means(data, *_with_known(split, model))),
         Mixture.trusted(
             weights, np.full(k, data.mean), data.sd * np.exp2(np.arange(k) - (k - 1) / 2.0)
         ),
@@ -56,7 +58,7 @@ def candidates(
         centres = data.quantiles(rng.random(k))
         scales: Floats = data.sd * np.exp(rng.uniform(np.log(0.1), np.log(1.5), k))
         found.append(Mixture.trusted(weights, _apart(centres, data), scales))
-    return [model.admit(mixture) for mixture in found]
+    return [model.admit(_placed(mixture, model)) for mixture in found]
 
 
 def shared_start(
@@ -106,7 +108,7 @@ def several_starts(
             continue
         expected = e_step(mixture, part)
         passes += 1
-        regular = model.sds is not None or expected.t[:, 0].min() >= 2.0
+        regular = expected.t[model.free[2], 0].min(initial=np.inf) >= 2.0
         if regular and all(expected.loglik != end[0] for end in ends):
             ends.append((expected.loglik, place, mixture))
     ends.sort(key=lambda end: -end[0])
@@ -135,8 +137,32 @@ def _apart(centres: Floats, data: Data) -> Floats:
     return moved
 
 
-def _k_means(data: Data, centres: Floats, max_iter: int = 50) -> Floats:
-    """Lloyd's algorithm on the line: between sorted centres the cuts are the midpoints."""
+def _placed(mixture: Mixture, model: MixtureModel) -> Mixture:
+    """The components in an order in which known means are put in for near ones.
+
+    As they are where no mean is known, or all are.
+    """
+    if model.means is None or not model.n_free_means:
+        return mixture
+    far = np.where(model.free[1], 0.0, np.abs(mixture.means[:, None] - model.means))
+    return mixture.permuted(linear_sum_assignment(far.T)[1])
+
+
+def _with_known(split: Floats, model: MixtureModel) -> tuple[Floats, NDArray[np.bool_]]:
+    """Ascending centres (K,) with known means in the place of near ones, and which these are."""
+    if model.means is None or not model.n_free_means:
+        return split, np.zeros(model.k, dtype=bool)
+    rows = Mixture.trusted(np.full(model.k, 1.0 / model.k), split, np.ones(model.k))
+    centres = model.admit(_placed(rows, model)).means
+    order = np.argsort(centres, kind="stable")
+    return centres[order], ~model.free[1][order]
+
+
+def _k_means(data: Data, centres: Floats, fixed: NDArray[np.bool_], max_iter: int = 50) -> Floats:
+    """Lloyd's algorithm on the line: between sorted centres the cuts are the midpoints.
+
+    Centres of the mask `fixed` (K,) stay; the order does not change.
+    """
     x, counts = data.ascending
     mass = np.concatenate([[0.0], np.cumsum(counts)])
     sums = np.concatenate([[0.0], np.cumsum(counts * x)])
@@ -145,6 +171,7 @@ def _k_means(data: Data, centres: Floats, max_iter: int = 50) -> Floats:
         edges = np.concatenate([[0], cuts, [x.size]])
         share = np.diff(mass[edges])
         moved = np.where(share > 0, np.diff(sums[edges]) / np.where(share > 0, share, 1), centres)
+        moved[fixed] = centres[fixed]
         if np.array_equal(moved, centres):
             break
         centres = moved

@@ -10,7 +10,12 @@ import numpy as np
 from scipy.special import roots_jacobi
 
 from models.inference.certificate import standard_errors
-from models.likelihood import complete_information, score_and_information
+from models.likelihood import (
+    SecondMoments,
+    complete_information,
+    score,
+    score_and_information,
+)
 from models.mixture import Floats, Mixture
 from models.model import MixtureModel
 from models.sample import Data, Sample
@@ -67,9 +72,15 @@ def efficiency_bound(truth: Mixture, model: MixtureModel, n: float) -> Floats:
 
 def labelled_bound(truth: Mixture, model: MixtureModel, n: float) -> Floats:
     """(3, K): the same bound where each observation comes with its component's label."""
-    complete = complete_information(truth, quadrature(truth).second_moments(truth))
-    selected = model.selection.T @ complete @ model.selection
-    return standard_errors(truth, model, n * selected)
+    return standard_errors(
+        truth, model, n * _complete(truth, model, quadrature(truth).second_moments(truth))
+    )
+
+
+def _complete(mixture: Mixture, model: MixtureModel, second: SecondMoments) -> Floats:
+    """(p, p): the expected complete-data information in the model's coordinates."""
+    slope = score(mixture, second.t)  # Fisher's identity
+    return model.pulled(mixture, slope, complete_information(mixture, second))[1]
 
 
 def missing_information(mixture: Mixture, model: MixtureModel, data: Sample) -> Floats:
@@ -81,7 +92,7 @@ def missing_information(mixture: Mixture, model: MixtureModel, data: Sample) -> 
     """
     second = data.second_moments(mixture)
     observed = score_and_information(mixture, model, second)[1]
-    complete = model.selection.T @ complete_information(mixture, second) @ model.selection
+    complete = _complete(mixture, model, second)
     # Of the symmetric form Ic^-1/2 Io Ic^-1/2, which has the same eigenvalues.
     root = np.linalg.inv(np.linalg.cholesky(complete))
     return 1.0 - np.linalg.eigvalsh(root @ observed @ root.T)

@@ -45,8 +45,8 @@ SAME = 1e-6
 
 
 def sd_ratio(mixture: Mixture, model: MixtureModel) -> float:
-    """The smallest over the largest sd; 1 where the sds are known or common."""
-    if model.sds is not None or model.equal_sds:
+    """The smallest over the largest sd; 1 where all sds are known or one is common."""
+    if not model.n_free_sds or model.equal_sds:
         return 1.0
     return float(mixture.sds.min() / mixture.sds.max())
 
@@ -65,9 +65,9 @@ def believable(
 
     loglik: of the data at the mixture, if it is known.
     """
-    if model.sds is not None or model.equal_sds or mixture.k == 1:
+    if not model.n_free_sds or model.equal_sds or mixture.k == 1:
         return True
-    suspects = _narrow(mixture)
+    suspects = _narrow(mixture, model)
     if not suspects:
         return True
     loglik = data.moments(mixture).loglik if loglik is None else loglik
@@ -76,20 +76,20 @@ def believable(
 
 def on_a_point(mixture: Mixture, model: MixtureModel, data: Sample) -> int | None:
     """A component with one value of the data in REACH, if there is one: its sd only shrinks."""
-    if model.sds is not None or model.equal_sds or mixture.k == 1:
+    if not model.n_free_sds or model.equal_sds or mixture.k == 1:
         return None
-    for k in _narrow(mixture):
+    for k in _narrow(mixture, model):
         reach = REACH * mixture.sds[k]
         if _distinct(data, mixture.means[k] - reach, mixture.means[k] + reach) == 1:
             return k
     return None
 
 
-def _narrow(mixture: Mixture) -> list[int]:
-    """Components with weight whose sds are below NARROW times the largest."""
+def _narrow(mixture: Mixture, model: MixtureModel) -> list[int]:
+    """Components with weight whose sds are not known, and below NARROW times the largest."""
     there = mixture.weights > 0.0
     found: list[int] = np.flatnonzero(
-        there & (mixture.sds < NARROW * mixture.sds[there].max())
+        there & model.free[2] & (mixture.sds < NARROW * mixture.sds[there].max())
     ).tolist()
     return found
 

@@ -146,8 +146,8 @@ def bootstrap(
         else:
             found.append(refit)
     both = np.reshape(found, (-1, 2, 3, model.k))
-    if model.exchangeable:
-        order = alignment(both[:, 0], estimate)
+    if model.exchangeable or model.partly_exchangeable:
+        order = alignment(both[:, 0], estimate, model.kinds)
         both = np.take_along_axis(both, order[:, None, None], axis=-1)
     draws, own = frame.rows_outside(both[:, 0]), frame.errors_outside(both[:, 1])
     return Bootstrap(given, draws, own, failures)
@@ -165,7 +165,9 @@ def _refit(data: Data, model: MixtureModel, estimate: Mixture) -> Floats | str:
 
 
 def _on_a_point(mixture: Mixture, model: MixtureModel, estimate: Mixture) -> bool:
-    return model.sds is None and bool(mixture.sds.min() < COLLAPSED * estimate.sds.min())
+    free = model.free[2]
+    least = estimate.sds[free].min(initial=np.inf)
+    return bool(mixture.sds[free].min(initial=np.inf) < COLLAPSED * least)
 
 
 def _one_step(data: Data, model: MixtureModel, estimate: Mixture) -> Floats | str:

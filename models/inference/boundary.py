@@ -63,30 +63,53 @@ def _with_ghosts(mixture: Mixture, means: Floats, sds: Floats) -> Mixture:
     return Mixture.of_rows(np.hstack([mixture.as_rows(), rows]))
 
 
-def in_errors(ratio: float, square: float, n: float) -> float:
-    """D in standard errors, (sum c r - n)/sqrt(sum c (r - 1)^2), from the sums of c r and c r^2."""
-    return float((ratio - n) / np.sqrt(max(square - 2.0 * ratio + n, np.finfo(float).tiny)))
+def in_errors(ratio: float, square: float, n: float, level: float) -> float:
+    """D in standard errors, (sum c r - n)/sqrt(sum c (r - 1)^2), from the sums of c r and c r^2.
+
+    level: in the place of the first n.
+    """
+    return float((ratio - level) / np.sqrt(max(square - 2.0 * ratio + n, np.finfo(float).tiny)))
 
 
-def slope(data: Sample, mixture: Mixture, mean: float, sd: float) -> Peak:
-    """D of one component, and how many standard errors of it that is."""
+def multiplier(t: Floats, mixture: Mixture, free: NDArray[np.bool_], n: float) -> float:
+    """What the sum of c f_k/f comes to for components (K,) whose weights are free, at a maximum.
+
+    n, but where others are known. t: (K, 1 or more), of a pass.
+    """
+    return n if free.all() else float(t[free, 0].sum() / mixture.weights[free].sum())
+
+
+def slope(
+    data: Sample, mixture: Mixture, mean: float, sd: float, level: float | None = None
+) -> Peak:
+    """D of one component, and how many standard errors of it that is.
+
+    level: in the place of n, the multiplier of a model that knows weights.
+    """
     second = data.second_moments(_with_ghosts(mixture, np.array([mean]), np.array([sd])))
     k = mixture.k
     ratio, square = second.t[k, 0] / GHOST, second.cross[k, k] / GHOST**2
-    return Peak(ratio - data.n, in_errors(ratio, square, data.n), mean, sd)
+    level = data.n if level is None else level
+    return Peak(ratio - level, in_errors(ratio, square, data.n, level), mean, sd)
 
 
-def highest(data: Sample, mixture: Mixture, mean: float | None, sd: float | None) -> Peak:
+def highest(
+    data: Sample,
+    mixture: Mixture,
+    mean: float | None,
+    sd: float | None,
+    level: float | None = None,
+) -> Peak:
     """The component with the highest gradient over all means, or all sds, that are not given."""
     if mean is None:
         assert sd is not None
-        return _over_means(data, mixture, sd)
-    if sd is None:
-        return _over_sds(data, mixture, mean)
-    return slope(data, mixture, mean, sd)
+        mean = _over_means(data, mixture, sd)
+    elif sd is None:
+        sd = _over_sds(data, mixture, mean)
+    return slope(data, mixture, mean, sd, level)
 
 
-def _over_means(data: Sample, mixture: Mixture, sd: float) -> Peak:
+def _over_means(data: Sample, mixture: Mixture, sd: float) -> float:
     """D is a sum of normal densities about the observations: binned first, then by Newton."""
     part = data.thinned(50_000, np.random.default_rng(0))
     low, width = float(part.x.min()), 0.5 * sd
@@ -109,10 +132,10 @@ def _over_means(data: Sample, mixture: Mixture, sd: float) -> Peak:
         uphill = np.sign(at.by_mean) * width
         means = means + np.where(at.bend < 0, np.clip(step_by_newton, -width, width), uphill)
     at = gradient(data, mixture, means, np.full(means.size, sd))
-    return slope(data, mixture, float(means[np.argmax(at.value)]), sd)
+    return float(means[np.argmax(at.value)])
 
 
-def _over_sds(data: Sample, mixture: Mixture, mean: float) -> Peak:
+def _over_sds(data: Sample, mixture: Mixture, mean: float) -> float:
     part = data.thinned(50_000, np.random.default_rng(0))
     low, high = np.log(data.sd_floor), np.log(2.0 * np.abs(part.x - mean).max())
     logs = np.linspace(low, high, 2 + int((high - low) / np.log(FINE)))
@@ -120,7 +143,7 @@ def _over_sds(data: Sample, mixture: Mixture, mean: float) -> Peak:
         at = gradient(data, mixture, np.full(logs.size, mean), np.exp(logs))
         best, step = logs[np.argmax(at.value)], logs[1] - logs[0]
         logs = np.linspace(best - step, best + step, 2 * CLOSER + 1)
-    return slope(data, mixture, mean, float(np.exp(best)))
+    return float(np.exp(best))
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,20 +162,17 @@ class Face:
 
 def face(mixture: Mixture, model: MixtureModel, gone: NDArray[np.bool_]) -> Face:
     """Without the components of the mask `gone` (K,)."""
-    kept, k = ~gone, model.k
-    means, sds = (None if v is None else v[kept] for v in (model.means, model.sds))
-    smaller = MixtureModel(int(kept.sum()), means, sds, model.equal_sds)
+    kept = ~gone
+    smaller = MixtureModel.of_known(model.known[:, kept], model.equal_sds)
     rows = np.ascontiguousarray(mixture.as_rows()[:, kept])
-    rows[0] /= rows[0].sum()
-    at, own = k - 1, []
-    if model.means is None:
-        own.append(at + np.flatnonzero(kept))
-        at += k
-    if model.n_free_sds == 1 and model.equal_sds:
-        own.append(np.array([at]))
-    elif model.n_free_sds:
-        own.append(at + np.flatnonzero(kept))
-    index = np.concatenate(own) if own else np.zeros(0, dtype=int)
+    if model.weights is None:
+        rows[0] /= rows[0].sum()
+    else:
+        rows[0] = smaller.admit(Mixture.of_rows(rows.copy())).weights
+    at = model.n_free_weights
+    means = at + np.flatnonzero(kept[model.free[1]])
+    sds = [0] if model.equal_sds else np.flatnonzero(kept[model.free[2]])
+    index = np.concatenate([means, at + model.n_free_means + np.asarray(sds, dtype=np.intp)])
     return Face(smaller, Mixture.of_rows(rows), kept, index)
 
 
@@ -170,9 +190,10 @@ def covariance_on(model: MixtureModel, left: Face, smaller: Floats) -> Floats:
         source[2 * k :][~kept] = 2 * k + int(np.argmax(kept))
         whole = whole[np.ix_(source, source)]
     free = np.zeros((3, k), dtype=bool)
-    free[0] = ~kept | (kept.sum() == 1)
-    free[1] = ~kept & (model.means is None)
-    free[2] = ~kept & (model.sds is None and not model.equal_sds)
+    some = kept & (model.free[0] if k > 1 else True)
+    free[0] = ~kept | (some & (some.sum() == 1))
+    free[1] = ~kept & model.free[1]
+    free[2] = ~kept & model.free[2] & (not model.equal_sds)
     whole[free.ravel()], whole[:, free.ravel()] = np.nan, np.nan
     return whole
 
@@ -204,34 +225,35 @@ class Boundary:
         lower[gone] = 0.0
         for j in np.flatnonzero(gone).tolist():
             upper[j] = self._furthest(j, 1.0, fall)
-        if gone.size - gone.sum() == 1:
-            left = int(np.argmin(gone))
-            lower[left], upper[left] = self._furthest(left, -1.0, fall), 1.0
+        there = ~gone & (self.model.free[0] if gone.size > 1 else True)
+        if there.sum() == 1:
+            left = int(np.argmax(there))
+            lower[left], upper[left] = self._furthest(left, -1.0, fall), self.model.room
         return lower, upper
 
     def _furthest(self, j: int, sign: float, fall: float) -> float:
         """The largest (sign 1) or smallest (-1) weight j whose likelihood is within `fall` nats."""
         own = self._within(j, sign, fall, self.mixture)
-        if self.model.means is not None:
+        anywhere = self.model.free[1] & (self.mixture.weights == 0)
+        if not anywhere.any():
             return own
         ends = [own]
         for mean in self.mixture.means[self.mixture.weights > 0]:
             rows = self.mixture.as_rows()
-            rows[1, self.mixture.weights == 0] = mean
+            rows[1, anywhere] = mean
             ends.append(self._within(j, sign, fall, Mixture.of_rows(rows)))
         return max(ends) if sign > 0 else min(ends)
 
     def _within(self, j: int, sign: float, fall: float, start: Mixture) -> float:
         """From a start, by sequential quadratic programming."""
         k, model, data = self.model.k, self.model, self.data
-        scale = np.concatenate(
-            [np.full(k if model.means is None else 0, data.sd), np.ones(model.n_free_sds)]
-        )
+        m = model.n_free_weights
+        scale = np.concatenate([np.full(model.n_free_means, data.sd), np.ones(model.n_free_sds)])
         top = data.moments(self.mixture).loglik
 
         def mixture(y: Floats) -> Mixture:
             w = np.maximum(y[:k], GHOST)
-            eta = np.concatenate([np.zeros(k - 1), y[k:] * scale])
+            eta = np.concatenate([np.zeros(m), y[k:] * scale])
             rest = model.unpack(eta)
             return Mixture.trusted(w, rest.means.copy(), rest.sds.copy())
 
@@ -243,22 +265,22 @@ class Boundary:
             t = data.moments(at).t
             by_rest = np.concatenate([np.zeros(k - 1), t[:, 1] / at.sds, t[:, 2] - t[:, 0]])
             return (
-                np.concatenate(
-                    [t[:, 0] / at.weights, (model.selection.T @ by_rest)[k - 1 :] * scale]
-                )
+                np.concatenate([t[:, 0] / at.weights, (model.selection.T @ by_rest)[m:] * scale])
                 / fall
             )
 
         aim = np.zeros(k + scale.size)
         aim[j] = -sign
         ones = np.concatenate([np.ones(k), np.zeros(scale.size)])
-        y = np.concatenate([start.weights, model.pack(start)[k - 1 :] / scale])
+        y = np.concatenate([start.weights, model.pack(start)[m:] / scale])
+        known = model.known[0] if k > 1 else np.full(k, np.nan)
+        within = [(0.0, 1.0) if np.isnan(w) else (w, w) for w in known.tolist()]
         found = minimize(
             lambda y: aim @ y,
             y,
             jac=lambda y: aim,
             method="SLSQP",
-            bounds=[(0.0, 1.0)] * k + [(None, None)] * scale.size,
+            bounds=within + [(None, None)] * scale.size,
             constraints=[
                 {"type": "eq", "fun": lambda y: ones @ y - 1.0, "jac": lambda y: ones},
                 {"type": "ineq", "fun": room, "jac": room_slope},

@@ -102,7 +102,7 @@ def sandwiched(
 
     Of survey weights V is the sum of w^2 s s' (Binder 1983): the pass has their squares as counts.
     """
-    s = model.selection
+    s = model.jacobian(mixture)
     return inverse @ (s.T @ score_outer(mixture, second) @ s) @ inverse
 
 

@@ -13,7 +13,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.inference.boundary import Face, Peak, covariance_on, face, highest, in_errors
+from models.inference.boundary import (
+    Face,
+    Peak,
+    covariance_on,
+    face,
+    highest,
+    in_errors,
+    multiplier,
+)
 from models.inference.certificate import (
     CERTIFIED_DISTANCE,
     Certificate,
@@ -74,13 +82,15 @@ def judged(
     """
     inside = _inside(model, mixture, score, information, data.n)
     few = data.n * mixture.weights < FEWEST
-    few[np.argmax(mixture.weights)] = False
+    if model.weights is not None:
+        few &= model.free[0]
+    few[np.argmax(np.where(model.free[0], mixture.weights, -1.0))] = False
     if not few.any():
         return inside
     plain = score_and_information(mixture, model, second)
     more = score - plain[0], information - plain[1]
     added = Added(*more, active=bool(np.any(np.abs(more[1]) > 1e-12 * data.n)))
-    if np.abs(added.score[: model.k - 1]).max(initial=0.0) > 1e-9 * data.n:
+    if np.abs(added.score[: model.n_free_weights]).max(initial=0.0) > 1e-9 * data.n:
         return inside  # a prior on the weights keeps them from 0
     try:
         return _with_few(data, model, mixture, second, added, inside, few)
@@ -99,21 +109,24 @@ def _with_few(
     few: NDArray[np.bool_],
 ) -> End:
     """The end where the components of the mask `few` have less than FEWEST observations."""
-    if model.means is not None or model.sds is not None or added.active:
-        on, top = _on_a_face(data, model, mixture, few, added)
+    # Of no other component is a weight of 0 ever a maximum.
+    bounded = few & ~(model.free[1] & model.free[2] & (not added.active))
+    if bounded.any():
+        on, top = _on_a_face(data, model, mixture, few, bounded, added)
         if on is not None:
             return on
     else:
         top = None
-    if inside.certificate.certified and _stationary(mixture, second, few, data.n):
+    if inside.certificate.certified and _stationary(mixture, second, few, model.free[0], data.n):
         return inside
     nothing = np.full_like(inside.covariance, np.nan)
     if top is None:
         left = face(mixture, model, few).mixture
         needed = second.loglik - data.moments(left).loglik > NOTHING
     else:
-        free_sds = model.sds is None and not model.equal_sds and not added.active
-        needed = not (free_sds and top.sd < NARROW * mixture.sds[~few].max())
+        found = model.n_free_sds and not model.equal_sds and not added.active
+        found = found and top.sd not in model.known[2]
+        needed = not (found and top.sd < NARROW * mixture.sds[~few].max())
     if not needed:
         return End(mixture, Certificate(np.nan, np.nan, False, "not needed"), nothing)
     distance = np.fmax(inside.certificate.distance, 0.0 if top is None else top.distance)
@@ -155,26 +168,38 @@ def _rounding(model: MixtureModel, mixture: Mixture, information: Floats) -> flo
 
     Far from 0 in units of the sds, as of dates in seconds, there is no point nearer to the maximum.
     """
-    if model.means is not None:
-        return 0.0
-    own = np.diag(information)[model.k - 1 : 2 * model.k - 1]
-    return float(np.spacing(np.abs(mixture.means)) @ np.sqrt(np.maximum(own, 0.0)))
+    m = model.n_free_weights
+    own = np.diag(information)[m : m + model.n_free_means]
+    means = mixture.means[model.free[1]]
+    return float(np.spacing(np.abs(means)) @ np.sqrt(np.maximum(own, 0.0)))
 
 
 def _on_a_face(
-    data: Sample, model: MixtureModel, mixture: Mixture, few: NDArray[np.bool_], added: Added
+    data: Sample,
+    model: MixtureModel,
+    mixture: Mixture,
+    few: NDArray[np.bool_],
+    bounded: NDArray[np.bool_],
+    added: Added,
 ) -> tuple[End | None, Peak]:
     """The end as a maximum on the boundary, and the component that raises the likelihood most.
+
+    few: components that may have vanished. bounded: those among them without which there may be a
+    maximum.
 
     Components that the likelihood would have back are taken back, with the weights that they had,
     one by one, for with one of them back others may not be wanted any more.
     """
-    gone = few.copy()
+    gone = bounded.copy()
     worst: Peak | None = None
     while True:
         left = face(mixture, model, gone)
+        free, level = model.free[0][left.kept], data.n
+        if model.weights is not None:
+            level = multiplier(data.moments(left.mixture).t, left.mixture, free, data.n)
         tops = {
-            j: _highest(data, model, mixture, left, j, added) for j in np.flatnonzero(gone).tolist()
+            j: _highest(data, model, mixture, left, j, added, level)
+            for j in np.flatnonzero(gone).tolist()
         }
         wanted = [j for j, top in tops.items() if top.distance > CERTIFIED_DISTANCE]
         if worst is None:
@@ -186,12 +211,12 @@ def _on_a_face(
             return None, worst
     second = data.second_moments(left.mixture)
     score, information = score_and_information(left.mixture, left.model, second)
-    w = left.model.k - 1
+    w = left.model.n_free_weights
     score[w:] += added.score[left.own]
     information[w:, w:] += added.information[np.ix_(left.own, left.own)]
     end = _inside(left.model, left.mixture, score, information, data.n)
     again = few[left.kept]
-    if again.any() and not _stationary(left.mixture, second, again, data.n):
+    if again.any() and not _stationary(left.mixture, second, again, free, data.n):
         return None, worst
     rows = mixture.as_rows()
     rows[0] = 0.0
@@ -209,19 +234,33 @@ def _on_a_face(
 
 
 def _highest(
-    data: Sample, model: MixtureModel, mixture: Mixture, left: Face, j: int, added: Added
+    data: Sample,
+    model: MixtureModel,
+    mixture: Mixture,
+    left: Face,
+    j: int,
+    added: Added,
+    level: float,
 ) -> Peak:
     """Over what is free of component j alone: a common sd and one that is penalised are not."""
-    free_sd = model.sds is None and not model.equal_sds and not added.active
-    mean = None if model.means is None else float(model.means[j])
-    return highest(data, left.mixture, mean, None if free_sd else float(mixture.sds[j]))
+    free_sd = model.free[2, j] and not model.equal_sds and not added.active
+    mean = None if model.free[1, j] else float(model.known[1, j])
+    sd = None if free_sd else float(mixture.sds[j])
+    return highest(data, left.mixture, mean, sd, level)
 
 
-def _stationary(mixture: Mixture, second: SecondMoments, few: NDArray[np.bool_], n: float) -> bool:
+def _stationary(
+    mixture: Mixture,
+    second: SecondMoments,
+    few: NDArray[np.bool_],
+    free: NDArray[np.bool_],
+    n: float,
+) -> bool:
     """Whether the slope in each of these weights themselves, not their logs, is 0."""
     w = mixture.weights[few]
     if np.any(w < 1e-100):
         return False
     ratios, squares = second.t[few, 0] / w, np.diag(second.cross)[: mixture.k][few] / w / w
-    slopes = [in_errors(r, s, n) for r, s in zip(ratios, squares, strict=True)]
+    level = multiplier(second.t, mixture, free, n)
+    slopes = [in_errors(r, s, n, level) for r, s in zip(ratios, squares, strict=True)]
     return bool(np.max(np.abs(slopes)) <= CERTIFIED_DISTANCE)

@@ -124,4 +124,5 @@ def labelled_information(mixture: Mixture, model: MixtureModel, n: float) -> Flo
     full[: k - 1, : k - 1] = (np.diag(w) - np.outer(w, w))[:-1, :-1]
     rest = np.arange(k - 1, 3 * k - 1)
     full[rest, rest] = np.concatenate([w / mixture.sds**2, 2.0 * w])
-    return n * (model.selection.T @ full @ model.selection)
+    jacobian = model.jacobian(mixture)
+    return n * (jacobian.T @ full @ jacobian)

@@ -128,7 +128,7 @@ def profile_interval(
     row = NAMES.index(name)
     if not estimate.weights.all():
         return _on_the_boundary(data, model, estimate, row, component, level)
-    if (model.k == 1, model.means is not None, model.sds is not None)[row]:
+    if not model.free[row, component]:
         end = End(float(estimate.as_rows()[row, component]), "known")
         return end, end
     frame, data, model, estimate = framed(data, model, estimate)
@@ -137,8 +137,8 @@ def profile_interval(
     order = np.roll(np.arange(model.k), -component)
     turned = model.permuted(order)
     start = turned.pack(estimate.permuted(order))
-    if model.k > 1:
-        start[0] = logit(estimate.weights[component])
+    if model.n_free_weights:
+        start[0] = logit(turned.shares(estimate.permuted(order))[0])
 
     def evaluate(at: Floats) -> Point | None:
         return _evaluate(data, turned, at)
@@ -159,10 +159,15 @@ def profile_interval(
     top = _corrected(evaluate, start, np.arange(start.size))
     if top is None:
         return End(np.nan, "lost"), End(np.nan, "lost")
-    least = float(logit(FEWEST / data.n))
+    least, room = float(logit(FEWEST / data.n)), model.room
     index, back, limits, bounds = (
-        (0, expit, (least, -least), (0.0, 1.0)),
-        (model.k - 1, float, data.mean + FAR * data.sd * np.array([-1, 1]), (-np.inf, np.inf)),
+        (0, lambda share: room * expit(share), (least, -least), (0.0, room)),
+        (
+            model.n_free_weights,
+            float,
+            data.mean + FAR * data.sd * np.array([-1, 1]),
+            (-np.inf, np.inf),
+        ),
         (
             model.n_free - model.n_free_sds,
             np.exp,
@@ -191,20 +196,19 @@ def _on_the_boundary(
     """
     gone = estimate.weights == 0.0
     name = NAMES[row]
+    if not model.free[row, component]:
+        return (End(float(model.known[row, component]), "known"),) * 2
     if name == "weights":
         lower, upper = (float(v[component]) for v in Boundary(data, model, estimate).weights(level))
         if gone[component]:
             return End(0.0, "boundary"), End(upper, _kind(upper))
         if not np.isnan(lower):
-            return End(lower, _kind(lower)), End(1.0, "boundary")
+            return End(lower, _kind(lower)), End(model.room, "boundary")
     left = face(estimate, model, gone)
     if not gone[component] or (name == "sds" and model.equal_sds):
         own = int(np.sum(~gone[:component]))
         place = min(own, left.model.k - 1)
         return profile_interval(data, left.model, left.mixture, name, place, level)
-    known = model.means if name == "means" else model.sds
-    if known is not None:
-        return (End(float(known[component]), "known"),) * 2
     return End(-np.inf if name == "means" else 0.0, "boundary"), End(np.inf, "boundary")
 
 
@@ -215,11 +219,12 @@ def _kind(value: float) -> Kind:
 def _evaluate(data: Sample, model: MixtureModel, at: Floats) -> Point | None:
     """At eta, but with logit w_1 in the place of log w_1/w_K.
 
-    With a_j = log w_j/w_K for 1 < j < K, log w_1/w_K = logit w_1 + log(1 + sum_j exp(a_j)).
+    With a_j = log w_j/w_K for 1 < j < K, log w_1/w_K = logit w_1 + log(1 + sum_j exp(a_j)). Where
+    weights are known, of the K others' shares in what is left.
     """
-    if model.k <= 2:
+    if model.n_free_weights <= 1:
         return derivatives(data, model, at)
-    others = slice(1, model.k - 1)
+    others = slice(1, model.n_free_weights)
     terms = np.append(at[others], 0.0)
     total = np.logaddexp.reduce(terms)
     eta = at.copy()

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import entr
 
 from models import Mixture, checks
@@ -37,6 +37,8 @@ from models.mixture import Floats
 
 # Shares below this count as this in Stephens' logarithms, as in R's label.switching.
 LEAST_SHARE = 1e-6
+# What it costs to put a component where it cannot be.
+BARRED = 1e100
 
 # Draws that Stephens' algorithm goes through once more one by one: those whose margins are below
 # CLOSE nats, the MOST_CLOSE closest of them.
@@ -114,6 +116,7 @@ def stephens(
     *,
     pivot: ArrayLike | None = None,
     max_iter: int = 100,
+    kinds: NDArray[np.intp] | None = None,
 ) -> Relabelling:
     """Least Kullback-Leibler divergence of the responsibilities from their mean over the draws.
 
@@ -123,14 +126,19 @@ def stephens(
     descent. A draw's own share in the mean can hold it in a permutation that is not the best: at a
     fixed point close draws are tried one by one, with the mean as it would be, and it goes on from
     there. Margins: in nats.
+
+    kinds (K,): positions of different kinds never exchange components; default all of one.
     """
     source = source_of(draws, x, counts)
+    barred: Floats | float = 0.0
+    if kinds is not None:
+        barred = np.where(kinds[:, None] == kinds, 0.0, BARRED)
 
     def costs(mean: Floats) -> Floats:
-        return source.costs(np.log(mean + LEAST_SHARE), False)
+        return source.costs(np.log(mean + LEAST_SHARE), False) + barred
 
     def one_by_one(permutations: Permutations, margins: Floats) -> Permutations:
-        return _one_by_one(source, running.moved_to(permutations), permutations, margins)
+        return _one_by_one(source, running.moved_to(permutations), permutations, margins, barred)
 
     running = _Running(source, hard=False)
     start = source.start(pivot)
@@ -413,7 +421,11 @@ def _iterate(
 
 
 def _one_by_one(
-    source: Source, total: Floats, permutations: Permutations, margins: Floats
+    source: Source,
+    total: Floats,
+    permutations: Permutations,
+    margins: Floats,
+    barred: Floats | float,
 ) -> Permutations:
     """Permutations (m, K) of no larger divergence; total (K, n), the sums at those given.
 
@@ -426,7 +438,7 @@ def _one_by_one(
         t = source.one(d)
         rest = total - t[found[d]]
         means = (rest[:, None] + t) / source.m + LEAST_SHARE
-        costs = source.m * (entr(means) @ source.counts)
+        costs = source.m * (entr(means) @ source.counts) + barred
         best = assign(costs[None])[0][0]
         old, new = (costs[np.arange(source.k), p].sum() for p in (found[d], best))
         if new < old - 1e-10 * abs(old):

@@ -79,7 +79,7 @@ def _free(model: MixtureModel) -> dict[Parameter, int]:
         )
     found: dict[Parameter, int] = {}
     if model.means is None:
-        found["means"] = 1
+        found["means"] = model.n_free_weights
     if model.n_free_sds == 2:
         found["sds"] = model.n_free - 2
     return found

@@ -99,11 +99,14 @@ def diagnose(result: Fit, x: ArrayLike) -> Diagnosis:
         "draws": int(raw.shape[0] * raw.shape[1]),
     }
     if raw.shape[-1] == 1 or not result.exchangeable:
-        found = convergence(parameters(raw))
-        row |= _converged("raw", found) | _converged("relabelled", found)
+        found = reported = convergence(parameters(raw))
+        as_sampled = np.broadcast_to(np.arange(raw.shape[-1]), raw[:, :, 0].shape)
+        if result.model.partly_exchangeable:
+            as_sampled = result.permutations
+            reported = convergence(parameters(permuted(raw, as_sampled)))
+        row |= _converged("raw", found) | _converged("relabelled", reported)
         row |= _converged("invariant", convergence(log_posterior[..., None]))
         row |= {"verdict": NOT_EXCHANGEABLE, "switches": 0, "labellings": 1}
-        as_sampled = np.broadcast_to(np.arange(raw.shape[-1]), raw[:, :, 0].shape)
         return Diagnosis(row, [], as_sampled)
     verdict = judge(raw, *condensed(x), log_posterior=log_posterior, sampler=sampler)
     as_reported = convergence(parameters(permuted(raw, result.permutations)))

@@ -243,12 +243,19 @@ def meaning(
     counts: ArrayLike | None = None,
     *,
     loglik: Floats | None = None,
+    kinds: NDArray[np.intp] | None = None,
 ) -> Meaning:
     """Stephens' relabelling of draws, and whether it means something.
 
-    loglik: (chains, draws), of the data at the draws, where it is known already.
+    loglik: (chains, draws), of the data at the draws, where it is known already. kinds (K,): of
+    normal mixtures, where something known tells some components apart, numbers that are the same
+    for those that nothing does; they alone change places, by Stephens' relabelling alone.
     """
     source = source_of(draws, x, counts)
+    if kinds is not None and isinstance(source, Normals) and np.unique(kinds).size > 1:
+        best = np.argmax(source.invariants()["loglik"] if loglik is None else loglik)
+        chosen = stephens(source, pivot=source.flat[best], kinds=kinds)
+        return Meaning(chosen, near_ties(chosen.margins), {})
     return _meaning(source, x, source.pivot(None if loglik is None else int(np.argmax(loglik))))
 
 

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import expit
 
 from models.mixture import Floats, Mixture
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     import pymc as pm
 
 
+PARAMETERS = ("weights", "means", "sds")
+
 # Priors on the sds that are stated on the variances.
 VARIANCES = (InverseGamma, SharedScale)
 
@@ -45,12 +48,13 @@ class Structure(NamedTuple):
     """What a compiled model depends on.
 
     k: number of components.
-    means: class of the prior on the means; None where they are known.
-    sds: class of the prior on the sds; None where they are known.
+    means: class of the prior on the means; None where all are known.
+    sds: class of the prior on the sds; None where all are known.
     equal_sds: whether there is one common sd.
     likelihood: "kernel", the compiled pass of likelihood.py; or "pymc", the idiomatic
         pm.NormalMixture, the baseline and the check.
     moments: whether points are in the coordinates of `to_moments`.
+    known: by parameter, weights, means and sds, the components of which it is known.
     """
 
     k: int
@@ -59,25 +63,28 @@ class Structure(NamedTuple):
     equal_sds: bool
     likelihood: str = "kernel"
     moments: bool = False
+    known: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]] = ((), (), ())
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """How many weights, means and sds are estimated, a common sd once."""
+        weights, means, sds = (self.k - len(known) for known in self.known)
+        return weights, means, 1 if self.equal_sds else sds
 
 
 def size(structure: Structure) -> int:
     """d, the number of a point's entries."""
-    means = structure.k if structure.means else 0
-    sds = (1 if structure.equal_sds else structure.k) if structure.sds else 0
-    return structure.k - 1 + means + sds
+    weights, means, sds = structure.sizes
+    return max(weights - 1, 0) + means + sds
 
 
 def data_names(structure: Structure) -> list[str]:
     """What is put into the model, all of them vectors, in the order of the compiled function."""
     names = [*_observations(structure)]
-    if structure.k > 1:
-        names.append("weights_prior")
-    for name, family in (("means", structure.means), ("sds", structure.sds)):
-        if family is None:
-            names.append(name)
-        elif fields(family):
-            names.append(f"{name}_prior")
+    priors = structure.sizes[0] > 1, *(f and fields(f) for f in (structure.means, structure.sds))
+    for name, prior, known in zip(PARAMETERS, priors, structure.known, strict=True):
+        names += [f"{name}_prior"] if prior else []
+        names += [f"known_{name}"] if known else []
     return names
 
 
@@ -101,24 +108,27 @@ def build(structure: Structure, *, jacobian: bool) -> pm.Model:
     import pymc as pm
     import pytensor.tensor as pt
 
-    k = structure.k
+    k, (m, n_means, n_sds) = structure.k, structure.sizes
     with pm.Model(check_bounds=False) as model:
         data = {name: pm.Data(name, first_value(name)) for name in _observations(structure)}
         log_weights: Any = pt.zeros(1)
-        if k > 1 and structure.likelihood == "pymc":
+        if m > 1 and structure.likelihood == "pymc":
             concentration = pm.Data("weights_prior", np.ones(2))[0]
-            log_weights = pt.log(pm.Dirichlet("weights", concentration * pt.ones(k)))
-        elif k > 1:
-            log_weights = _log_weights(k, jacobian)
+            log_weights = pt.log(pm.Dirichlet("weights", concentration * pt.ones(m)))
+        elif m > 1:
+            log_weights = _log_weights(m, jacobian)
+        if structure.known[0]:
+            log_weights = _with_known_weights(log_weights, structure)
         if structure.moments:
             means, sds = _by_moments(structure, log_weights)
         else:
-            means = _variable("means", structure.means, k)
-            sds = _variable("sds", structure.sds, 1 if structure.equal_sds else k)
+            means = _with_known("means", _variable("means", structure.means, n_means), structure)
+            sds = _variable("sds", structure.sds, n_sds)
         if structure.sds in VARIANCES:
             sds = pt.sqrt(sds)
         elif structure.sds is LogInverseGamma:
             sds = pt.exp(sds)
+        sds = _with_known("sds", sds, structure)
         if structure.likelihood == "pymc":
             mixture = pm.NormalMixture.dist(w=pt.exp(log_weights), mu=means, sigma=sds)
             loglik: Any = pt.sum(data["counts"] * pm.logp(mixture, data["x"]))
@@ -150,11 +160,45 @@ def _log_weights(k: int, jacobian: bool) -> Any:
     return log_weights
 
 
+def _with_known_weights(log_shares: Any, structure: Structure) -> Any:
+    """Log weights (K,) from the log shares (m,) of those that are estimated in what is left."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    given = pm.Data("known_weights", np.full(len(structure.known[0]), 0.5 / structure.k))
+    if structure.sizes[0] == 0:
+        return pt.log(given)
+    left = pt.log(1.0 - pt.sum(given))
+    return _in_places(log_shares + left, pt.log(given), structure.known[0], structure.k)
+
+
+def _with_known(name: str, free: Any, structure: Structure) -> Any:
+    """(K,): what is estimated, and what is known in its place."""
+    import pymc as pm
+
+    known = structure.known[PARAMETERS.index(name)]
+    if not known:
+        return free
+    given = pm.Data(f"known_{name}", np.ones(len(known)))
+    if len(known) == structure.k:
+        return given
+    return _in_places(free, given, known, structure.k)
+
+
+def _in_places(free: Any, given: Any, known: tuple[int, ...], k: int) -> Any:
+    """(K,): the given ones in the places that are known, the free ones in the others."""
+    import pytensor.tensor as pt
+
+    others = [j for j in range(k) if j not in known]
+    at = {j: given[i] for i, j in enumerate(known)} | {j: free[i] for i, j in enumerate(others)}
+    return pt.stack([at[j] for j in range(k)])
+
+
 def _variable(name: str, family: type | None, size: int) -> Any:
     import pymc as pm
 
     if family is None:
-        return pm.Data(name, np.ones(size))
+        return None
     if family is Normal:  # a location for each component, and the sd
         hyper = pm.Data(f"{name}_prior", np.ones(size + 1))
         return pm.Normal(name, hyper[:size], hyper[size], shape=size)
@@ -310,7 +354,7 @@ class Posterior:
     @property
     def by_moments(self) -> Posterior:
         """The same with points in the coordinates of `to_moments`, where there are such."""
-        known = self.model.means is not None or self.model.n_free_sds != 2
+        known = self.model.k != 2 or self.model.n_free != 5
         families = isinstance(self.prior.sds, VARIANCES) and self.likelihood == "kernel"
         return self if known or not families else replace(self, moments=True)
 
@@ -332,12 +376,18 @@ class Posterior:
         """The key of the compiled model."""
         return Structure(
             self.model.k,
-            type(self.prior.means) if self.model.means is None else None,
-            type(self.prior.sds) if self.model.sds is None else None,
+            type(self.prior.means) if self.model.n_free_means else None,
+            type(self.prior.sds) if self.model.n_free_sds else None,
             self.model.equal_sds,
             self.likelihood,
             self.moments,
+            self._known,
         )
+
+    @property
+    def _known(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+        weights, means, sds = (tuple(np.flatnonzero(~row).tolist()) for row in self.model.free)
+        return (() if self.model.weights is None else weights), means, sds
 
     @cached_property
     def shared(self) -> dict[str, Floats]:
@@ -362,19 +412,26 @@ class Posterior:
         shared |= {"x": (x - data.mean) / data.sd, "counts": counts, "entry": ENTRY}
         names = data_names(self.structure)
         shared = {name: value for name, value in shared.items() if name in names}
-        if model.k > 1:
+        if model.n_free_weights:
             weights = standard.weights if isinstance(standard.weights, Dirichlet) else Dirichlet()
             shared["weights_prior"] = np.array(
-                [weights.concentration, weights.log_constant(model.k)]
+                [weights.concentration, weights.log_constant(model.n_free_weights + 1)]
             )
-        if model.means is not None:
-            shared["means"] = (model.means - data.mean) / data.sd
-        elif isinstance(standard.means, Normal):
-            locations = standard.means.locations(model.k)
+        weights, means, sds = (
+            row[~free] for row, free in zip(model.known, model.free, strict=True)
+        )
+        given = {
+            "known_weights": weights,
+            "known_means": (means - data.mean) / data.sd,
+            "known_sds": sds / data.sd,
+        }
+        shared |= {name: value for name, value in given.items() if name in names}
+        if model.n_free_means and isinstance(standard.means, Normal):
+            locations = standard.means.locations(model.k)[model.free[1]]
             shared["means_prior"] = np.append(locations, standard.means.sd)
-        if model.sds is not None:
-            shared["sds"] = model.sds / data.sd
-        elif isinstance(standard.sds, SharedScale):
+        if not model.n_free_sds:
+            return shared
+        if isinstance(standard.sds, SharedScale):
             own, m = standard.sds, model.n_free_sds
             joint = own.power(m), own.log_constant(m)
             shared["sds_prior"] = np.array([own.shape, own.finest, 1.0 / own.widest, *joint])
@@ -388,6 +445,11 @@ class Posterior:
         return self.model.exchangeable and self.prior.exchangeable
 
     @property
+    def kinds(self) -> NDArray[np.intp]:
+        """(K,): a number for each component, the same for those that may change places."""
+        return self.model.kinds if self.prior.exchangeable else np.arange(self.model.k)
+
+    @property
     def _power(self) -> float:
         return 2.0 if isinstance(self.prior.sds, VARIANCES) else 1.0
 
@@ -398,37 +460,42 @@ class Posterior:
 
     def point(self, mixture: Mixture) -> Floats:
         """(d,): the mixture's point."""
-        log_weights = np.log(np.maximum(mixture.weights, 1e-300))
-        parts = [(log_weights - log_weights.mean())[:-1]]
-        if self.model.means is None:
-            parts.append((mixture.means - self.data.mean) / self.data.sd)
-        if self.model.sds is None:
-            sds = mixture.sds[:1] if self.model.equal_sds else mixture.sds
-            parts.append(self._power * np.log(sds / self.data.sd))
+        _, free_means, free_sds = self.model.free
+        log_weights = np.log(np.maximum(self.model.shares(mixture), 1e-300))
+        sds = mixture.sds[:1] if self.model.equal_sds else mixture.sds[free_sds]
+        parts = [
+            (log_weights - log_weights.mean())[: self.model.n_free_weights],
+            (mixture.means[free_means] - self.data.mean) / self.data.sd,
+            self._power * np.log(sds / self.data.sd),
+        ]
         point = np.concatenate(parts)
         return to_moments(point) if self.moments else point
 
     def rows(self, points: Floats) -> Floats:
         """(..., 3, K): weights, means and sds of the standardised data at the points (..., d)."""
-        model, data, k = self.model, self.data, self.model.k
+        model, data = self.model, self.data
         points = of_moments(points) if self.moments else points
         logits, means, log_sds = np.split(
-            points, [k - 1, points.shape[-1] - self.model.n_free_sds], axis=-1
+            points, [model.n_free_weights, points.shape[-1] - model.n_free_sds], axis=-1
         )
         logits = np.concatenate([logits, -logits.sum(axis=-1, keepdims=True)], axis=-1)
         weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
         weights /= weights.sum(axis=-1, keepdims=True)
-        means = means if model.means is None else (model.means - data.mean) / data.sd
-        sds = np.exp(log_sds / self._power) if model.sds is None else model.sds / data.sd
-        return np.stack([weights, *(np.broadcast_to(v, weights.shape) for v in (means, sds))], -2)
+        known = model.known
+        rows = np.empty((*points.shape[:-1], 3, model.k))
+        rows[...] = np.stack([known[0], (known[1] - data.mean) / data.sd, known[2] / data.sd])
+        if model.n_free_weights:
+            rows[..., 0, model.free[0]] = weights if model.weights is None else model.room * weights
+        rows[..., 1, model.free[1]] = means
+        rows[..., 2, model.free[2]] = np.exp(log_sds / self._power)
+        return rows
 
     def in_data_units(self, rows: Floats) -> Floats:
         """Rows (..., 3, K) of the standardised data in data units; known parameters exactly."""
         model, data = self.model, self.data
         weights, means, sds = np.moveaxis(rows, -2, 0)
-        means = data.mean + data.sd * means if model.means is None else model.means
-        sds = data.sd * sds if model.sds is None else model.sds
-        return np.stack([weights, *(np.broadcast_to(v, weights.shape) for v in (means, sds))], -2)
+        moved = np.stack([weights, data.mean + data.sd * means, data.sd * sds], -2)
+        return np.where(model.free, moved, model.known)
 
     def oriented(self, start: Mixture) -> Mixture:
         """The start, its components in the order that the prior likes best, if it likes one."""
@@ -443,13 +510,12 @@ class Posterior:
 
         The lowest sds lie below the data's floor, so a search that falls there is a collapse.
         """
-        k = self.model.k
+        model = self.model
         lowest = np.log(0.1 * self.guard * self.data.sd_floor / self.data.sd)
-        free_means = k if self.model.means is None else 0
         return [
-            *[(-100.0, 100.0)] * (k - 1),
-            *[(-np.inf, np.inf)] * free_means,
-            *[(self._power * lowest, self._power * 20.0)] * self.model.n_free_sds,
+            *[(-100.0, 100.0)] * model.n_free_weights,
+            *[(-np.inf, np.inf)] * model.n_free_means,
+            *[(self._power * lowest, self._power * 20.0)] * model.n_free_sds,
         ]
 
     def derivatives(self, mixture: Mixture) -> tuple[Floats, Floats]:

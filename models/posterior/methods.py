@@ -175,7 +175,8 @@ def nuts(
     (see `labels.meaning`), no relabelling says which is which.
 
     Where known parameters or a prior whose means differ tell the components apart, labels are left
-    as sampled, and chains start in the order that this prior likes best.
+    as sampled, and chains start in the order that this prior likes best. Where known parameters
+    tell some apart, only the others are relabelled.
 
     The draws depend on rng alone, not on cores. Solution.draws: a DataTree with `posterior`
     (weights, means, sds by chain, draw and component; data units; labels as sampled) and
@@ -217,7 +218,7 @@ def nuts_ordered(
             f"prior: means {posterior.prior.means} tell the components apart, and leave no order "
             "to impose; fit with nuts"
         )
-    ordered = model.k > 1 and model.exchangeable
+    ordered = np.unique(model.kinds).size < model.k
     return _sample(posterior, start, rng, settings, ordered=ordered)
 
 
@@ -300,10 +301,9 @@ def _warning(pull: float) -> str:
 
 def _posterior_sds(draws: Floats, posterior: Posterior) -> Floats:
     """(3, K): of draws (chains, draws, 3, K) of standardised data, in data units; 0 where known."""
-    model, unit = posterior.model, posterior.data.sd
-    known = [model.k == 1, model.means is not None, model.sds is not None]
+    unit = posterior.data.sd
     sds: Floats = draws.std(axis=(0, 1), ddof=1) * [[1.0], [unit], [unit]]
-    sds[known] = 0.0
+    sds[~posterior.model.free] = 0.0
     return sds
 
 

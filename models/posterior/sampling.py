@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.inference.chains import MAX_DIVERGENT, Convergence, convergence
-from models.labels.algorithms import ordering, permuted
+from models.labels.algorithms import Relabelling, ordering, permuted
 from models.labels.fits import condensed
 from models.labels.switching import invariants, meaning, parameters
-from models.mixture import Floats, Mixture, draws_by_mean
+from models.mixture import Floats, Mixture, draws_by_mean, order_by_mean
 from models.sample import Sample
 
 if TYPE_CHECKING:
@@ -151,6 +151,8 @@ def sample(
     numbered = np.broadcast_to(np.arange(k), (chains, k))
     if posterior.exchangeable:
         numbered = labellings(chains, k, rng)
+    elif _switching(posterior.kinds):
+        numbered = labellings_within(posterior.kinds, chains, rng)
     run, first = _Runner(posterior, sampler, rng, settings), starting_points(posterior, start)
     found = run([first] * chains, settings.tune, settings.draws, settings.target_accept)
     judge = _Judge(posterior, numbered, ordered)
@@ -208,22 +210,26 @@ class _Judge:
     def __call__(self, found: Chains) -> Judgement:
         draws = self.posterior.rows(found.points)
         draws = np.take_along_axis(draws, self.numbered[:, None, None, :], axis=-1)
-        exchangeable = self.posterior.exchangeable and draws.shape[-1] > 1
-        if exchangeable and self.ordered:
-            draws = draws_by_mean(draws)
+        kinds = self.posterior.kinds
+        switching = _switching(kinds)
+        if switching and self.ordered:
+            draws = draws_by_mean(draws, kinds)
         watched = invariants(draws, self.x, self.counts) | {"log posterior": found.stats["lp"]}
         chosen = np.broadcast_to(np.arange(draws.shape[-1]), draws[:, :, 0].shape)
         convention = False
-        if exchangeable:
-            meant = meaning(draws, self.x, self.counts, loglik=watched["loglik"])
+        if switching:
+            meant = meaning(draws, self.x, self.counts, loglik=watched["loglik"], kinds=kinds)
             convention = meant.convention
             if not self.ordered:
                 chosen = meant.relabelling.permutations
             elif not convention:
-                convention = meant.at_odds(ordering(draws))
-        if exchangeable:
+                as_ordered = Relabelling(chosen, np.ones(draws.shape[:2]))
+                convention = meant.at_odds(
+                    ordering(draws) if self.posterior.exchangeable else as_ordered
+                )
+        if switching:
             means = permuted(draws, chosen).mean(axis=(0, 1))
-            chosen = chosen[..., Mixture.of_rows(means).order()]
+            chosen = chosen[..., order_by_mean(means, kinds)]
         label_free = np.stack(list(watched.values()), axis=-1)
         asked = [label_free]
         if self.ordered or not convention:
@@ -318,6 +324,22 @@ def starting_points(posterior: Posterior, start: Mixture) -> Callable[[int], Flo
         return centre + JITTER * np.random.default_rng(seed).standard_normal(centre.size)
 
     return point
+
+
+def _switching(kinds: NDArray[np.intp]) -> bool:
+    """Whether some components may change places."""
+    return np.unique(kinds).size < kinds.size
+
+
+def labellings_within(
+    kinds: NDArray[np.intp], chains: int, rng: np.random.Generator
+) -> Permutations:
+    """(chains, K): the same where only components of one kind (K,) may change places."""
+    found = np.tile(np.arange(kinds.size), (chains, 1))
+    for kind in np.unique(kinds):
+        own = np.flatnonzero(kinds == kind)
+        found[:, own] = own[labellings(chains, own.size, rng)]
+    return found
 
 
 def labellings(chains: int, k: int, rng: np.random.Generator) -> Permutations:

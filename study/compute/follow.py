@@ -159,7 +159,7 @@ class EMPath(NamedTuple):
                 break
             after = e_step(mixture, data)
             gain, before = after.loglik - expected.loglik, gain
-            gradient = scale * (model.selection.T @ score(mixture, after.t)) / data.n
+            gradient = scale * (model.jacobian(mixture).T @ score(mixture, after.t)) / data.n
             moved = step_length(path[-1], mixture)
             slope = float(np.abs(gradient).max(initial=0.0))
             steps.append(

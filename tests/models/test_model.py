@@ -16,10 +16,12 @@ def models_of(k):
         MixtureModel(k, sds=np.arange(1, k + 1)),
         MixtureModel(k, means=np.arange(k), sds=np.ones(k)),
         MixtureModel(k, means=np.arange(k), equal_sds=True),
+        MixtureModel(k, means=[0, *[None] * (k - 1)], sds=[*[None] * (k - 1), 1]),
+        MixtureModel(k, weights=[*[None] * (k - 1), 0.4] if k > 1 else None),
     ]
 
 
-@given(mixtures(), st.integers(0, 5))
+@given(mixtures(), st.integers(0, 7))
 def test_unpack_undoes_pack(mixture, which):
     model = models_of(mixture.k)[which]
     inside = model.admit(mixture)
@@ -28,7 +30,7 @@ def test_unpack_undoes_pack(mixture, which):
     assert model.pack(inside).size == model.n_free == len(model.parameter_names())
 
 
-@given(mixtures(), st.integers(0, 5))
+@given(mixtures(), st.integers(0, 7))
 def test_natural_jacobian_is_the_derivative_of_unpack(mixture, which):
     model = models_of(mixture.k)[which]
     eta = model.pack(model.admit(mixture))
@@ -42,7 +44,7 @@ def test_natural_jacobian_is_the_derivative_of_unpack(mixture, which):
 
 
 def test_free_parameters_are_counted():
-    assert [m.n_free for m in models_of(3)] == [8, 6, 5, 5, 2, 3]
+    assert [m.n_free for m in models_of(3)] == [8, 6, 5, 5, 2, 3, 6, 7]
     assert MixtureModel(1, means=[0], sds=[1]).n_free == 0
 
 

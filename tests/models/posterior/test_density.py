@@ -55,6 +55,14 @@ STRUCTURES = {
     ),
     "known-sds": (MixtureModel(2, sds=[0.4, 2.5]), Prior.flat()),
     "one-component": (MixtureModel(1), Prior.flat()),
+    "partly-known": (
+        MixtureModel(3, [None, 0.5, None], [1.0, None, None], weights=[None, 0.2, None]),
+        Prior(Dirichlet(2.5), Normal((1.0, -2.0, 4.0), 3.0), SharedScale(2.5, 0.3, 0.02, 3.0)),
+    ),
+    "known-weights": (
+        MixtureModel(2, [0.0, None], 1.0, weights=[0.3, 0.7]),
+        Prior(Dirichlet(2.5), Normal(0.7, 3.0), Flat()),
+    ),
     "asymmetric": (
         MixtureModel(3),
         Prior(Dirichlet(2.5), Normal((1.0, -2.0, 4.0), 3.0), InverseGamma(2.5, 1.7)),
@@ -82,20 +90,19 @@ def test_pymcs_density_is_the_likelihood_and_the_prior(model: MixtureModel, prio
     data = sample(TWO, 300, counts=True)
     posterior = Posterior(data, model, prior)
     function, arrays = graph(posterior, jacobian=False), given(posterior)
-    n_sds = 1 if model.equal_sds else model.k
     constant = -data.n * math.log(data.sd)
-    if model.means is None and isinstance(prior.means, Normal):
-        constant -= model.k * math.log(data.sd)
-    if model.sds is None:
+    if isinstance(prior.means, Normal):
+        constant -= model.n_free_means * math.log(data.sd)
+    if model.n_free_sds:
         powers: dict[type, int] = {
             InverseGamma: 2,
             SharedScale: 2,
             LogNormal: 1,
             HalfNormal: 1,
         }
-        constant -= powers.get(type(prior.sds), 0) * n_sds * math.log(data.sd)
+        constant -= powers.get(type(prior.sds), 0) * model.n_free_sds * math.log(data.sd)
     if isinstance(prior.weights, Flat):
-        constant -= math.lgamma(model.k)
+        constant -= math.lgamma(model.n_free_weights + 1)
     random = rng(5)
     for _ in range(5):
         mixture = model.admit(
@@ -113,15 +120,24 @@ def test_pymcs_density_is_the_likelihood_and_the_prior(model: MixtureModel, prio
         np.testing.assert_allclose(posterior.mixture(point).as_rows(), mixture.as_rows(), 1e-12)
 
 
-@pytest.mark.parametrize(("k", "jacobian"), [(2, True), (2, False), (3, True)])
+@pytest.mark.parametrize(
+    ("model", "jacobian"),
+    [
+        (MixtureModel(2), True),
+        (MixtureModel(2), False),
+        (MixtureModel(3), True),
+        (MixtureModel(3, [0, None, None], [1, None, None], weights=[None, None, 0.2]), True),
+    ],
+    ids=["2-True", "2-False", "3-True", "partly-known"],
+)
 def test_the_kernels_density_and_gradient_are_pymcs_and_take_one_pass(
-    k: int, jacobian: bool
+    model: MixtureModel, jacobian: bool
 ) -> None:
     """At the same points, to rounding of sums of 300 terms; constants included."""
     data = sample(TWO, 300, counts=True)
     values = []
     for likelihood in ("kernel", "pymc"):
-        posterior = Posterior(data, MixtureModel(k), Prior.default(data, k), likelihood)
+        posterior = Posterior(data, model, Prior.default(data, model.k), likelihood)
         function, arrays = graph(posterior, jacobian=jacobian), given(posterior)
         points = rng(3).normal(0, 0.5, (5, density.size(posterior.structure)))
         values.append([np.append(*reversed(function(point, *arrays))) for point in points])
