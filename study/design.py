@@ -107,13 +107,18 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+# Left out of the content where they are not given, so that a scenario's digest tells what it holds.
+_Given = Field(default=None, exclude_if=lambda value: value is None)
+
+
 class ModelSpec(_Strict):
-    """The arguments of `models.MixtureModel`."""
+    """The arguments of `models.MixtureModel`: null in the place of what is to be estimated."""
 
     k: PositiveInt = 2
-    means: list[float] | None = None
-    sds: list[PositiveFloat] | None = None
+    means: list[float | None] | None = None
+    sds: list[PositiveFloat | None] | None = None
     equal_sds: bool = False
+    weights: list[PositiveFloat | None] | None = _Given
 
     @model_validator(mode="after")
     def _builds(self) -> Self:
@@ -122,11 +127,7 @@ class ModelSpec(_Strict):
 
     def build(self) -> MixtureModel:
         """The model itself."""
-        return MixtureModel(self.k, self.means, self.sds, self.equal_sds)
-
-
-# Left out of the content where they are not given, so that a scenario's digest tells what it holds.
-_Given = Field(default=None, exclude_if=lambda value: value is None)
+        return MixtureModel(self.k, self.means, self.sds, self.equal_sds, weights=self.weights)
 
 
 class Intervals(_Strict):

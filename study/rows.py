@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 
-from models import METHODS, MixtureModel
+from models import METHODS, Mixture, MixtureModel
 from models.inference.chains import MAX_RHAT, MIN_ESS
 from models.losses import Losses
 from models.mixture import Floats
@@ -347,8 +348,30 @@ def usable(results: Results) -> pd.DataFrame:
 
 def estimated(model: MixtureModel) -> NDArray[np.bool_]:
     """(3, K): which parameters of a model are estimated, and not known."""
-    rows = [model.k > 1, model.means is None, model.sds is None]
-    return np.repeat(np.array(rows)[:, None], model.k, axis=1)
+    return model.free.copy()
+
+
+def standing(model: MixtureModel, target: Mixture) -> NDArray[np.intp]:
+    """(K,): which of the model's components stands for each of a mixture's.
+
+    That whose known values are the mixture's own, else in their order.
+    """
+    other = ~model.free[:, None] & ~np.isclose(target.as_rows()[..., None], model.known[:, None])
+    apart = np.subtract.outer(np.arange(model.k), np.arange(model.k)) ** 2
+    order: NDArray[np.intp] = linear_sum_assignment(1e6 * other.sum(axis=0) + apart)[1]
+    return order
+
+
+def arranged(model: MixtureModel, target: Mixture) -> MixtureModel:
+    """The model, where it knows some components in part, in the order of the target's."""
+    return model.permuted(standing(model, target)) if model.partly_known else model
+
+
+def target_of(results: Results, scenario: str) -> Mixture:
+    """What a scenario's estimates are held against."""
+    rows = results.targets[results.targets["scenario"] == scenario]
+    values = rows.pivot(index="parameter", columns="component", values="target")
+    return Mixture(*(values.loc[parameter].to_numpy(float) for parameter in PARAMETERS))
 
 
 def passes(fits: pd.DataFrame) -> pd.Series[Any]:

@@ -178,7 +178,7 @@ def _intervals(task: Task, key: dict[str, Any], result: Fit, x: Floats, who: str
     found = guarded(
         lambda: list(
             interval_rows(
-                result, x, fits.components(mixture, task.target), task.target, aim,
+                result, x, fits.components(mixture, task.target, result.model), task.target, aim,
                 level=design.level, refits=refits, say=task.say, who=who,
                 rng=generator(design.seed, unit.name, key["replicate"], result.method, "intervals"),
             )

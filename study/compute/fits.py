@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models import Fit, Mixture, fit
+from models import Fit, Mixture, MixtureModel, fit
 from models.mixture import Floats
 from models.sample import as_data
 from models.starts import Start, shared_start
 from models.verdicts import sd_ratio
 from study.design import DataSet, Design, Scenario
-from study.rows import PARAMETERS, blank, estimated
+from study.rows import PARAMETERS, blank, estimated, standing
 from study.simulate import generator
 
 
@@ -85,7 +85,7 @@ def estimate_rows(result: Fit, target: Mixture | None, level: float) -> Iterator
         return
     values, (lower, upper), se = result.mixture.as_rows(), result.interval(level), result.se
     truth = np.full_like(values, np.nan) if target is None else target.as_rows()
-    order, free = components(result.mixture, target), estimated(result.model)
+    order, free = components(result.mixture, target, result.model), estimated(result.model)
     for row, parameter in enumerate(PARAMETERS):
         for j, own in enumerate(order):
             if not free[row, own]:
@@ -101,9 +101,14 @@ def estimate_rows(result: Fit, target: Mixture | None, level: float) -> Iterator
             }
 
 
-def components(estimate: Mixture, target: Mixture | None) -> NDArray[np.intp]:
-    """(K,): `matching`, or the components as they are where there is no target."""
-    return np.arange(estimate.k) if target is None else matching(estimate, target)
+def components(estimate: Mixture, target: Mixture | None, model: MixtureModel) -> NDArray[np.intp]:
+    """(K,): `matching`, or the components as they are where there is no target.
+
+    Where something known tells some components apart, by that.
+    """
+    if target is None:
+        return np.arange(estimate.k)
+    return standing(model, target) if model.partly_known else matching(estimate, target)
 
 
 def matching(estimate: Mixture, target: Mixture) -> NDArray[np.intp]:

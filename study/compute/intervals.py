@@ -36,7 +36,7 @@ from models.inference.profile import profile_intervals
 from models.mixture import Floats
 from models.sample import Data, as_data
 from study.compute.guard import Say, guarded, silent
-from study.rows import PARAMETERS, estimated
+from study.rows import PARAMETERS, arranged, estimated
 
 LEVELS = (0.1, 0.5, 0.9)
 
@@ -125,6 +125,7 @@ def missing(
     why: str,
 ) -> Iterator[dict[str, Any]]:
     """The rows that `rows` would have of a fit that has no intervals, without numbers, but why."""
+    model = model if target is None else arranged(model, target)
     rows_of = _Rows(model, np.arange(model.k), target, density_target)
     yield from rows_of.missing(kinds_of(method, refits), why)
 

@@ -15,7 +15,7 @@ from models.theory import efficiency_bound, missing_information, quadrature
 from models.truth import Normal, Truth
 from study.compute.guard import Say, guarded, silent
 from study.design import Design, Scenario
-from study.rows import PARAMETERS, Rows, blank, empty
+from study.rows import PARAMETERS, Rows, arranged, blank, empty
 
 # Observations that a quadrature stands for in a search for the target, for the search's certificate
 # is in standard errors: it is good for samples of up to this size.
@@ -59,7 +59,7 @@ def _of_scenario(scenario: Scenario) -> Rows:
     found = target(scenario)
     if found is None:
         return {}
-    bounds, model = bound(scenario, found), scenario.model.build()
+    bounds, model = bound(scenario, found), arranged(scenario.model.build(), found)
     rows: Rows = {
         "targets": [
             {"parameter": parameter, "component": j + 1}
@@ -80,7 +80,7 @@ def bound(scenario: Scenario, target: Mixture) -> Floats:
     simple = scenario.family == "normal" and scenario.round_to is None and parts.k == target.k
     if not simple or not np.allclose(parts.as_rows(), target.as_rows(), rtol=1e-12):
         return np.full((3, target.k), np.nan)
-    return efficiency_bound(target, scenario.model.build(), scenario.n)
+    return efficiency_bound(target, arranged(scenario.model.build(), target), scenario.n)
 
 
 def nearest(truth: Truth, model: MixtureModel) -> Mixture | None:

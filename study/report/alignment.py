@@ -15,7 +15,7 @@ from study.report.exhibit import Drawing, Table, tabular
 from study.report.measures import Measure
 from study.report.reasons import no_alignment
 from study.report.table import sorted_rows, table_of, with_errors
-from study.rows import FIT, PARAMETERS, Results, usable
+from study.rows import FIT, PARAMETERS, Results, target_of, usable
 
 
 def alignment(results: Results) -> pd.DataFrame:
@@ -43,13 +43,6 @@ def alignment(results: Results) -> pd.DataFrame:
             found += _alignments(str(scenario), label, keys[own], sort[own], best[own], target)
     table = table_of(found, ["scenario", "optimiser", "parameter", "component", "R"])
     return sorted_rows(results, table)
-
-
-def target_of(results: Results, scenario: str) -> Mixture:
-    """What a scenario's estimates are held against."""
-    rows = results.targets[results.targets["scenario"] == scenario]
-    values = rows.pivot(index="parameter", columns="component", values="target")
-    return Mixture(*(values.loc[parameter].to_numpy(float) for parameter in PARAMETERS))
 
 
 def _mixtures(rows: pd.DataFrame, target: Mixture) -> tuple[pd.DataFrame, Floats]:

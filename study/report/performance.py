@@ -23,7 +23,17 @@ from models.mixture import Floats
 from study.report import measures
 from study.report.measures import Measure
 from study.report.table import sorted_rows
-from study.rows import FIT, INTERVAL_KINDS, PARAMETERS, USABLE, Results, estimated, usable
+from study.rows import (
+    FIT,
+    INTERVAL_KINDS,
+    PARAMETERS,
+    USABLE,
+    Results,
+    arranged,
+    estimated,
+    target_of,
+    usable,
+)
 
 PARAMETER = ["scenario", "parameter", "component"]
 INTERVAL = ["scenario", "quantity", "kind", "method"]
@@ -105,12 +115,17 @@ def _places(results: Results, rows: pd.DataFrame, scenarios: Iterable[str]) -> d
 
 def _free(results: Results, targets: pd.DataFrame) -> NDArray[np.bool_]:
     """Which of the targets' rows are of a parameter that the scenario's fits estimate."""
-    free = {name: estimated(results.design.scenario(name).model.build())
-            for name in targets["scenario"].unique()}  # fmt: skip
+    free = {str(name): _of_targets(results, str(name)) for name in targets["scenario"].unique()}
     places = zip(*(targets[name] for name in PARAMETER), strict=True)
     return np.array(
         [p in PARAMETERS and free[s][PARAMETERS.index(p), c - 1] for s, p, c in places], dtype=bool
     )
+
+
+def _of_targets(results: Results, scenario: str) -> NDArray[np.bool_]:
+    """(3, K): which of a scenario's targets its model estimates."""
+    model = results.design.scenario(scenario).model.build()
+    return estimated(arranged(model, target_of(results, scenario)) if model.partly_known else model)
 
 
 def _of_parameter(

@@ -90,15 +90,13 @@ def fitted(estimates: pd.DataFrame, unit: DataSet) -> dict[str, Mixture]:
 def mixture(estimates: pd.DataFrame, unit: DataSet) -> Mixture:
     """One fit's estimates, with the parameters that the model knows."""
     model = unit.model.build()
-    order = np.arange(model.k) if model.means is None else np.argsort(model.means, kind="stable")
-    values = np.ones((3, model.k))
-    for row, (parameter, fixed) in enumerate(
-        zip(PARAMETERS, (None, model.means, model.sds), strict=True)
-    ):
+    order = np.argsort(model.known[1], kind="stable")
+    values = np.full((3, model.k), np.nan)
+    for row, (parameter, known) in enumerate(zip(PARAMETERS, model.known[:, order], strict=True)):
         own = estimates[estimates["parameter"] == parameter]
-        if fixed is not None:
-            values[row] = fixed[order]
         values[row, own["component"].to_numpy(int) - 1] = own["estimate"].to_numpy(float)
+        missing = np.isnan(values[row])
+        values[row, missing] = known[~np.isnan(known)]
     return Mixture(values[0] / values[0].sum(), values[1], values[2])
 
 

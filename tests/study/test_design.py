@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import yaml
@@ -74,6 +76,22 @@ def calibration(**changes):
             r"scenarios\[0\]: round_to: 2 is above the sd of the observations, 1.8; give a smaller",
         ),
         ({"scenarios": scenario(model={"k": 2, "sdz": 1})}, "model.sdz: unknown key"),
+        (
+            {"scenarios": scenario(model={"means": [0, None, None]})},
+            r"scenarios\[0\].model: means: has 3 values; the model has 2 components, one each",
+        ),
+        (
+            {"scenarios": scenario(model={"means": [0, "free"]})},
+            r"scenarios\[0\].model.means\[1\]: .*valid number .got 'free'",
+        ),
+        (
+            {"scenarios": scenario(model={"weights": [0.7, 0.7]})},
+            r"scenarios\[0\].model: weights: sum to 1.4; they must sum to 1",
+        ),
+        (
+            {"scenarios": scenario(model={"weights": [0, None]})},
+            r"scenarios\[0\].model.weights\[0\]: .*greater than 0 .got 0",
+        ),
         ({"scenarios": scenario() + scenario()}, "the name 'one' is used more than once"),
         ({"scenarios": []}, "there is nothing to fit"),
         ({"options": {"em": {"speed": 1}}}, "options: em.speed: no such option of em"),
@@ -208,6 +226,16 @@ def test_what_a_scenario_does_not_use_is_not_in_its_content(tmp_path):
     """So that old results stay good when there is something new to choose."""
     plain = load(write(tmp_path)).scenario("one")
     assert not {"df", "slant", "round_to"} & set(plain.model_dump(mode="json"))
+
+
+def test_what_a_model_knows_of_some_components_is_null_for_the_others(tmp_path):
+    model = {"k": 2, "means": [0, None], "sds": [None, 2], "weights": [0.8, None]}
+    path = write(tmp_path, scenarios=scenario(model=model))
+    assert "means:\n    - 0\n    - null" in Path(path).read_text()
+    built = load(path).scenario("one").model.build()
+    np.testing.assert_array_equal(built.known, [[0.8, 1 - 0.8], [0, np.nan], [np.nan, 2]])
+    assert load(path).digest() != load(write(tmp_path)).digest()
+    assert "weights" not in load(write(tmp_path)).scenario("one").model.model_dump(mode="json")
 
 
 def test_replicates_can_be_asked_for_by_the_error_of_a_coverage(tmp_path):

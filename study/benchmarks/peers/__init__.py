@@ -221,11 +221,11 @@ def _any(model: MixtureModel) -> bool:
 
 
 def _weights(model: MixtureModel) -> bool:
-    return model.means is not None and model.sds is not None
+    return not model.free[1:].any()
 
 
 def _five(model: MixtureModel) -> bool:
-    return not _weights(model)
+    return bool(model.free[1:].any())
 
 
 # "this project" is what the others are compared with.

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from models import METHODS, Mixture
+from models import METHODS, Mixture, MixtureModel
 from models.solution import Collapse
 from study.compute import chunk
 from study.compute.chunk import fit_all
-from study.compute.fits import matching
+from study.compute.fits import components, matching
 from study.compute.truths import target
 from study.design import Design, Intervals, load
-from study.rows import CHAIN_WORDS, KINDS, MADE_BY, frames, gather
+from study.rows import CHAIN_WORDS, KINDS, MADE_BY, frames, gather, standing
 from study.simulate import data_set
 from tests.models.strategies import mixtures
 
@@ -237,6 +237,20 @@ def test_matching_is_the_nearest_assignment_of_means_and_then_of_sds(estimate, d
     assert by_sd <= min(sd for mean, sd in everything if mean <= least + 1e-12) + 1e-9
     if len(set(means)) == k:
         np.testing.assert_array_equal(found, np.arange(k))
+
+
+def test_known_components_stand_for_themselves_whatever_the_order_of_the_means():
+    """An estimate below the null is still the alternative's."""
+    model = MixtureModel(2, means=[None, 0], sds=[None, 1])
+    target = Mixture([0.8, 0.2], [0, 2], [1, 1])
+    estimate = Mixture([0.3, 0.7], [-0.1, 0], [1.2, 1])
+    assert components(estimate, target, model).tolist() == [1, 0]
+    assert components(estimate, target, MixtureModel(2)).tolist() == [0, 1]
+    assert components(estimate, None, model).tolist() == [0, 1]
+    known = MixtureModel(3, [None, 0, None], weights=[None, None, 0.5])
+    rows = [[0.2, 0.3, 0.5], [-4, 0, 3], [1, 1, 1]]
+    assert standing(known, Mixture(*rows)).tolist() == [0, 1, 2]
+    assert standing(known.permuted([1, 0, 2]), Mixture(*rows)).tolist() == [1, 0, 2]
 
 
 def test_nuts_leaves_draws_and_diagnostics():
