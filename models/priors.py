@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,6 +96,42 @@ class Normal:
         else:
             moved = (self.mean - shift) / scale
         return Normal(moved, self.sd / scale)
+
+
+@dataclass(frozen=True)
+class StudentT:
+    """Each mean is Student's t with df degrees of freedom about a location, in data units."""
+
+    df: float
+    location: float
+    scale: float
+
+    def __post_init__(self) -> None:
+        _require(self, positive=("df", "scale"))
+
+    @property
+    def log_constant(self) -> float:
+        """Log of the density at the location."""
+        return _log_student(self.df, self.scale)
+
+    def terms(self, means: Floats) -> Terms:
+        """At the means (K,)."""
+        z = (means - self.location) / self.scale
+        tail = self.df + z * z
+        log_density = self.log_constant - 0.5 * (self.df + 1.0) * np.log1p(z * z / self.df)
+        score = -(self.df + 1.0) * z / tail / self.scale
+        information = (self.df + 1.0) * (self.df - z * z) / (tail * self.scale) ** 2
+        return Terms(log_density, score, information)
+
+    def standardised(self, shift: float, scale: float) -> StudentT:
+        """The same prior where the data are (x - shift)/scale."""
+        return StudentT(self.df, (self.location - shift) / scale, self.scale / scale)
+
+
+def _log_student(df: float, scale: float) -> float:
+    """Log of Student's density at its location."""
+    gammas = math.lgamma((df + 1.0) / 2.0) - math.lgamma(df / 2.0)
+    return gammas - 0.5 * math.log(df * math.pi) - math.log(scale)
 
 
 @dataclass(frozen=True)
@@ -270,6 +306,38 @@ class HalfNormal:
 
 
 @dataclass(frozen=True)
+class HalfStudentT:
+    """Each sd is the absolute value of Student's t about 0. Leaves the likelihood unbounded."""
+
+    df: float
+    scale: float
+
+    def __post_init__(self) -> None:
+        _require(self, positive=("df", "scale"))
+
+    @property
+    def log_constant(self) -> float:
+        """Log of the density at 0."""
+        return _log_student(self.df, self.scale) + math.log(2.0)
+
+    def terms(self, sds: Floats) -> Terms:
+        """At the sds (m,): the density of the sd, its derivatives by log sd."""
+        squares = (sds / self.scale) ** 2
+        tail = self.df + squares
+        log_density = self.log_constant - 0.5 * (self.df + 1.0) * np.log1p(squares / self.df)
+        score = -(self.df + 1.0) * squares / tail
+        return Terms(log_density, score, 2.0 * (self.df + 1.0) * self.df * squares / tail**2)
+
+    def standardised(self, shift: float, scale: float) -> HalfStudentT:
+        """The same prior where the data are (x - shift)/scale."""
+        return HalfStudentT(self.df, self.scale / scale)
+
+
+Means = Normal | StudentT | Flat
+Sds = SharedScale | InverseGamma | LogInverseGamma | LogNormal | HalfNormal | HalfStudentT | Flat
+
+
+@dataclass(frozen=True)
 class Prior:
     """Independent priors on the weights, on each unknown mean and on each unknown sd.
 
@@ -278,14 +346,14 @@ class Prior:
     """
 
     weights: Dirichlet | Flat
-    means: Normal | Flat
-    sds: SharedScale | InverseGamma | LogInverseGamma | LogNormal | HalfNormal | Flat
+    means: Means
+    sds: Sds
 
     def __post_init__(self) -> None:
         suited = {
             "weights": (Dirichlet, Flat),
-            "means": (Normal, Flat),
-            "sds": (SharedScale, InverseGamma, LogInverseGamma, LogNormal, HalfNormal, Flat),
+            "means": get_args(Means),
+            "sds": get_args(Sds),
         }
         for name, kinds in suited.items():
             value = getattr(self, name)
@@ -315,6 +383,34 @@ class Prior:
         """
         prior = cls.default(data, k)
         return cls(prior.weights, prior.means, InverseGamma(2.0, (data.sd / k) ** 2))
+
+    @classmethod
+    def richardson_and_green(cls, data: Data, k: int = 2) -> Prior:
+        """Richardson and Green's (1997), by the data's range R, with a scale that is fixed.
+
+        Weights Dirichlet(1), means about the middle of the range with R for their sd, and each
+        variance InverseGamma(2, 0.02 R^2): the scale is the mean of their gamma(0.2, 10/R^2), and
+        that of P. J. Green's own program (R package Nmix 2.0.5: alpha = 2, beta = 0.02, kappa = 1,
+        delta = 1, in units of the range), where it need not be random (qbeta = 0).
+        """
+        low, high = data.ends
+        spread = high - low
+        means = Normal(0.5 * (low + high), spread)
+        return cls(Dirichlet(1.0), means, InverseGamma(2.0, 0.02 * spread**2))
+
+    @classmethod
+    def brms(cls, data: Data, k: int = 2) -> Prior:
+        """The defaults of the R package brms for `y ~ 1`, a mixture of gaussians.
+
+        Weights Dirichlet(1); means Student's t with 3 degrees of freedom about the median, sds
+        half of it about 0, both with the larger of 2.5 and the scaled median absolute deviation
+        for their scale, all to one decimal (brms, R/priors.R: `prior_predictor.brmsterms`,
+        `def_dpar_prior` and `def_scale_prior`). The 2.5 is in the data's unit, whatever that is.
+        """
+        median = _median(data)
+        deviation = 1.4826 * _median(Data(np.abs(data.x - median), data.counts))
+        scale = max(2.5, round(deviation, 1))
+        return cls(Dirichlet(1.0), StudentT(3.0, round(median, 1), scale), HalfStudentT(3.0, scale))
 
     @classmethod
     def asymmetric(cls, data: Data, k: int = 2, width: float = 1.0) -> Prior:
@@ -387,8 +483,9 @@ class Prior:
 
         Where everything is multiplied by a factor, `log_density` falls by so many logs of it.
         """
-        means = model.n_free_means if isinstance(self.means, Normal) else 0
-        powers: dict[type, int] = {SharedScale: 2, InverseGamma: 2, LogNormal: 1, HalfNormal: 1}
+        means = 0 if isinstance(self.means, Flat) else model.n_free_means
+        powers: dict[type, int] = {SharedScale: 2, InverseGamma: 2}
+        powers |= dict.fromkeys((LogNormal, HalfNormal, HalfStudentT), 1)
         each = powers.get(type(self.sds), 0)
         return means + each * model.n_free_sds
 
@@ -452,6 +549,11 @@ def resolution(data: Sample) -> float:
     if x.size < 2:
         return data.sd_floor**2
     return float(np.diff(x).min() ** 2 * counts.max() * (data.n / counts.sum()) / 24.0)
+
+
+def _median(data: Data) -> float:
+    """The mean of the two middle ones where there are two."""
+    return float(data.quantiles([0.5, 0.5 + 1e-11]).mean())
 
 
 def _part(exact: Data, size: int = 20_000) -> tuple[Floats, Floats]:

@@ -21,11 +21,13 @@ from models.posterior.op import DATA, ENTRY, loglik_and_gradient
 from models.priors import (
     Dirichlet,
     Flat,
+    HalfStudentT,
     InverseGamma,
     LogInverseGamma,
     Normal,
     Prior,
     SharedScale,
+    StudentT,
 )
 from models.sample import UNGUARDED, CompressedData, Data
 
@@ -204,6 +206,10 @@ def _variable(name: str, family: type | None, size: int) -> Any:
         return pm.Normal(name, hyper[:size], hyper[size], shape=size)
     if family is SharedScale:
         return _variances(size)
+    if family in (StudentT, HalfStudentT):
+        values = (pm.Flat if family is StudentT else pm.HalfFlat)(name, shape=size)
+        _student(name, values)
+        return values
     n = len(fields(family))
     hyper = pm.Data(f"{name}_prior", np.ones(n)) if n else []
     if family is LogInverseGamma:
@@ -211,6 +217,22 @@ def _variable(name: str, family: type | None, size: int) -> Any:
     positive_flat = name == "sds" and family is Flat
     distribution = pm.HalfFlat if positive_flat else getattr(pm, family.__name__)
     return distribution(name, *(hyper[i] for i in range(n)), shape=size)
+
+
+def _student(name: str, values: Any) -> None:
+    """The density of means under a StudentT, or of sds under a HalfStudentT.
+
+    PyMC's own finds gamma functions anew each time, takes a reciprocal for the one and for the
+    other the log of 2 in single precision.
+    """
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    hyper = pm.Data(f"{name}_prior", np.ones(4))
+    df, location, scale, constant = (hyper[i] for i in range(4))
+    logs = pt.log1p(((values - location) / scale) ** 2 / df)
+    density = values.shape[0] * constant - 0.5 * (df + 1.0) * pt.sum(logs)
+    pm.Potential(f"{name}_density", density)
 
 
 def _log_sds(name: str, prior_shape: Any, prior_scale: Any, size: int) -> Any:
@@ -265,6 +287,8 @@ def _by_moments(structure: Structure, log_weights: Any) -> tuple[Any, Any]:
     if structure.means is Normal:
         hyper = pm.Data("means_prior", np.ones(3))
         pm.Potential("means_density", pt.sum(pm.logp(pm.Normal.dist(hyper[:2], hyper[2]), means)))
+    elif structure.means is StudentT:
+        _student("means", means)
     if structure.sds is SharedScale:
         _share_a_scale(logs)
     else:
@@ -429,12 +453,19 @@ class Posterior:
         if model.n_free_means and isinstance(standard.means, Normal):
             locations = standard.means.locations(model.k)[model.free[1]]
             shared["means_prior"] = np.append(locations, standard.means.sd)
+        elif model.n_free_means and isinstance(standard.means, StudentT):
+            student = standard.means
+            numbers = student.df, student.location, student.scale, student.log_constant
+            shared["means_prior"] = np.array(numbers)
         if not model.n_free_sds:
             return shared
         if isinstance(standard.sds, SharedScale):
             own, m = standard.sds, model.n_free_sds
             joint = own.power(m), own.log_constant(m)
             shared["sds_prior"] = np.array([own.shape, own.finest, 1.0 / own.widest, *joint])
+        elif isinstance(standard.sds, HalfStudentT):
+            half = standard.sds
+            shared["sds_prior"] = np.array([half.df, 0.0, half.scale, half.log_constant])
         elif astuple(standard.sds):
             shared["sds_prior"] = np.array(astuple(standard.sds))
         return shared

@@ -15,12 +15,14 @@ from models.priors import (
     Dirichlet,
     Flat,
     HalfNormal,
+    HalfStudentT,
     InverseGamma,
     LogInverseGamma,
     LogNormal,
     Normal,
     Prior,
     SharedScale,
+    StudentT,
     resolution,
 )
 from models.sample import Data
@@ -30,6 +32,7 @@ SD_PRIORS = [
     LogInverseGamma(0.01, 0.03),
     LogNormal(0.3, 0.8),
     HalfNormal(1.9),
+    HalfStudentT(3.0, 2.5),
     SharedScale(2.5, 0.3, 0.02, 3.0),
     Flat(),
 ]
@@ -63,6 +66,9 @@ def scipy_log_density(prior: Prior, mixture: Mixture, model: MixtureModel) -> fl
         total += stats.dirichlet(alpha).logpdf(mixture.weights)
     if isinstance(prior.means, Normal) and model.means is None:
         total += stats.norm(prior.means.mean, prior.means.sd).logpdf(mixture.means).sum()
+    if isinstance(prior.means, StudentT) and model.means is None:
+        df, location, scale = prior.means.df, prior.means.location, prior.means.scale
+        total += stats.t(df, location, scale).logpdf(mixture.means).sum()
     sds = mixture.sds[:1] if model.equal_sds else mixture.sds
     if model.sds is None:
         match prior.sds:
@@ -75,6 +81,8 @@ def scipy_log_density(prior: Prior, mixture: Mixture, model: MixtureModel) -> fl
                 total += stats.lognorm(sigma, scale=np.exp(mu)).logpdf(sds).sum()
             case HalfNormal(scale):
                 total += stats.halfnorm(scale=scale).logpdf(sds).sum()
+            case HalfStudentT(df, scale):
+                total += (stats.t(df, scale=scale).logpdf(sds) + math.log(2.0)).sum()
             case SharedScale(shape, tail, finest, widest):
                 s, m = (sds**-2.0).sum(), sds.size
                 total += stats.gamma(shape, scale=1.0).logpdf(sds**-2.0).sum() + s
@@ -101,17 +109,22 @@ def _kept(prior: SharedScale, m: int) -> float:
 @sd_priors
 @pytest.mark.parametrize("weights", [Dirichlet(1.0), Dirichlet(2.5), Flat()], ids=repr)
 def test_log_density_is_scipys(model: MixtureModel, sds, weights):
-    prior = Prior(weights, Normal(0.7, 3.0), sds)
+    prior = Prior(weights, _means_beside(sds), sds)
     for seed in range(5):
         mixture = random_mixture(model, seed)
         expected = scipy_log_density(prior, mixture, model)
         assert prior.log_density(mixture, model) == pytest.approx(expected, rel=1e-12, abs=1e-12)
 
 
+def _means_beside(sds) -> Normal | StudentT:
+    """Student's with Student's, for one case more of each is enough."""
+    return StudentT(4.0, 0.7, 3.0) if isinstance(sds, HalfStudentT) else Normal(0.7, 3.0)
+
+
 @models
 @sd_priors
 def test_score_and_information_are_derivatives_of_the_log_density(model: MixtureModel, sds):
-    prior = Prior(Dirichlet(2.5), Normal(0.7, 3.0), sds)
+    prior = Prior(Dirichlet(2.5), _means_beside(sds), sds)
     eta = model.pack(random_mixture(model, 7))
     step = 1e-5
 
@@ -138,7 +151,7 @@ def test_flat_priors_add_nothing(model: MixtureModel):
 @sd_priors
 def test_standardising_keeps_the_prior(sds):
     """Differences of the log density between two mixtures do not depend on the data's units."""
-    model, prior = MixtureModel(3), Prior(Dirichlet(2.0), Normal(0.7, 3.0), sds)
+    model, prior = MixtureModel(3), Prior(Dirichlet(2.0), _means_beside(sds), sds)
     shift, scale = -4.0, 2.5
     pair = [random_mixture(model, seed) for seed in (1, 2)]
     moved = [Mixture(m.weights, (m.means - shift) / scale, m.sds / scale) for m in pair]
@@ -159,6 +172,22 @@ def test_default_moves_with_the_data():
     assert moved.means.sd == pytest.approx(own.means.sd)
     assert moved.sds.finest == pytest.approx(own.sds.finest)
     assert moved.sds.widest == pytest.approx(own.sds.widest)
+
+
+def test_the_priors_of_others_are_what_their_packages_make_of_the_data():
+    """By hand: of 0 to 6 and 10 the range is 10, the median 3.5, the median deviation 2.
+
+    In R: mad(c(0:6, 10)) is 2.9652, to one decimal 3.0. Values seen twice are two of them.
+    """
+    x = np.array([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 10.0])
+    data = Data(x, np.ones(8))
+    prior = Prior.richardson_and_green(data)
+    assert prior == Prior(Dirichlet(1.0), Normal(5.0, 10.0), InverseGamma(2.0, 2.0))
+    assert Prior.brms(data) == Prior(Dirichlet(1.0), StudentT(3, 3.5, 3.0), HalfStudentT(3, 3.0))
+    twice = Data(x, np.full(8, 2.0))
+    assert Prior.brms(twice) == Prior.brms(data)
+    small = Prior.brms(Data(0.2 * x, np.ones(8)))  # the scale is never below 2.5
+    assert small == Prior(Dirichlet(1.0), StudentT(3, 0.7, 2.5), HalfStudentT(3, 2.5))
 
 
 def test_the_resolution_of_rounded_data_is_the_variance_of_rounding_times_half_their_ties():
@@ -226,6 +255,8 @@ def test_zero_weights():
         (lambda: LogInverseGamma(0.0, 1.0), "LogInverseGamma shape"),
         (lambda: LogNormal(0.0, "1"), "LogNormal sigma"),  # type: ignore[arg-type]
         (lambda: HalfNormal(np.inf), "HalfNormal scale"),
+        (lambda: HalfStudentT(0.0, 1.0), "HalfStudentT df"),
+        (lambda: StudentT(3.0, np.nan, 1.0), "StudentT location"),
         (lambda: Prior(Normal(0.0, 1.0), Flat(), Flat()), "weights"),  # type: ignore[arg-type]
         (lambda: Prior(Flat(), HalfNormal(1.0), Flat()), "means"),  # type: ignore[arg-type]
         (lambda: Prior(Flat(), Flat(), Normal(0.0, 1.0)), "sds"),  # type: ignore[arg-type]

@@ -21,12 +21,16 @@ from models.priors import (
     Dirichlet,
     Flat,
     HalfNormal,
+    HalfStudentT,
     InverseGamma,
     LogInverseGamma,
     LogNormal,
+    Means,
     Normal,
     Prior,
+    Sds,
     SharedScale,
+    StudentT,
 )
 from tests.models.posterior.settings import TWO, rng, sample
 
@@ -44,6 +48,10 @@ STRUCTURES = {
     ),
     "log-normal": (MixtureModel(2), Prior(Dirichlet(0.7), Flat(), LogNormal(0.3, 0.8))),
     "equal-sds": (MixtureModel(2, equal_sds=True), Prior(Flat(), Flat(), HalfNormal(1.9))),
+    "student": (
+        MixtureModel(2),
+        Prior(Dirichlet(1.0), StudentT(3.0, 0.7, 2.5), HalfStudentT(3.0, 2.5)),
+    ),
     "penalty": (MixtureModel(2), Prior(Flat(), Flat(), LogInverseGamma(0.01, 0.03))),
     "penalty-equal-sds": (
         MixtureModel(3, equal_sds=True),
@@ -91,7 +99,7 @@ def test_pymcs_density_is_the_likelihood_and_the_prior(model: MixtureModel, prio
     posterior = Posterior(data, model, prior)
     function, arrays = graph(posterior, jacobian=False), given(posterior)
     constant = -data.n * math.log(data.sd)
-    if isinstance(prior.means, Normal):
+    if not isinstance(prior.means, Flat):
         constant -= model.n_free_means * math.log(data.sd)
     if model.n_free_sds:
         powers: dict[type, int] = {
@@ -99,6 +107,7 @@ def test_pymcs_density_is_the_likelihood_and_the_prior(model: MixtureModel, prio
             SharedScale: 2,
             LogNormal: 1,
             HalfNormal: 1,
+            HalfStudentT: 1,
         }
         constant -= powers.get(type(prior.sds), 0) * model.n_free_sds * math.log(data.sd)
     if isinstance(prior.weights, Flat):
@@ -165,18 +174,19 @@ def test_moment_coordinates_and_back():
         assert natural[3] - natural[4] == pytest.approx(ratio, abs=1e-12)
 
 
-@pytest.mark.parametrize(
-    "sds", [SharedScale(2.5, 0.3, 0.02, 3.0), InverseGamma(2.5, 1.7)], ids=repr
-)
-def test_the_density_by_moments_is_that_of_the_same_posterior(
-    sds: SharedScale | InverseGamma,
-) -> None:
+BY_MOMENTS = {
+    "shared-scale": (Normal((0.7, -0.3), 3.0), SharedScale(2.5, 0.3, 0.02, 3.0)),
+    "inverse-gamma": (StudentT(3.0, 0.7, 2.5), InverseGamma(2.5, 1.7)),
+}
+
+
+@pytest.mark.parametrize(("means", "sds"), BY_MOMENTS.values(), ids=BY_MOMENTS.keys())
+def test_the_density_by_moments_is_that_of_the_same_posterior(means: Means, sds: Sds) -> None:
     """Likelihood, prior and the Jacobian of all transforms, on the standardised data."""
     data = sample(TWO, 300, counts=True)
-    prior = Prior(Dirichlet(2.5), Normal((0.7, -0.3), 3.0), sds)
-    posterior = Posterior(data, MixtureModel(), prior).by_moments
+    posterior = Posterior(data, MixtureModel(), Prior(Dirichlet(2.5), means, sds)).by_moments
     function, arrays = graph(posterior, jacobian=True), given(posterior)
-    standard = prior.standardised(data.mean, data.sd)
+    standard = posterior.prior.standardised(data.mean, data.sd)
     for point in rng(2).normal(0.0, 0.7, (4, 5)):
         mixture = Mixture.of_rows(posterior.rows(point))
         x = (data.x - data.mean) / data.sd
