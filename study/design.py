@@ -7,13 +7,14 @@ read by the rules of its version 1.2 (`_Loader`), and what those of 1.1 read oth
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import inspect
 import itertools
 import json
 import math
 import re
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -37,8 +38,18 @@ from pydantic import (
 
 from models import METHODS, Mixture, MixtureModel
 from models.methods import SAMPLERS
-from models.priors import Dirichlet, InverseGamma, Prior, SharedScale
+from models.priors import (
+    Dirichlet,
+    HalfNormal,
+    HalfStudentT,
+    InverseGamma,
+    LogNormal,
+    Prior,
+    Sds,
+    SharedScale,
+)
 from models.priors import Normal as NormalPrior
+from models.sample import Data
 from models.truth import Family, Normal, SkewNormal, StudentT, Truth
 
 DESIGNS = Path(__file__).parent / "designs"
@@ -340,6 +351,104 @@ class Remedies(_Strict):
     replicates: PositiveInt
 
 
+# Priors that take something from the data; their docstrings say what, and whose they are.
+RULES: dict[str, Callable[[Data, int], Prior]] = {
+    "default": Prior.default,
+    "one-scale": Prior.of_one_scale,
+    "richardson-green": Prior.richardson_and_green,
+    "brms": Prior.brms,
+}
+# Priors on the sds by name; what is given are the numbers of their classes.
+SDS: dict[str, type[Sds]] = {
+    "shared-scale": SharedScale,
+    "inverse-gamma": InverseGamma,
+    "log-normal": LogNormal,
+    "half-normal": HalfNormal,
+    "half-student-t": HalfStudentT,
+}
+
+
+class NamedPrior(_Strict):
+    """A proper prior, by one of the RULES or by its numbers, which are in data units.
+
+    weights: Dirichlet concentration; means: mean and sd of normals; sds: one of SDS and its
+    numbers, such as [half-normal, 1].
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=60)]
+    rule: str | None = _Given
+    weights: PositiveFloat | None = _Given
+    means: tuple[FiniteFloat, PositiveFloat] | None = _Given
+    sds: list[str | float] | None = _Given
+
+    @field_validator("rule")
+    @classmethod
+    def _known(cls, rule: str | None) -> str | None:
+        if rule is not None and rule not in RULES:
+            raise ValueError(f"{rule!r} is no rule; choose from {', '.join(RULES)}")
+        return rule
+
+    @field_validator("sds")
+    @classmethod
+    def _family(cls, sds: list[str | float] | None) -> list[str | float] | None:
+        if sds is not None:
+            _sds_prior(sds)
+        return sds
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        numbers = [value is not None for value in (self.weights, self.means, self.sds)]
+        if (self.rule is None) != all(numbers) or (self.rule is not None and any(numbers)):
+            raise ValueError("give either a rule, or weights, means and sds")
+        return self
+
+    def build(self, data: Data, k: int) -> Prior:
+        """The prior itself, of data and K components."""
+        if self.rule is not None:
+            return RULES[self.rule](data, k)
+        weights, means, sds = self.weights, self.means, self.sds
+        if weights is None or means is None or sds is None:  # `_whole` has seen to it
+            raise ValueError(f"{self.name}: has no numbers")
+        return Prior(Dirichlet(weights), NormalPrior(*means), _sds_prior(sds))
+
+
+def _sds_prior(given: list[str | float]) -> Sds:
+    """ValueError says in a line what is wrong."""
+    name, *rest = given or [""]
+    if name not in SDS:
+        raise ValueError(f"{name!r} is no prior on sds; choose from {', '.join(SDS)}")
+    family = SDS[str(name)]
+    wanted = [field.name for field in dataclasses.fields(family)]
+    numbers = [number for number in rest if not isinstance(number, str)]
+    if not len(wanted) == len(numbers) == len(rest):
+        raise ValueError(f"{name} takes {', '.join(wanted)}; give {len(wanted)} numbers")
+    return family(*numbers)
+
+
+class Priors(_Strict):
+    """Under which priors NUTS samples the same data sets: simulated, two free components.
+
+    compared: the first is what the others are held against.
+    """
+
+    scenarios: list[Name]
+    replicates: PositiveInt
+    compared: Annotated[list[NamedPrior], Field(min_length=1)]
+
+    @field_validator("compared")
+    @classmethod
+    def _differ(cls, compared: list[NamedPrior]) -> list[NamedPrior]:
+        names = [prior.name for prior in compared]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"the name {name!r} is used more than once; names must differ")
+        return compared
+
+    def named(self, name: str) -> NamedPrior:
+        """The prior of that name."""
+        return next(prior for prior in self.compared if prior.name == name)
+
+
 class Design(_Strict):
     """A whole study. replicates: how many data sets of a scenario each method fits, or {mcse: 0.03}
     for so many that a coverage of 95% has that Monte Carlo error.
@@ -348,7 +457,8 @@ class Design(_Strict):
     keep_draws: from how many replicates of a scenario the posterior draws are kept. closely: how
     many replicates are followed step by step and from many starts. intervals: of units that have
     none of their own. options: by method, passed on. calibration: of the samplers, if asked for.
-    remedies: of label switching, where they are compared. references: of how many replicates, whose
+    remedies: of label switching, where they are compared. priors: under which posteriors are
+    compared, and where. references: of how many replicates, whose
     draws are kept, the posterior is also sampled at length.
     """
 
@@ -362,6 +472,7 @@ class Design(_Strict):
     closely: Annotated[int, Field(ge=0)] = 0
     intervals: Intervals = Intervals()
     remedies: Remedies | None = None
+    priors: Priors | None = _Given
     references: Annotated[int, Field(ge=0)] = 0
     replicates: Replicates
     options: Options = {}
@@ -402,19 +513,25 @@ class Design(_Strict):
                 f"references: {self.references} is above keep_draws, {self.keep_draws}; "
                 "what is held against a reference are draws that were kept"
             )
-        simulated = {scenario.name: scenario for scenario in self.all_scenarios()}
-        for name in [] if self.remedies is None else self.remedies.scenarios:
-            if name not in simulated:
-                raise ValueError(f"remedies: no scenario is called {name!r}; give simulated ones")
-            model, truth = simulated[name].model.build(), simulated[name].truth()
-            parts = truth.components.as_rows()[1:, truth.components.weights > 0]
-            one = isinstance(truth.family, Normal) and np.unique(parts, axis=1).shape[1] < 2
-            if model.k != 2 or not model.exchangeable or one:
-                raise ValueError(
-                    f"remedies: {name!r} has no two identified components that only an order tells "
-                    "apart; give scenarios that have"
-                )
+        compared = {"remedies": self.remedies, "priors": self.priors}
+        for what, spec in compared.items():
+            for name in [] if spec is None else spec.scenarios:
+                self._tells_two_apart(what, name)
         return self
+
+    def _tells_two_apart(self, what: str, name: str) -> None:
+        """ValueError unless the scenario's two components are identified, by an order alone."""
+        simulated = {scenario.name: scenario for scenario in self.all_scenarios()}
+        if name not in simulated:
+            raise ValueError(f"{what}: no scenario is called {name!r}; give simulated ones")
+        model, truth = simulated[name].model.build(), simulated[name].truth()
+        parts = truth.components.as_rows()[1:, truth.components.weights > 0]
+        one = isinstance(truth.family, Normal) and np.unique(parts, axis=1).shape[1] < 2
+        if model.k != 2 or not model.exchangeable or one:
+            raise ValueError(
+                f"{what}: {name!r} has no two identified components that only an order tells "
+                "apart; give scenarios that have"
+            )
 
     def all_scenarios(self) -> list[Scenario]:
         """The scenarios, with those of the grids."""

@@ -216,6 +216,22 @@ KINDS: dict[str, Kind] = {
     "remedy_timings": Kind(
         "a remedy on a data set", _DATA_SET | {"remedy": "string", "seconds": "float64"}, timed=True
     ),
+    "priors": Kind(
+        "a parameter of a posterior under one of the priors that are compared",
+        _DATA_SET
+        | {"prior": "string", "parameter": "string"}
+        | _floats("truth", "mean", "sd", "lower", "upper")
+        | _MESSAGE,
+        order=("scenario", "replicate", "prior"),
+    ),
+    "prior_fits": Kind(
+        "a NUTS fit under one of the priors that are compared; its message is the fit's own",
+        _DATA_SET
+        | {"prior": "string", "status": "string", "convention": "bool"}
+        | _floats("rhat", "ess", "ess_tail", "divergences", "draws", *LOSSES)
+        | _MESSAGE,
+        order=("scenario", "replicate", "prior"),
+    ),
     "references": Kind(
         "a parameter of a posterior sampled at length, relabelled by mean",
         _DATA_SET
@@ -253,6 +269,7 @@ MADE_BY: dict[str, tuple[str, ...]] = {
     "barrier": ("barriers",),
     "follow": ("reaches", "stops", "rates", "optima"),
     "remedies": ("remedies", "remedy_timings"),
+    "priors": ("priors", "prior_fits"),
     "refer": ("references",),
     "calibrate": ("ranks",),
     "truths": ("targets", "em_rates"),
@@ -289,10 +306,14 @@ def gather(design: Design, kind: str, parts: Iterable[pd.DataFrame]) -> pd.DataF
     if not parts:
         return frame(kind, [])
     place = {name: i for i, name in enumerate([*design.unit_names(), *METHODS])}
+    compared = [] if design.priors is None else design.priors.compared
+    priors = {prior.name: i for i, prior in enumerate(compared)}
     table = _typed(kind, pd.concat(parts, ignore_index=True))
     by = [name for name in KINDS[kind].order if name in table]
     return table.sort_values(
-        by, key=lambda c: c if c.name == "replicate" else c.map(place), kind="stable"
+        by,
+        key=lambda c: c if c.name == "replicate" else c.map(priors if c.name == "prior" else place),
+        kind="stable",
     ).reset_index(drop=True)
 
 

@@ -82,10 +82,13 @@ BROKEN = {
     "optima": ["scenario", "method"],
     "barriers": ["scenario"],
     "remedies": ["scenario", "remedy"],
+    "priors": ["scenario", "prior"],
     "references": ["scenario"],
     "ranks": ["method"],
     "targets": ["scenario"],
 }
+
+_AS_METHOD = {"remedy": "method", "prior": "method"}
 
 
 def broken(results: Results) -> pd.DataFrame:
@@ -103,7 +106,7 @@ def broken(results: Results) -> pd.DataFrame:
             same = (table[keys] == pd.Series(key[:-1], index=keys)).all(axis=1)
             r, number = table.loc[same, replicates].nunique(), part[replicates].nunique()
             row = {"what": kind, "scenario": "all", "method": "all"}
-            row |= dict(zip(("method" if k == "remedy" else k for k in keys), key, strict=False))
+            row |= dict(zip((_AS_METHOD.get(k, k) for k in keys), key, strict=False))
             row |= {"reason": key[-1], "message": shortened(part["message"].iloc[0])}
             events = (np.arange(r) < number).astype(float)
             rows.append(row | with_errors({"lost": measures.count(events)}, r))

@@ -92,3 +92,4 @@ no_references = lack(
 )
 no_calibration = lack("This design has no calibration of the samplers.", lambda d: d.calibration)
 no_remedies = lack("This design compares no remedies.", lambda d: d.remedies)
+no_priors = lack("This design compares no priors.", lambda d: d.priors)

@@ -75,6 +75,7 @@ def _of_piece(table: pd.DataFrame, piece: Piece) -> pd.Series[bool]:
         of &= table["scenario"] == piece.scenario
     if "replicate" in table:
         of &= table["replicate"].between(piece.first, piece.last - 1)
-    if piece.method and "method" in table:
-        of &= table["method"] == piece.method
+    for name in ("method", "prior"):
+        if piece.method and name in table:
+            of &= table[name] == piece.method
     return of

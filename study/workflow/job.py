@@ -135,6 +135,16 @@ def _remedies(design: Design, scenario: str, replicates: Replicates) -> Rows:
     return _merged("remedies", (compare(design, unit, i, say) for i in replicates[""]))
 
 
+def _priors(design: Design, scenario: str, replicates: Replicates) -> Rows:
+    from study.compute.priors import sample
+
+    unit = cast(Scenario, design.scenario(scenario))
+    return _merged(
+        "priors",
+        (sample(design, unit, i, prior, say) for prior, own in replicates.items() for i in own),
+    )
+
+
 def _refer(design: Design, scenario: str, replicates: Replicates) -> Rows:
     from study.compute.references import refer
 
@@ -181,5 +191,6 @@ _DO: dict[str, Callable[[Design, str, Replicates], Rows]] = {
     "follow": _follow,
     "calibrate": _calibrate,
     "remedies": _remedies,
+    "priors": _priors,
     "refer": _refer,
 }

@@ -34,7 +34,10 @@ _PYMC = (*of_engine("pymc"), *_CHAINS)
 
 
 class Ask(NamedTuple):
-    """What a design asks of a step: so many replicates of a scenario, by a method or ""."""
+    """What a design asks of a step: so many replicates of a scenario, by a method or "".
+
+    In the place of a method is a prior, by its name, where priors are compared.
+    """
 
     scenario: str
     method: str
@@ -128,6 +131,13 @@ def _remedied(design: Design) -> Iterator[Ask]:
             yield Ask(name, "", design.remedies.replicates)
 
 
+def _under_priors(design: Design) -> Iterator[Ask]:
+    if design.priors is not None:
+        for name in design.priors.scenarios:
+            for prior in design.priors.compared:
+                yield Ask(name, prior.name, design.priors.replicates)
+
+
 def _calibrated(design: Design) -> Iterator[Ask]:
     if design.calibration is not None:
         for method in design.calibration.methods:
@@ -157,6 +167,12 @@ def _of_remedies(design: Design, scenario: str, method: str) -> Mapping[str, Any
     return {"level": design.level, "options": [design.options.get(m, {}) for m in samplers]}
 
 
+def _of_named_prior(design: Design, scenario: str, method: str) -> Mapping[str, Any]:
+    assert design.priors is not None  # or nothing would be asked
+    prior = design.priors.named(method).model_dump(mode="json")
+    return {"level": design.level, "options": design.options.get("nuts", {}), "prior": prior}
+
+
 def _of_prior(design: Design, scenario: str, method: str) -> Mapping[str, Any]:
     spec = design.calibration
     assert spec is not None  # or nothing would be asked
@@ -182,6 +198,7 @@ STEPS: dict[str, Step] = {
     ),
     "calibrate": Step("calibrate", ("study.compute.calibration", *_PYMC), _calibrated, _of_prior),
     "remedies": Step("remedies", ("study.compute.remedies", *_PYMC), _remedied, _of_remedies),
+    "priors": Step("priors", ("study.compute.priors", *_PYMC), _under_priors, _of_named_prior),
     "refer": Step("refer", ("study.compute.references", *_PYMC), _of_units(referred), _nothing),
 }
 

@@ -20,7 +20,7 @@ import pandas as pd
 from models import METHODS
 from models.methods import SAMPLERS, load_engine, warm_up
 from study.compute import follow as convergence
-from study.compute import references, remedies
+from study.compute import priors, references, remedies
 from study.compute.calibration import calibrate
 from study.compute.chunk import fit_all
 from study.compute.fits import start_of
@@ -249,6 +249,15 @@ def _remedied(design: Design) -> Iterator[Task]:
             yield _each("remedies", "remedies", unit.n, spec.replicates, run)
 
 
+def _under_priors(design: Design) -> Iterator[Task]:
+    spec = design.priors
+    for unit in design.all_scenarios():
+        if spec is not None and unit.name in spec.scenarios:
+            for name in (prior.name for prior in spec.compared):
+                run = partial(priors.sample, design, unit, prior=name)
+                yield _each(f"under {name}", "priors", unit.n, spec.replicates, run)
+
+
 def _referred(design: Design) -> Iterator[Task]:
     for unit in design.units():
         if times := referred(design, unit):
@@ -294,6 +303,7 @@ STAGES = (
     Stage("follow", 1, _followed),
     Stage("calibrate", 1, _calibrated),
     Stage("remedies", 1, _remedied),
+    Stage("priors", 1, _under_priors),
     Stage("refer", 1, _referred),
     Stage("walkthrough", 1, _once("walkthrough")),
     Stage("gather", 2, _gathered),

@@ -23,6 +23,8 @@ _PASSES, _DATA = 2e-7, 1.2e-7
 _GOES_ON = 1.4
 # Draws, with those before, of a posterior sampled at length, and posteriors that remedies compare.
 _LENGTH, _REMEDIES = 3000, 4
+# Of a posterior under a prior that is compared, which goes on to the end.
+_LONGER = 3
 # A slow core with as many neighbours as it can have, in a cell that is harder than most.
 _SLOW = 6.0
 # Seconds of two starts of Snakemake, of the imports and, the first time, of compiling for PyMC.
@@ -63,6 +65,7 @@ class Costs:
         """Of a replicate."""
         size = self._components(scenario) / 2.0
         draws = {"refer": _LENGTH, "remedies": _REMEDIES * self._iterations("nuts")}
+        draws["priors"] = _LONGER * self._iterations("nuts")
         steps = {"truths": _TRUTH, "barrier": _BARRIER, "follow": _FOLLOW} | {
             step: _DRAW * number for step, number in draws.items()
         }

@@ -146,6 +146,8 @@ def rich(**parts: Any) -> Design:
     }
     more |= {"grids": [cells], "scenarios": [NAMED, KNOWN], "calibration": calibration}
     more |= {"remedies": {"scenarios": ["named"], "replicates": 3}}
+    compared = [{"name": "default", "rule": "default"}, {"name": "other", "rule": "brms"}]
+    more |= {"priors": {"scenarios": ["named"], "replicates": 3, "compared": compared}}
     return design(**more | parts)
 
 
@@ -167,6 +169,9 @@ def study(design: Design, draws: int = 20) -> Results:
         rows["ranks"] = list(_ranks(design.calibration, rng))
     for name in design.remedies.scenarios if design.remedies else []:
         for kind, own in _remedies(name, rng):
+            rows[kind].append(own)
+    for name in design.priors.scenarios if design.priors else []:
+        for kind, own in _under_priors(design, name, rng):
             rows[kind].append(own)
     return of(design, **rows)
 
@@ -355,3 +360,19 @@ def _remedies(name: str, rng: np.random.Generator) -> Iterator[tuple[str, Known]
                 }
                 numbers |= {"lower": value - 0.2, "upper": value + 0.2, "rhat": 1.0}
                 yield "remedies", row("remedies", **key, parameter=parameter, **numbers)
+
+
+def _under_priors(
+    design: Design, name: str, rng: np.random.Generator
+) -> Iterator[tuple[str, Known]]:
+    assert design.priors is not None
+    for replicate in range(3):
+        for prior in design.priors.compared:
+            key: Known = {"scenario": name, "replicate": replicate, "prior": prior.name}
+            lost: Known = dict.fromkeys(LOSSES, 0.1 * rng.exponential())
+            yield "prior_fits", row("prior_fits", **key, status="ok", **lost)
+            for parameter in ("weight 1", "mean 1", "mean 2", "sd 1", "sd 2"):
+                value = 1.0 + 0.1 * rng.standard_normal()
+                numbers: Known = {"truth": 1.0, "mean": value, "sd": 0.1}
+                numbers |= {"lower": value - 0.2, "upper": value + 0.2}
+                yield "priors", row("priors", **key, parameter=parameter, **numbers)

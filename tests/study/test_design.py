@@ -256,11 +256,21 @@ def test_grid_scenarios_have_the_separation_and_sd_ratio_they_say():
         assert truth.weights[0] == pytest.approx(cell.weight)
 
 
-@pytest.mark.parametrize("name", ["default", "smoke", "paper"])
+@pytest.mark.parametrize("name", ["default", "smoke", "paper", "prior-sensitivity"])
 def test_the_shipped_designs_load(name):
     design = load(name)
     assert design.name == name
     assert all(unit.file.is_file() for unit in design.data)
+
+
+def test_the_priors_design_has_cells_and_data_sets_of_the_default_one():
+    priors, default = load("prior-sensitivity"), load("default")
+    assert priors.seed == default.seed
+    assert priors.priors.compared[0].name == "default"
+    what = {"name", "family", "weights", "means", "sds", "n", "model"}
+    for name in priors.priors.scenarios:
+        one, other = (d.scenario(name).model_dump(include=what) for d in (priors, default))
+        assert one == other
 
 
 def test_family_and_rounding_are_those_that_are_named():

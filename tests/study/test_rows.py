@@ -60,6 +60,20 @@ def test_gathered_rows_are_in_the_designs_order_and_those_of_one_place_as_they_c
     pd.testing.assert_frame_equal(gather(DESIGN, "fits", []), frame("fits", []))
 
 
+def test_gathered_rows_of_priors_are_in_the_designs_order_of_them() -> None:
+    """Which is not that of their names, nor that of scenarios or methods of the same name."""
+    names = ["nuts", "birds", "em"]
+    compared = [{"name": name, "rule": "default"} for name in names]
+    spec = {"scenarios": ["birds"], "replicates": 1, "compared": compared}
+    design = load("smoke", priors=spec)
+    rows = [{"scenario": "birds", "replicate": i, "prior": n} for i in (0, 1) for n in names]
+    parts = [frame("prior_fits", rows[i::5][::-1]) for i in (3, 1, 4, 0, 2)]
+    found = gather(design, "prior_fits", parts)
+    assert found[["replicate", "prior"]].to_numpy().tolist() == [
+        [i, name] for i in (0, 1) for name in names
+    ]
+
+
 def test_results_are_read_when_they_are_asked_for_and_once(tmp_path: Path) -> None:
     frame("fits", [fit_row("birds", 0, "em")]).to_parquet(tmp_path / "fits.parquet", index=False)
     results = read(DESIGN, tmp_path)

@@ -17,6 +17,7 @@ from study.workflow.resources import Costs
 NEAR = {"name": "near", "weights": [0.5, 0.5], "means": [0, 2], "sds": [1, 1], "n": 60}
 FAR = {"name": "far", "weights": [0.3, 0.7], "means": [0, 6], "sds": [1, 2], "n": 60}
 PRIOR = {"weights": 2, "means": [0, 2], "variances": [2, 1]}
+COMPARED = [{"name": "default", "rule": "default"}, {"name": "other", "rule": "brms"}]
 BASE = {
     "name": "d",
     "title": "",
@@ -25,6 +26,7 @@ BASE = {
     "closely": 1,
     "references": 1,
     "remedies": {"scenarios": ["near"], "replicates": 3},
+    "priors": {"scenarios": ["near"], "replicates": 4, "compared": COMPARED},
     "replicates": {"em": 40, "newton": 60, "map": 20, "nuts": 5},
     "intervals": {"replicates": 10},
     "calibration": {"replicates": 12, "n": 20, "prior": PRIOR, "methods": ["nuts"]},
@@ -110,7 +112,7 @@ def test_what_is_still_to_be_made_is_the_same_whatever_has_been_finished_since(d
         replicates={"em": data.draw(some), "newton": data.draw(some), "nuts": data.draw(some)},
     )
     earlier = design(
-        scenarios=[FAR], remedies=None,
+        scenarios=[FAR], remedies=None, priors=None,
         replicates={"em": data.draw(some), "nuts": data.draw(some)},
     )  # fmt: skip
     there = made(plan(earlier, [], 1.0).new) if data.draw(st.booleans()) else []
@@ -196,7 +198,8 @@ def test_more_intervals_make_those_fits_alone_that_had_none():
 def test_seed_and_level():
     everything = after(design(seed=8))
     assert {step for step, *_ in everything} == set(STEPS)
-    assert {step for step, *_ in after(design(level=0.9))} == {"numeric", "pymc", "remedies"}
+    steps = {step for step, *_ in after(design(level=0.9))}
+    assert steps == {"numeric", "pymc", "remedies", "priors"}
 
 
 def test_the_calibration_is_its_own():
@@ -208,8 +211,28 @@ def test_the_calibration_is_its_own():
     }
 
 
+def test_a_prior_that_is_added_or_changed_makes_its_own_alone():
+    """Whichever place it has among them; more data sets are new ones under all."""
+    third = {"name": "third", "weights": 1, "means": [0, 5], "sds": ["half-normal", 1]}
+    changed = {**third, "sds": ["half-normal", 2]}
+
+    def under(*compared, replicates=4):
+        return design(
+            priors={**BASE["priors"], "replicates": replicates, "compared": list(compared)}
+        )
+
+    fits = {("priors", "near", "third", i) for i in range(4)}
+    assert after(under(third, *COMPARED)) == fits
+    assert after(under(*COMPARED, changed), before=under(*COMPARED, third)) == fits
+    assert after(under(*COMPARED[::-1])) == set()
+    more = {("priors", "near", name, 4) for name in ("default", "other")}
+    assert after(under(*COMPARED, replicates=5)) == more
+
+
 def test_another_design_of_the_same_seed_takes_over_what_it_shares():
-    other = design(name="other", scenarios=[FAR, {**NEAR, "name": "third"}], remedies=None)
+    other = design(
+        name="other", scenarios=[FAR, {**NEAR, "name": "third"}], remedies=None, priors=None
+    )
     assert {scenario for _, scenario, *_ in after(other)} == {"third"}
 
 

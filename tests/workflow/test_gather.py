@@ -32,6 +32,11 @@ def test_a_piece_without_a_method_has_the_rows_of_all():
     assert kept(("near", "", 1, 2)) == [("near", 1, "em"), ("near", 1, "newton")]
 
 
+def test_a_prior_stands_in_the_place_of_a_method():
+    table = ROWS.rename(columns={"method": "prior"})
+    assert kept(("near", "em", 1, 2), table=table) == [("near", 1, "em")]
+
+
 def test_rows_that_are_of_no_scenario_or_replicate():
     ranks = ROWS.drop(columns="scenario")
     assert kept((".prior", "em", 0, 1), table=ranks) == [(0, "em")]

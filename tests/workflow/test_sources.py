@@ -25,7 +25,11 @@ sys.exit(code)
 """
 STARTS = {
     step: [f"{PRIOR}:0-1:nuts"] if step == "calibrate" else ["near:0-1"] for step in STEPS
-} | {"numeric": ["near:0-2:em,lbfgs", "far:0-1:em"], "pymc": ["near:0-1:map,nuts"]}
+} | {
+    "priors": ["near:0-1:default"],
+    "numeric": ["near:0-2:em,lbfgs", "far:0-1:em"],
+    "pymc": ["near:0-1:map,nuts"],
+}
 
 
 def names(found):

@@ -12,6 +12,11 @@ DESIGN: dict[str, Any] = {
     "closely": 1,
     "references": 1,
     "remedies": {"scenarios": ["near"], "replicates": 1},
+    "priors": {
+        "scenarios": ["near"],
+        "replicates": 1,
+        "compared": [{"name": "default", "rule": "default"}],
+    },
     "intervals": {"replicates": 2},
     "replicates": {"em": 12, "lbfgs": 12, "map": 4, "nuts": 1},
     "options": {"nuts": FEW, "nuts-ordered": FEW},
