@@ -173,6 +173,7 @@ def prior_measures(results: Results) -> Figure:
         for between in range(1, len(names)):
             axes.axhline(between - 0.5, color="0.9", lw=0.5, zorder=0)
         axes.set_title(title)
+        axes.locator_params(axis="x", nbins=5)
     panels[0].set_yticks(range(len(names)), names)
     panels[0].set_ylim(len(names) - 0.5, -0.5)
     return figure
