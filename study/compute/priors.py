@@ -17,7 +17,7 @@ from study.compute.fits import estimate_rows, fit_one, start_of
 from study.compute.guard import Say, guarded, silent
 from study.compute.truths import density_target, target
 from study.design import Design, NamedPrior, Scenario
-from study.rows import PARAMETERS, USABLE, Rows, blank
+from study.rows import PARAMETERS, USABLE, Rows, blank, estimated
 from study.simulate import data_set
 
 
@@ -86,8 +86,9 @@ def _without(scenario: Scenario, aim: Mixture | None, status: str, why: str) -> 
 
 
 def _truths(scenario: Scenario, aim: Mixture | None) -> Iterator[tuple[str, Any]]:
-    k = scenario.model.k
+    k, free = scenario.model.k, estimated(scenario.model.build())
     rows = np.full((3, k), np.nan) if aim is None else aim.as_rows()
-    for parameter, values in zip(PARAMETERS, rows, strict=True):
+    for parameter, values, unknown in zip(PARAMETERS, rows, free, strict=True):
         for j in range(k - 1 if parameter == "weight" else k):
-            yield f"{parameter} {j + 1}", values[j]
+            if unknown[j]:
+                yield f"{parameter} {j + 1}", values[j]
