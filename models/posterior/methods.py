@@ -19,7 +19,7 @@ from models.mixture import Floats, Mixture
 from models.model import MixtureModel
 from models.posterior import sampling
 from models.posterior.sampling import Settings
-from models.priors import Penalty, Prior
+from models.priors import Flat, Penalty, Prior
 from models.sample import CompressedData, Data, Sample
 from models.solution import Solution, Trace
 
@@ -181,7 +181,7 @@ def nuts(
     The draws depend on rng alone, not on cores. Solution.draws: a DataTree with `posterior`
     (weights, means, sds by chain, draw and component; data units; labels as sampled) and
     `sample_stats` (`lp` is of the standardised data, Jacobian in). prior: default
-    Prior.default(data, k).
+    Prior.default(data, k); ValueError for a Flat one on means or sds, which has no posterior.
     """
     settings = _settings(draws, tune, chains, cores, target_accept, max_draws)
     return _sample(_posterior(data, model, prior, likelihood), start, rng, settings, ordered=False)
@@ -244,6 +244,7 @@ def _sample(
 ) -> Solution:
     if posterior.model.n_free == 0:
         return Solution(start, True, "nothing to estimate", 0, {}, se=np.zeros((3, start.k)))
+    _check_proper(posterior)
     from models.posterior.compiled import compiled_sampler, timed
 
     posterior = posterior.suited_to(start)
@@ -321,6 +322,16 @@ def _draws(sampled: Floats, stats: dict[str, NDArray[Any]]) -> xr.DataTree:
             "sample_stats": xr.Dataset(kept, {name: coords[name] for name in dims[:2]}),
         }
     )
+
+
+def _check_proper(posterior: Posterior) -> None:
+    """ValueError where a component that may have no observation has a flat prior."""
+    for name, free in zip(("means", "sds"), posterior.model.free[1:], strict=True):
+        if free.any() and len(free) > 1 and isinstance(getattr(posterior.prior, name), Flat):
+            raise ValueError(
+                f"prior: is Flat on {name}, so that there is no posterior to sample (a component "
+                "may have no observation); give a proper one, or take map"
+            )
 
 
 def _posterior(

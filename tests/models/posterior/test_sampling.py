@@ -12,7 +12,7 @@ from models.mixture import draws_by_mean
 from models.posterior import sampling
 from models.posterior.density import Posterior
 from models.posterior.sampling import Chains, Judgement
-from models.priors import Prior
+from models.priors import Flat, HalfNormal, Normal, Prior
 from models.sample import Data
 from tests.models.posterior.settings import rng
 
@@ -147,6 +147,20 @@ def test_an_order_and_a_prior_that_tells_components_apart_are_one_too_many():
     prior = Prior.asymmetric(Data(x, np.ones(100)))
     with pytest.raises(ValueError, match=r"prior: means .* fit with nuts"):
         fit("nuts-ordered", x, prior=prior)
+
+
+@pytest.mark.parametrize("method", ["nuts", "nuts-ordered"])
+@pytest.mark.parametrize(
+    ("prior", "name"),
+    [
+        (Prior(Flat(), Flat(), HalfNormal(1.0)), "means"),
+        (Prior(Flat(), Normal(0.0, 1.0), Flat()), "sds"),
+    ],
+    ids=["means", "sds"],
+)
+def test_there_is_no_posterior_under_a_flat_prior(method, prior, name):
+    with pytest.raises(ValueError, match=f"prior: is Flat on {name}, .* give a proper one"):
+        fit(method, drawn(CLOSE, 100), prior=prior)
 
 
 def test_the_predictive_density_and_its_loglik_are_averages_over_draws():
