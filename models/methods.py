@@ -101,7 +101,7 @@ class Method:
     engine: "numeric" needs NumPy, SciPy and the kernel; "pymc" needs PyMC.
     kind: what its estimate is: the maximum of the likelihood, the posterior mode or mean.
     compress_from: observations from which compression pays; it costs as much as six passes and
-        a millisecond for its pilot.
+        a millisecond for its pilot, so the earlier the more passes a method takes.
     """
 
     place: str
@@ -140,11 +140,11 @@ def _keywords(run: Callable[..., Any]) -> tuple[str, ...]:
 
 # The names that fit() takes.
 METHODS: dict[str, Method] = {
-    "em": Method("models.em:em", "EM"),
-    "em-squarem": Method("models.em:em_squarem", "SQUAREM"),
+    "em": Method("models.em:em", "EM", compress_from=12_000),
+    "em-squarem": Method("models.em:em_squarem", "SQUAREM", compress_from=30_000),
     "lbfgs": Method("models.direct:lbfgs", "L-BFGS-B"),
-    "newton": Method("models.direct:newton", "Newton"),
-    "nelder-mead": Method("models.direct:nelder_mead", "Nelder-Mead"),
+    "newton": Method("models.direct:newton", "Newton", compress_from=100_000),
+    "nelder-mead": Method("models.direct:nelder_mead", "Nelder-Mead", compress_from=12_000),
     "map": Method("models.posterior.methods:map_estimate", "MAP", "pymc", "posterior mode"),
     "nuts": Method("models.posterior.methods:nuts", "NUTS", "pymc", "posterior", 2_000),
     "nuts-ordered": Method(

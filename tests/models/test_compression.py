@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from models import METHODS, Mixture, MixtureModel, compress, fit
 from models.compression import Cells, Compressed
 from models.likelihood import moments, second_moments
-from models.methods import SAMPLERS
+from models.methods import OPTIMISERS, SAMPLERS
 from models.sample import CompressedData, Data
 from tests.models.strategies import SECOND_ARTICLE, mixtures
 
@@ -249,8 +249,11 @@ def test_known_components_and_three_components_compress():
 
 
 def test_auto_compresses_large_samples_alone():
-    assert "nodes" in fit("newton", TWO).evaluations
-    assert "nodes" not in fit("newton", TWO[:1000]).evaluations
+    for name in OPTIMISERS:
+        least = METHODS[name].compress_from
+        x = np.resize(TWO, least)
+        assert "nodes" in fit(name, x, start=SECOND_ARTICLE).evaluations
+        assert "nodes" not in fit(name, x[1:], start=SECOND_ARTICLE).evaluations
 
 
 def late(first, second):
