@@ -61,6 +61,55 @@ def candidates(
     return [model.admit(_placed(mixture, model)) for mixture in found]
 
 
+def k_means_plus_plus(data: Data, model: MixtureModel, rng: np.random.Generator) -> Mixture:
+    """K-means from centres drawn apart, and the moments of its clusters; nothing is tried twice.
+
+    Each centre is an observation, drawn with its squared distance from the nearest centre before
+    it (Arthur and Vassilvitskii 2007), as scikit-learn and others start from.
+    """
+    centres = rng.choice(data.x, 1, p=data.counts / data.n)
+    while centres.size < model.k:
+        away = data.counts * ((data.x[:, None] - centres) ** 2).min(axis=1)
+        chance = away / away.sum() if away.sum() > 0 else data.counts / data.n
+        centres = np.append(centres, rng.choice(data.x, p=chance))
+    return model.admit(_from_centres(data, _k_means(data, _apart(np.sort(centres), data))))
+
+
+def random_assignment(data: Data, model: MixtureModel, rng: np.random.Generator) -> Mixture:
+    """The moments of K parts that each observation is put in one of at random.
+
+    These are nearly equal, so near the subspace of equal components where EM stands still.
+    """
+    part = rng.integers(model.k, size=data.x.size)
+    share = np.bincount(part, data.counts, model.k)
+    safe = np.where(share > 0, share, 1.0)
+    means = np.bincount(part, data.counts * data.x, model.k) / safe
+    squares = np.bincount(part, data.counts * (data.x - means[part]) ** 2, model.k) / safe
+    sds = np.maximum(np.sqrt(squares), 0.05 * data.sd)
+    order = np.argsort(means, kind="stable")
+    weights = np.maximum(share, 0.01 * data.n / model.k)[order]
+    found = Mixture.trusted(weights / weights.sum(), _apart(means[order], data), sds[order])
+    return model.admit(found)
+
+
+def by_moments(data: Data, model: MixtureModel) -> Mixture:
+    """Two components with the data's mean, variance and third moment; ValueError unless K = 2.
+
+    Half of the variance is between the means, on the two points that have the third moment; the
+    other half is that of each component. Nothing is drawn.
+    """
+    if model.k != 2:
+        raise ValueError(f"model: has {model.k} components; moments start mixtures of 2")
+    centred = data.x - data.mean
+    between = 0.5 * data.sd**2
+    skewness = float(data.counts @ centred**3) / data.n / between**1.5
+    low = 0.5 * (1.0 + skewness / np.sqrt(skewness**2 + 4.0))
+    low = min(max(low, 1e-3), 1.0 - 1e-3)
+    weights = np.array([low, 1.0 - low])
+    means = data.mean + np.sqrt(between) * np.array([-1.0, 1.0]) * np.sqrt(weights[::-1] / weights)
+    return model.admit(Mixture.trusted(weights, means, np.full(2, np.sqrt(between))))
+
+
 def shared_start(
     data: Sample,
     model: MixtureModel,

@@ -449,6 +449,13 @@ class Priors(_Strict):
         return next(prior for prior in self.compared if prior.name == name)
 
 
+class Starts(_Strict):
+    """Where the optimisers are compared from several starts: simulated, two free components."""
+
+    scenarios: list[Name]
+    replicates: PositiveInt
+
+
 class Design(_Strict):
     """A whole study. replicates: how many data sets of a scenario each method fits, or {mcse: 0.03}
     for so many that a coverage of 95% has that Monte Carlo error.
@@ -458,7 +465,8 @@ class Design(_Strict):
     many replicates are followed step by step and from many starts. intervals: of units that have
     none of their own. options: by method, passed on. calibration: of the samplers, if asked for.
     remedies: of label switching, where they are compared. priors: under which posteriors are
-    compared, and where. references: of how many replicates, whose
+    compared, and where. starts: where optimisers are compared from several. references: of how
+    many replicates, whose
     draws are kept, the posterior is also sampled at length.
     """
 
@@ -473,6 +481,7 @@ class Design(_Strict):
     intervals: Intervals = Intervals()
     remedies: Remedies | None = None
     priors: Priors | None = _Given
+    starts: Starts | None = _Given
     references: Annotated[int, Field(ge=0)] = 0
     replicates: Replicates
     options: Options = {}
@@ -532,6 +541,17 @@ class Design(_Strict):
                 f"{what}: {name!r} has no two identified components that only an order tells "
                 "apart; give scenarios that have"
             )
+
+    @model_validator(mode="after")
+    def _started(self) -> Self:
+        simulated = {scenario.name: scenario for scenario in self.all_scenarios()}
+        for name in [] if self.starts is None else self.starts.scenarios:
+            if name not in simulated:
+                raise ValueError(f"starts: no scenario is called {name!r}; give simulated ones")
+            model = simulated[name].model
+            if model != ModelSpec():
+                raise ValueError(f"starts: {name!r} is not fitted with two free components")
+        return self
 
     def all_scenarios(self) -> list[Scenario]:
         """The scenarios, with those of the grids."""

@@ -163,3 +163,22 @@ def inverse_information(curvature: Floats) -> Floats | None:
         return curvature
     found = spectrum(curvature)
     return None if found is None else found.inverse
+
+
+def condition(covariance: Floats, model: MixtureModel) -> float:
+    """Condition number of the correlations between the free parameters' estimates.
+
+    Of weights but the last, means and sds, by their covariance (3K, 3K): 1 where all are
+    uncorrelated, large where some combination of them is hardly known. The data's units do not
+    matter. NaN where there is no covariance, or on the boundary.
+    """
+    free = np.diag(covariance) > 0
+    free[model.k - 1] = False  # one minus the others
+    if model.equal_sds:
+        free[2 * model.k + 1 :] = False
+    own = covariance[np.ix_(free, free)]
+    if not own.size or not np.all(np.isfinite(covariance)):
+        return np.nan
+    scale = 1.0 / np.sqrt(np.diag(own))
+    values = np.linalg.eigvalsh(own * scale[:, None] * scale)
+    return float(values[-1] / values[0]) if values[0] > 0 else np.inf

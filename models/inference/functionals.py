@@ -51,17 +51,62 @@ def crossing(rows: Floats) -> Floats:
     """
     if rows.shape[-1] != 2:
         return np.full(rows.shape[:-2], np.nan)
+    a, b, c, origin, gap = _log_ratio(rows)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        y = 2.0 * c / (b + np.sqrt(b * b - 4.0 * a * c))
+        exists = (c.real > 0) & ((c - b * gap + a * gap * gap).real < 0)
+    return np.where(exists, origin + y, np.nan)
+
+
+def _log_ratio(rows: Floats) -> tuple[Floats, ...]:
+    """a, b, c, m1 and m2 - m1: of two, that of the lower mean over the other at m1 + y.
+
+    Its log is c - b y + a y^2.
+    """
     order = np.argsort(rows[..., 1, :].real, axis=-1, kind="stable")
     w, m, s = _parts(np.take_along_axis(rows, order[..., None, :], axis=-1))
     gap = m[..., 1] - m[..., 0]
-    # The log ratio at m1 + y is c - b y + a y^2.
     a = 0.5 * (s[..., 1] ** -2 - s[..., 0] ** -2)
     b = gap / s[..., 1] ** 2
     with np.errstate(divide="ignore", invalid="ignore"):
         c = np.log(w[..., 0] * s[..., 1] / (w[..., 1] * s[..., 0])) + 0.5 * gap * b
-        y = 2.0 * c / (b + np.sqrt(b * b - 4.0 * a * c))
-        exists = (c.real > 0) & ((c - b * gap + a * gap * gap).real < 0)
-    return np.where(exists, m[..., 0] + y, np.nan)
+    return a, b, c, m[..., 0], gap
+
+
+def crossings(rows: Floats) -> Floats:
+    """(..., 2): all points where two components are as probable, ascending, NaN for what is not.
+
+    There are two where the sds differ and the two densities meet, one where the sds are equal, and
+    none where one component is more probable everywhere. A cut-off is the one between the means,
+    which is `crossing`; the other, beyond the narrower component, cuts that one's far side off.
+    rows: (..., 3, 2), real.
+    """
+    if rows.shape[-1] != 2:
+        raise ValueError(f"rows: are of {rows.shape[-1]} components; give mixtures of 2")
+    a, b, c, origin, _ = _log_ratio(rows)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        q = 0.5 * (b + np.copysign(np.sqrt(b * b - 4.0 * a * c), b))
+        roots = np.stack([q / a, c / q], axis=-1)
+    found: Floats = np.sort(np.where(np.isfinite(roots), origin[..., None] + roots, np.nan), axis=-1)
+    return found
+
+
+def cutoff_at(rate: float) -> Functional:
+    """The point above which the component of the least mean has the share `rate` of its own.
+
+    With that component for the negatives, the cut-off with this rate of false positives. rate:
+    between 0 and 1.
+    """
+    z = float(ndtri(1.0 - checks.probability("rate", rate)))
+
+    def cutoff(rows: Floats) -> Floats:
+        _, m, s = _parts(rows)
+        first = np.argmin(m.real, axis=-1)[..., None]
+        low, sd = (np.take_along_axis(part, first, axis=-1)[..., 0] for part in (m, s))
+        found: Floats = low + z * sd
+        return found
+
+    return cutoff
 
 
 def misclassification(rows: Floats) -> Floats:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import Fit, Mixture, MixtureModel, fit
+from models.inference.certificate import condition
 from models.mixture import Floats
 from models.sample import as_data
 from models.starts import Start, shared_start
@@ -61,6 +62,7 @@ def fit_row(result: Fit, start: Start) -> dict[str, Any]:
         "gap": None if certificate is None else certificate.gap,
         "place": None if certificate is None else certificate.place,
         "sd_ratio": np.nan if mixture is None else sd_ratio(mixture, result.model),
+        "condition": np.nan if mixture is None else condition(result.covariance, result.model),
         "smallest": np.nan if mixture is None else result.n * mixture.weights.min(),
         "believable": result.believable,
         "n_iter": result.n_iter,

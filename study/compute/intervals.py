@@ -18,6 +18,7 @@ from models.inference.boundary import covariance_on, face
 from models.inference.certificate import errors, sandwich_covariance
 from models.inference.functionals import (
     Functional,
+    cutoff_at,
     delta_method,
     density_at,
     functionals,
@@ -36,7 +37,7 @@ from models.inference.profile import profile_intervals
 from models.mixture import Floats
 from models.sample import Data, as_data
 from study.compute.guard import Say, guarded, silent
-from study.rows import PARAMETERS, arranged, estimated
+from study.rows import CUTOFF, FALSE_POSITIVES, PARAMETERS, arranged, estimated
 
 LEVELS = (0.1, 0.5, 0.9)
 
@@ -74,6 +75,7 @@ def label_free(points: Floats) -> dict[str, Functional]:
     names = {"mean": "mixture mean", "variance": "mixture variance"}
     return {
         **{names.get(name, name): functional for name, functional in functionals((), ()).items()},
+        CUTOFF: cutoff_at(FALSE_POSITIVES),
         **{
             f"density at {p:.0%} point": density_at(float(x))
             for x, p in zip(points, LEVELS, strict=True)

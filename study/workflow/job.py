@@ -128,6 +128,13 @@ def _follow(design: Design, scenario: str, replicates: Replicates) -> Rows:
     return _merged("follow", (follow(design, unit, i, say) for i in replicates[""]))
 
 
+def _begin(design: Design, scenario: str, replicates: Replicates) -> Rows:
+    from study.compute.beginnings import begin
+
+    unit = cast(Scenario, design.scenario(scenario))
+    return _merged("begin", (begin(design, unit, i, say) for i in replicates[""]))
+
+
 def _remedies(design: Design, scenario: str, replicates: Replicates) -> Rows:
     from study.compute.remedies import compare
 
@@ -189,6 +196,7 @@ _DO: dict[str, Callable[[Design, str, Replicates], Rows]] = {
     "pymc": _fit,
     "barrier": _barrier,
     "follow": _follow,
+    "begin": _begin,
     "calibrate": _calibrate,
     "remedies": _remedies,
     "priors": _priors,

@@ -138,6 +138,12 @@ def _under_priors(design: Design) -> Iterator[Ask]:
                 yield Ask(name, prior.name, design.priors.replicates)
 
 
+def _begun(design: Design) -> Iterator[Ask]:
+    if design.starts is not None:
+        for name in design.starts.scenarios:
+            yield Ask(name, "", design.starts.replicates)
+
+
 def _calibrated(design: Design) -> Iterator[Ask]:
     if design.calibration is not None:
         for method in design.calibration.methods:
@@ -196,6 +202,7 @@ STEPS: dict[str, Step] = {
         _of_units(followed),
         _of_following,
     ),
+    "begin": Step("begin", ("study.compute.beginnings", *_NUMERIC), _begun, _of_following),
     "calibrate": Step("calibrate", ("study.compute.calibration", *_PYMC), _calibrated, _of_prior),
     "remedies": Step("remedies", ("study.compute.remedies", *_PYMC), _remedied, _of_remedies),
     "priors": Step("priors", ("study.compute.priors", *_PYMC), _under_priors, _of_named_prior),

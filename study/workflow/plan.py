@@ -19,8 +19,8 @@ import pandas as pd
 
 from models import METHODS
 from models.methods import SAMPLERS, load_engine, warm_up
+from study.compute import beginnings, priors, references, remedies
 from study.compute import follow as convergence
-from study.compute import priors, references, remedies
 from study.compute.calibration import calibrate
 from study.compute.chunk import fit_all
 from study.compute.fits import start_of
@@ -258,6 +258,14 @@ def _under_priors(design: Design) -> Iterator[Task]:
                 yield _each(f"under {name}", "priors", unit.n, spec.replicates, run)
 
 
+def _begun(design: Design) -> Iterator[Task]:
+    spec = design.starts
+    for unit in design.all_scenarios():
+        if spec is not None and unit.name in spec.scenarios:
+            run = partial(beginnings.begin, design, unit)
+            yield _each("starts", "begin", unit.n, spec.replicates, run)
+
+
 def _referred(design: Design) -> Iterator[Task]:
     for unit in design.units():
         if times := referred(design, unit):
@@ -301,6 +309,7 @@ STAGES = (
     Stage("truths", 1, _true),
     Stage("barrier", 1, _barred),
     Stage("follow", 1, _followed),
+    Stage("begin", 1, _begun),
     Stage("calibrate", 1, _calibrated),
     Stage("remedies", 1, _remedied),
     Stage("priors", 1, _under_priors),

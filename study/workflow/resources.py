@@ -14,9 +14,10 @@ from study.workflow.pieces import PRIOR, STEPS, Chunk, Span
 
 # Seconds, on an ordinary core, of two components: a fit, a draw of NUTS with its four chains
 # together, the intervals of a fit, a refit of its bootstrap, a data set followed closely, the
-# barrier between two labellings, and what a scenario's estimates tend to.
+# barrier between two labellings, what a scenario's estimates tend to, and a data set's fits from
+# several starts.
 _FIT, _DRAW, _INTERVALS, _REFIT = 0.01, 3e-4, 0.1, 1e-3
-_FOLLOW, _BARRIER, _TRUTH = 0.3, 0.02, 0.2
+_FOLLOW, _BARRIER, _TRUTH, _BEGIN = 0.3, 0.02, 0.2, 0.04
 # And for each observation, in what passes over all of them: a fit, a data set with its start.
 _PASSES, _DATA = 2e-7, 1.2e-7
 # How much longer than they begin chains are in the mean, in the end, where they may go on.
@@ -66,9 +67,8 @@ class Costs:
         size = self._components(scenario) / 2.0
         draws = {"refer": _LENGTH, "remedies": _REMEDIES * self._iterations("nuts")}
         draws["priors"] = _LONGER * self._iterations("nuts")
-        steps = {"truths": _TRUTH, "barrier": _BARRIER, "follow": _FOLLOW} | {
-            step: _DRAW * number for step, number in draws.items()
-        }
+        steps = {"truths": _TRUTH, "barrier": _BARRIER, "follow": _FOLLOW, "begin": _BEGIN}
+        steps |= {step: _DRAW * number for step, number in draws.items()}
         if self._step in steps:
             return size * steps[self._step]
         once = _DRAW * self._iterations(method) if method in SAMPLERS else _FIT
