@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 CAPTIONS = Path(__file__).parent / "captions"
 
 type Reason = Callable[[Design], str]
+type Finding = Callable[[Results], str]
 type Table = Exhibit[Results, pd.DataFrame]
 type Drawing = Exhibit[Results, Figure]
 
@@ -28,7 +29,7 @@ class Exhibit[Rows, Made]:
     name: of its files and of its caption in study/report. category: where the report has it.
     timed: whether it holds seconds, which no two runs share. lacks: what it needs of a design, each
     a sentence that says so where the design lacks it. none: what it means if there are no rows of
-    what the design has.
+    what the design has. finding: (rows) -> what the caption begins with, in bold.
     """
 
     name: str
@@ -38,6 +39,11 @@ class Exhibit[Rows, Made]:
     timed: bool = False
     lacks: tuple[Reason, ...] = ()
     none: str = ""
+    finding: Callable[[Rows], str] | None = None
+
+    def found(self, rows: Rows) -> str:
+        """What it shows in a sentence, computed from the rows; no words where there is none."""
+        return "" if self.finding is None else self.finding(rows)
 
     def lacking(self, design: Design) -> str:
         """What it needs and the design does not have, if there is such a thing."""
@@ -62,6 +68,7 @@ def tabular(
     *lacks: Reason,
     none: str = "",
     timed: bool = False,
+    finding: Finding | None = None,
 ) -> Table:
     """A table of a study."""
-    return Exhibit(name, title, category, make, timed, lacks, none)
+    return Exhibit(name, title, category, make, timed, lacks, none, finding)

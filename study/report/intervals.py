@@ -13,32 +13,29 @@ from matplotlib.ticker import PercentFormatter
 
 from models.methods import SAMPLERS
 from models.mixture import Floats
+from study.report import measures
 from study.report.exhibit import Drawing, Table, tabular
 from study.report.grid import cells, gridded, group_looks, named
+from study.report.held import NAMES, THREE, held, kinds_of, pooled
 from study.report.performance import intervals, wide, with_given, with_one_r
-from study.report.reasons import no_grid, no_grid_intervals, no_named_intervals
+from study.report.reasons import no_grid_intervals, no_named_intervals
 from study.report.series import (
-    Series,
-    draw_lines,
-    edges,
-    measured,
+    Z,
     nominal_level,
-    only,
-    series,
     wilson_lengths,
 )
 from study.report.style import (
     GREY,
     INTERVAL_LOOKS,
     MISS,
-    dodge_width,
     dodged,
     drawing,
+    faded,
     nothing,
-    separation_axis,
     width_for,
 )
-from study.rows import INTERVAL_KINDS, Results
+from study.report.table import table_of, with_errors
+from study.rows import CROSSING, CUTOFF, DATA_SET, INTERVAL_KINDS, Results
 
 
 def interval_kinds(results: Results) -> pd.DataFrame:
@@ -57,39 +54,6 @@ def _by_kind(results: Results) -> pd.DataFrame:
     return with_given(long, with_one_r(wide(long, names)))
 
 
-def coverage(results: Results) -> Figure:
-    """Coverage of the intervals for the first mean."""
-    return _coverage(results, "mean")
-
-
-def coverage_weight(results: Results) -> Figure:
-    """Coverage of the intervals for the first weight."""
-    return _coverage(results, "weight")
-
-
-def _coverage(results: Results, parameter: str) -> Figure:
-    grid = cells(results.design)
-    table = measured(results, grid)
-    if not table.empty:
-        table = table[(table["parameter"] == parameter) & (table["component"] == 1)]
-    if table.empty:
-        return nothing("No fit of the grid is usable.")
-    shapes, sizes = list(grid["shape"].unique()), sorted(grid["n"].unique())
-    figure = Figure(figsize=(width_for(len(sizes)), 0.9 + 1.4 * len(shapes)))
-    panels = figure.subplots(len(shapes), len(sizes), squeeze=False, sharex=True, sharey=True)
-    level, lines = results.design.level, series(table, "coverage")
-    separations = sorted(grid["separation"].unique())
-    width = dodge_width(separations)
-    for shape, row in zip(shapes, panels, strict=True):
-        for n, axes in zip(sizes, row, strict=True):
-            here = [only(s, parameter, 1, shape=shape, n=n) for s in lines]
-            nominal_level(axes, level, max((s.table["R_coverage"].max() for s in here), default=0))
-            draw_lines(axes, here, "coverage", wilson_lengths, width)
-        row[0].set_ylabel(f"Coverage\n{shape}")
-    edges(figure, panels, [f"$n$ = {n:,}" for n in sizes], separations)
-    return figure
-
-
 NONE = "No fit that was to have intervals is usable."
 SHOWN = (
     "weight 1",
@@ -98,11 +62,9 @@ SHOWN = (
     "mixture mean",
     "quantile 0.1",
     "density at 50% point",
-    "crossing",
-    "misclassification",
+    CROSSING,
+    CUTOFF,
 )
-GRID_QUANTITIES = ("weight 1", "mean 1", "sd 1", "density at 50% point")
-GRID_KINDS = ("wald", "sandwich", "profile", "laplace", "equal-tailed")
 ZIPPED = ("wald", "profile", "percentile", "equal-tailed")
 
 
@@ -171,39 +133,81 @@ def most_kinds(results: Results, table: pd.DataFrame) -> list[str]:
     return [name for name in named if name in set(order.index[:3])]
 
 
-def kinds_grid(results: Results) -> Figure:
-    """Coverage against separation by kind of interval, at the n with most replicates."""
-    grid, table = cells(results.design), coverages(results)
-    table = table[table["kind"].isin(GRID_KINDS)].merge(
-        grid.drop(columns=["weight"]), on="scenario"
-    )
+WIDTHS = ["n", "separation", "kind", "R", "coverage", "width"]
+# Kinds that every fit of a method has, whether or not the design asks for intervals.
+EVERYWHERE = ("wald", "laplace", "equal-tailed")
+
+
+def widths(results: Results) -> pd.DataFrame:
+    """By separation and kind of interval, over the grid at the n with most of them: coverage of all
+    parameters, and width over Wald's, on the data sets that have every kind but the posterior's.
+
+    coverage: a data set counts once, by the share of its intervals that hold the truth. width: the
+    median over data sets of the median ratio to Wald's interval of the same parameter; an open
+    interval is wider than any.
+    """
+    grid = cells(results.design)
+    tables = {kind: held(results, kind).merge(grid, on="scenario") for kind in kinds_of(results)}
+    asked = [t for kind, t in tables.items() if kind not in EVERYWHERE and len(t)]
+    if not asked or "wald" not in tables:
+        return table_of([], WIDTHS)
+    n = asked[0].groupby("n").size().idxmax()
+    shared = pd.MultiIndex.from_frame(asked[0].loc[asked[0]["n"] == n, DATA_SET].drop_duplicates())
+    wald = tables["wald"].set_index([*DATA_SET, "quantity"])["width"]
+    found = []
+    for kind, table in tables.items():
+        here = table[pd.MultiIndex.from_frame(table[DATA_SET]).isin(shared)]
+        for d, part in here.groupby("separation"):
+            keys = pd.MultiIndex.from_frame(part[[*DATA_SET, "quantity"]])
+            with np.errstate(invalid="ignore", divide="ignore"):
+                ratio = part["width"].to_numpy(float) / wald.reindex(keys).to_numpy(float)
+            one = pd.Series(ratio).groupby([part[c].to_numpy() for c in DATA_SET]).median()
+            of = {"coverage": pooled(part), "width": measures.median(one.to_numpy(float))}
+            key = {"n": n, "separation": d, "kind": kind}
+            found.append(key | with_errors(of, of["coverage"].r) | {"R_width": of["width"].r})
+    return table_of(found, WIDTHS)
+
+
+def coverage_and_width(results: Results) -> Figure:
+    """Coverage against width over Wald's, a point a kind of interval, a panel a separation."""
+    table = widths(results)
+    table = table[np.isfinite(table["width"])]
     if table.empty:
         return nothing(NONE)
-    n = table.groupby("n")["R_coverage"].sum().idxmax()
-    table = table[table["n"] == n]
-    shapes = list(table["shape"].unique())
-    quantities = [q for q in GRID_QUANTITIES if (table["quantity"] == q).any()]
-    figure = Figure(figsize=(width_for(len(shapes)), 0.8 + 1.35 * len(quantities)))
-    panels = figure.subplots(len(quantities), len(shapes), squeeze=False, sharex=True, sharey=True)
     separations = sorted(table["separation"].unique())
-    present = [k for k in GRID_KINDS if (table["kind"] == k).any()]
-    for quantity, row in zip(quantities, panels, strict=True):
-        for shape, axes in zip(shapes, row, strict=True):
-            part = table[(table["quantity"] == quantity) & (table["shape"] == shape)]
-            part = part.sort_values("separation")
-            nominal_level(axes, results.design.level, float(part["R_coverage"].max()))
-            lines = [
-                Series(INTERVAL_KINDS[kind], INTERVAL_LOOKS[kind], part[part["kind"] == kind])
-                for kind in present
-            ]
-            draw_lines(axes, lines, "coverage", wilson_lengths, dodge_width(separations))
-        row[0].set_ylabel(f"Coverage,\n{quantity}")
-    for axes, shape in zip(panels[0], shapes, strict=True):
-        axes.set_title(shape)
-    separation_axis(panels[0, 0], separations)
-    figure.align_ylabels(panels[:, 0])
-    figure.supxlabel(f"Separation of the means (root-mean-square sds); $n$ = {n:,}", fontsize=7)
+    figure = Figure(figsize=(width_for(len(separations)), 2.6))
+    panels = figure.subplots(1, len(separations), squeeze=False, sharey=True, sharex=True)[0]
+    for d, axes in zip(separations, panels, strict=True):
+        nominal_level(axes, results.design.level, 0)
+        here = table[table["separation"] == d].set_index("kind")
+        for kind in (k for k in INTERVAL_KINDS if k in here.index):
+            one = here.loc[kind]
+            axes.errorbar(
+                one["width"], one["coverage"], Z * one["coverage_mcse"], Z * one["width_mcse"],
+                **INTERVAL_LOOKS[kind].points, alpha=faded(one["R"]), elinewidth=0.6,
+                label=INTERVAL_KINDS[kind],
+            )  # fmt: skip
+        axes.axvline(1.0, color=GREY, lw=0.6, zorder=0)
+        axes.set_title(f"separation {d:g}")
+    panels[0].set_ylabel("Coverage, all parameters")
+    figure.supxlabel(f"Width, times Wald's; $n$ = {table['n'].iloc[0]:,}", fontsize=7)
     return figure
+
+
+def widths_found(results: Results) -> str:
+    """What a profile likelihood's and a posterior's intervals gain on Wald's where it is hardest."""
+    table = widths(results)
+    here = table[table["separation"] == table["separation"].min()].set_index("kind")
+    others = [k for k in THREE[1:] if k in here.index and np.isfinite(here["width"][k])]
+    if "wald" not in here.index or not others:
+        return ""
+    wald, d = 100 * here["coverage"]["wald"], here["separation"].iloc[0]
+    parts = [
+        f"those by {NAMES[k]} {100 * here['coverage'][k]:.0f}% at {here['width'][k]:.2g} times "
+        "the width"
+        for k in others
+    ]
+    return f"At separation {d:g} Wald intervals hold {wald:.0f}% of the truths, {', '.join(parts)}."
 
 
 def zipped(results: Results) -> Figure:
@@ -276,6 +280,7 @@ TABLES: tuple[Table, ...] = (
         interval_kinds,
         no_named_intervals,
     ),
+    tabular("widths", "Coverage against width", "Uncertainty", widths, no_grid_intervals),
     tabular(
         "intervals-grid",
         "Intervals by kind, grid",
@@ -285,9 +290,10 @@ TABLES: tuple[Table, ...] = (
     ),
 )
 FIGURES: tuple[Drawing, ...] = (
-    drawing("coverage", "Coverage, first mean, grid", "Uncertainty", coverage, no_grid),
-    drawing("coverage-weight", "Coverage, weight, grid", "Uncertainty", coverage_weight, no_grid),
     drawing("kinds", "Coverage by kind of interval", "Uncertainty", kinds, no_named_intervals),
-    drawing("kinds-grid", "The same over the grid", "Uncertainty", kinds_grid, no_grid_intervals),
+    drawing(
+        "coverage-width", "Coverage against width", "Uncertainty", coverage_and_width,
+        no_grid_intervals, finding=widths_found,
+    ),
     drawing("zip", "Interval by interval", "Uncertainty", zipped, no_named_intervals),
 )

@@ -22,12 +22,13 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from models import METHODS
 from models.mixture import Floats
-from study.report.exhibit import Drawing, Exhibit, Reason
+from study.report.exhibit import Drawing, Exhibit, Finding, Reason
 from study.rows import CHAIN_WORDS, INTERVAL_KINDS, REMEDIES, Results
 
 STYLE = Path(__file__).parent / "paper.mplstyle"
 SINGLE, DOUBLE = 3.5, 7.2  # inches, the columns of a journal
 GREY = "0.55"
+FEW = 50  # replicates; what fewer say is faded, without a line through it
 COMPONENTS = ("#0072B2", "#E69F00", "#000000", "#56B4E9", "#009E73", "#D55E00")
 
 type Draw[Rows] = Callable[[Rows], Figure]
@@ -130,7 +131,13 @@ def styled[Rows](draw: Draw[Rows]) -> Draw[Rows]:
 
 
 def drawing(
-    name: str, title: str, category: str, draw: Draw[Results], *lacks: Reason, none: str = ""
+    name: str,
+    title: str,
+    category: str,
+    draw: Draw[Results],
+    *lacks: Reason,
+    none: str = "",
+    finding: Finding | None = None,
 ) -> Drawing:
     """The figure in the paper's style, its legend above; words where a design lacks what it needs.
 
@@ -143,7 +150,7 @@ def drawing(
         legend_above(figure)
         return figure
 
-    exhibit = Exhibit(name, title, category, styled(drawn), lacks=lacks, none=none)
+    exhibit = Exhibit(name, title, category, styled(drawn), lacks=lacks, none=none, finding=finding)
     return exhibit
 
 
@@ -153,6 +160,11 @@ def nothing(why: str) -> Figure:
     figure.set_gid("nothing")
     figure.text(0.5, 0.5, why, ha="center", va="center", color="0.3")
     return figure
+
+
+def faded(r: float) -> float:
+    """Opacity of what r replicates say."""
+    return 1.0 if r >= FEW else 0.35
 
 
 def dodge_width(places: Iterable[float]) -> float:

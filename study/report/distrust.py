@@ -1,0 +1,257 @@
+"""When to distrust a Wald interval, by what a reader of one fit can see, and a rule made of it.
+
+The rule is chosen on the even replicates and judged on the odd ones, so that its performance is not
+that of the data that it was chosen for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from models.mixture import Floats
+from study.report import measures
+from study.report.exhibit import Drawing, Table, tabular
+from study.report.held import NAMES, THREE, by_data_set, held, of_fits, pooled, worst
+from study.report.reasons import no_intervals, no_optimisers, no_simulation
+from study.report.series import Z, nominal_level
+from study.report.style import DOUBLE, INTERVAL_LOOKS, drawing, faded, nothing
+from study.report.table import table_of, with_errors
+from study.rows import DATA_SET, Results
+
+NONE = "No fit of two components that a design simulates is usable."
+APART = np.array([0.0, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, np.inf])
+RELATIVE = np.array([0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, np.inf])
+CONDITION = np.array([1.0, 10.0, 100.0, 1000.0, np.inf])
+# Of coverage, what a rule may lose.
+SLACK = 0.01
+WALD, PROFILE, POSTERIOR = THREE
+
+
+def seen(results: Results) -> pd.DataFrame:
+    """`of_fits` of the simulated scenarios with two components whose model holds, with the share of
+    each data set's parameters that each of THREE covers, NaN where it was not asked for."""
+    fits = of_fits(results)
+    fits = fits[fits["scenario"].isin(_plain(results))]
+    for kind in THREE:
+        fits = fits.merge(by_data_set(held(results, kind)).rename(kind), on=DATA_SET, how="left")
+    return fits
+
+
+def _plain(results: Results) -> list[str]:
+    """Scenarios of two free normal components, which are what is fitted."""
+    found = []
+    for scenario in results.design.all_scenarios():
+        model = scenario.model
+        free = model.k == 2 and model.build().exchangeable and not model.equal_sds
+        plain = scenario.family == "normal" and not scenario.round_to
+        if free and plain and len(scenario.weights) == 2:
+            found.append(scenario.name)
+    return found
+
+
+def _bins(fits: pd.DataFrame) -> list[tuple[str, list[str], list[pd.Series[Any]]]]:
+    """What can be seen, in words, with the names of its bins and which fits are in each."""
+    found = []
+    for name, column, edges in (
+        ("relative error of an sd", "relative", RELATIVE),
+        ("estimated separation", "apart", APART),
+        ("condition", "condition", CONDITION),
+    ):
+        names = [_between(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        masks = [(fits[column] >= a) & (fits[column] < b)
+                 for a, b in zip(edges[:-1], edges[1:], strict=True)]  # fmt: skip
+        names, masks = [*names, "none"], [*masks, fits[column].isna()]
+        found.append((name, names, masks))
+    sides = [("closed", True), ("open", False)]
+    masks = [fits["closed"].eq(value).fillna(False).astype(bool) for _, value in sides]
+    found.append(("profile", [name for name, _ in sides], masks))
+    return found
+
+
+def _between(low: float, high: float) -> str:
+    if np.isinf(high):
+        return f"≥ {low:,g}"
+    return f"{low:,g}–{high:,g}"
+
+
+def distrust(results: Results) -> pd.DataFrame:
+    """Coverage of all parameters by each of three intervals, by what is seen of a fit."""
+    fits = seen(results)
+    found = []
+    for what, names, masks in _bins(fits):
+        for name, mask in zip(names, masks, strict=True):
+            part = fits[mask]
+            of = {k.replace("-", "_"): measures.mean(part[k].to_numpy(float)) for k in THREE}
+            if of["wald"].r:
+                row: dict[str, Any] = {"seen": what, "value": name}
+                row |= with_errors(of, of["wald"].r)
+                found.append(row | {"R_profile": of["profile"].r, "R_equal_tailed": of["equal_tailed"].r})
+    return table_of(found, ["seen", "value", "R", "wald", "profile", "equal_tailed"])
+
+
+def figure(results: Results) -> Figure:
+    """Coverage of three kinds of interval against what is seen of a fit."""
+    fits = seen(results)
+    if fits.empty or fits[WALD].isna().all():
+        return nothing(NONE)
+    made = Figure(figsize=(DOUBLE, 2.7))
+    panels = made.subplots(1, 4, sharey=True, width_ratios=[9, 9, 5, 2.5])
+    for axes, (what, names, masks) in zip(panels, _bins(fits), strict=True):
+        nominal_level(axes, results.design.level, 0)
+        _coverages(axes, [fits[mask] for mask in masks])
+        axes.set_xticks(range(len(names)), names, rotation=40, ha="right", rotation_mode="anchor")
+        axes.set_xlim(-0.6, len(names) - 0.4)
+        axes.set_xlabel(f"{what[0].upper()}{what[1:]}")
+    panels[0].set_ylabel("Coverage, all parameters")
+    panels[0].set_ylim(top=1.02)
+    return made
+
+
+def _coverages(axes: Axes, parts: Sequence[pd.DataFrame]) -> None:
+    """Points a bin and kind, faded where they are of few; lines join what is not."""
+    for place, kind in enumerate(THREE):
+        found = [measures.mean(part[kind].to_numpy(float)) for part in parts]
+        look, shift = INTERVAL_LOOKS[kind], 0.18 * (place - 1)
+        x = np.arange(len(parts)) + shift
+        solid = np.array([faded(m.r) == 1.0 for m in found])
+        value = np.array([m.value for m in found])
+        axes.plot(x, np.where(solid, value, np.nan), **look.stroke, lw=0.7)
+        for at, m in zip(x, found, strict=True):
+            if m.r:
+                axes.errorbar(
+                    at, m.value, Z * np.nan_to_num(m.mcse), **look.points, elinewidth=0.7,
+                    alpha=faded(m.r), label=NAMES[kind] if faded(m.r) == 1.0 else None,
+                )  # fmt: skip
+
+
+def threshold(fits: pd.DataFrame, level: float) -> float:
+    """The largest relative error of an sd up to which Wald intervals cover, by twentieths of fits.
+
+    From the smallest on, until those of one twentieth cover less than the level by more than SLACK
+    beyond 1.96 Monte Carlo errors; 0 if the first do.
+    """
+    known = fits.dropna(subset=["relative", WALD])
+    if known.empty:
+        return 0.0
+    edges = np.quantile(known["relative"], np.linspace(0.0, 1.0, 21))
+    edges[0], found = -np.inf, 0.0
+    for low, high in zip(edges[:-1], edges[1:], strict=True):
+        part = known[(known["relative"] > low) & (known["relative"] <= high)]
+        covered = measures.mean(part[WALD].to_numpy(float))
+        if covered.value + Z * np.nan_to_num(covered.mcse) < level - SLACK:
+            break
+        found = float(high)
+    return found
+
+
+def _rounded(value: float) -> float:
+    """To two digits, downwards."""
+    if not 0 < value < np.inf:
+        return value
+    unit = 10.0 ** (np.floor(np.log10(value)) - 1)
+    return float(np.floor(value / unit) * unit)
+
+
+def advised(fits: pd.DataFrame, limit: float) -> Floats:
+    """(fits,): 0, 1 or 2, the place in THREE of the interval that the rule takes."""
+    well = (fits["relative"] <= limit).to_numpy(bool)
+    closed = fits["closed"].eq(True).fillna(False).to_numpy(bool)
+    return np.where(well, 0.0, np.where(closed, 1.0, 2.0))
+
+
+RULE = "the rule"
+
+
+def rule(results: Results) -> pd.DataFrame:
+    """The rule and each interval alone, on the odd replicates that have all three.
+
+    limit: of the largest relative standard error of an sd, up to which the rule takes Wald's, chosen
+    on the even replicates.
+    wald, profile, equal_tailed: how many data sets it takes each for. coverage: of all parameters.
+    width: over Wald's of the same parameter, median over data sets of medians.
+    """
+    fits = seen(results)
+    limit = _rounded(threshold(fits[fits["replicate"] % 2 == 0], results.design.level))
+    test = fits[(fits["replicate"] % 2 == 1)].dropna(subset=list(THREE)).reset_index(drop=True)
+    if test.empty:
+        return table_of([], RULES)
+    ways = {NAMES[k]: np.full(len(test), float(i)) for i, k in enumerate(THREE)}
+    ways = {RULE: advised(test, limit)} | ways
+    by_kind = {kind: held(results, kind) for kind in THREE}
+    found = []
+    for name, way in ways.items():
+        chosen = [by_kind[k].merge(test.loc[way == i, DATA_SET], on=DATA_SET)
+                  for i, k in enumerate(THREE)]  # fmt: skip
+        rows = pd.concat(chosen)
+        of = {"coverage": pooled(rows), "worst": worst(rows)[1], "width": _width(results, rows)}
+        of |= {
+            k.replace("-", "_"): measures.count((way == i).astype(float))
+            for i, k in enumerate(THREE)
+        }
+        row: dict[str, Any] = {"interval": name, "limit": limit}
+        found.append(row | with_errors(of, of["coverage"].r) | {"R_worst": of["worst"].r})
+    return table_of(found, RULES)
+
+
+RULES = ["interval", "limit", "R", "coverage", "worst", "width"]
+
+
+def _width(results: Results, rows: pd.DataFrame) -> measures.Measure:
+    wald = held(results, WALD).set_index([*DATA_SET, "quantity"])["width"]
+    keys = pd.MultiIndex.from_frame(rows[[*DATA_SET, "quantity"]])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = pd.Series(rows["width"].to_numpy(float) / wald.reindex(keys).to_numpy(float))
+    each = ratio.groupby([rows[c].to_numpy() for c in DATA_SET]).median()
+    return measures.median(each.to_numpy(float))
+
+
+def rule_found(results: Results) -> str:
+    """What the rule covers on replicates that it was not chosen on, beside Wald alone."""
+    table = rule(results)
+    if table.empty:
+        return ""
+    own, wald = table.iloc[0], table[table["interval"] == NAMES[WALD]].iloc[0]
+    return (
+        f"Wald if no sd has a standard error above {own['limit']:g} of it, else profile likelihood "
+        "if that is closed on both sides, else the posterior: together they held "
+        f"{own['coverage']:.1%} of the truths on {own['R']:,} data sets on which the rule was not "
+        f"chosen, Wald alone {wald['coverage']:.1%}."
+    )
+
+
+def distrust_found(results: Results) -> str:
+    """Coverage of Wald's intervals where the sds are known well and badly."""
+    fits = seen(results)
+    well = measures.mean(fits.loc[fits["relative"] < 0.1, WALD].to_numpy(float))
+    ill = measures.mean(fits.loc[fits["relative"] >= 0.3, WALD].to_numpy(float))
+    if not min(well.r, ill.r):
+        return ""
+    return (
+        f"Where every sd is known to a tenth Wald intervals hold {well.value:.0%} of the truths "
+        f"(R = {well.r:,}); where one is known to three tenths or worse {ill.value:.0%} "
+        f"(R = {ill.r:,})."
+    )
+
+
+TABLES: tuple[Table, ...] = (
+    tabular(
+        "distrust", "When to distrust Wald", "Uncertainty", distrust, no_simulation, no_optimisers,
+        none=NONE,
+    ),
+    tabular(
+        "rule", "A rule for one fit, on held-out replicates", "At a glance", rule, no_intervals,
+        none="No data set has intervals of all three kinds.", finding=rule_found,
+    ),
+)  # fmt: skip
+FIGURES: tuple[Drawing, ...] = (
+    drawing(
+        "distrust", "When to distrust Wald", "Uncertainty", figure, no_simulation, no_optimisers,
+        none=NONE, finding=distrust_found,
+    ),
+)  # fmt: skip
