@@ -87,7 +87,9 @@ def crossings(rows: Floats) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         q = 0.5 * (b + np.copysign(np.sqrt(b * b - 4.0 * a * c), b))
         roots = np.stack([q / a, c / q], axis=-1)
-    found: Floats = np.sort(np.where(np.isfinite(roots), origin[..., None] + roots, np.nan), axis=-1)
+    found: Floats = np.sort(
+        np.where(np.isfinite(roots), origin[..., None] + roots, np.nan), axis=-1
+    )
     return found
 
 

@@ -10,7 +10,9 @@ from study.report import (
     calibration,
     convergence,
     cost,
+    cutoffs,
     diagnostics,
+    distrust,
     draws,
     estimates,
     glance,
@@ -23,6 +25,7 @@ from study.report import (
     speed,
     starts,
     switching,
+    trust,
     verdicts,
 )
 from study.report.exhibit import Drawing, Table
@@ -31,7 +34,10 @@ SUBJECTS = (
     glance,
     scenarios,
     estimates,
+    cutoffs,
+    trust,
     intervals,
+    distrust,
     real_data,
     verdicts,
     convergence,

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 from study.report import measures
 from study.report.exhibit import Drawing, Table, tabular
-from study.report.grid import cells, group_looks, groups, shape_looks
-from study.report.reasons import no_grid, not_followed
-from study.report.style import DOUBLE, GREY, SINGLE, drawing, log_ticks, separation_axis
+from study.report.grid import group_looks, groups
+from study.report.reasons import not_followed
+from study.report.style import DOUBLE, GREY, drawing
 from study.report.table import sorted_rows, table_of, with_errors
 from study.rows import STOPPING_RULES, Results
 
@@ -101,48 +101,10 @@ def stopping(results: Results) -> Figure:
     return figure
 
 
-def rate(results: Results) -> Figure:
-    """EM's iterations a decade against separation: theory's lines, observed medians."""
-    grid = cells(results.design)
-    rows = results.rates.merge(grid, on="scenario")
-    figure = Figure(figsize=(SINGLE, 2.9))
-    axes = figure.subplots()
-    separations = sorted(grid["separation"].unique())
-    shapes = list(grid["shape"].unique())
-    for j, shape in enumerate(shapes):
-        look = shape_looks(results.design)[shape]
-        part = grid[grid["shape"] == shape].drop_duplicates("separation").sort_values("separation")
-        theory = part["scenario"].map(rate_at_truth(results)).to_numpy(float)
-        axes.plot(part["separation"], _decade(theory), **look.stroke, label=f"{shape}")
-        seen = rows[(rows["shape"] == shape) & rows["observed"].between(0.0, 1.0)]
-        for k, (_, own) in enumerate(seen.groupby("n")):
-            medians = own.groupby("separation")["observed"].median()
-            axes.plot(
-                medians.index.to_numpy(float) + 0.05 * (j - 1.5) + 0.015 * k,
-                _decade(medians.to_numpy(float)),
-                ls="none",
-                marker=look.marker,
-                ms=2.2 + 0.9 * k,
-                color=look.color,
-                mfc="white",
-            )
-    axes.set_yscale("log")
-    log_ticks(axes.yaxis)
-    separation_axis(axes, separations)
-    axes.set_xlabel("Separation of the means (root-mean-square sds)")
-    axes.set_ylabel("EM iterations a decimal digit")
-    return figure
-
-
-def _decade(rates: np.ndarray) -> np.ndarray:
-    return -1.0 / np.log10(rates)
-
-
 TABLES: tuple[Table, ...] = (
     tabular("stops", "Stopping rules", "Optimisation", stops, not_followed),
     tabular("rates", "EM's rate", "Optimisation", rates, not_followed),
 )
 FIGURES: tuple[Drawing, ...] = (
     drawing("stopping", "Stopping rules", "Optimisation", stopping, not_followed),
-    drawing("rate", "EM's rate and theory", "Optimisation", rate, no_grid, not_followed),
 )

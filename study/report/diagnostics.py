@@ -7,15 +7,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from models.inference.chains import MAX_RHAT, MIN_ESS
 from models.mixture import Floats, draws_by_mean
 from study.report import measures
 from study.report.exhibit import Drawing, Table, tabular
 from study.report.reasons import no_references
-from study.report.style import DOUBLE, drawing, nothing
 from study.report.table import table_of, with_errors
 from study.rows import DATA_SET, FIT, PARAMETERS, Results, probability, trusted
 
@@ -169,57 +166,7 @@ def _draws(rows: pd.DataFrame) -> Floats:
     return np.ascontiguousarray(np.swapaxes(values, 2, 3))
 
 
-def warning_rates(results: Results) -> Figure:
-    """Sensitivity and specificity of each diagnostic with Wilson's intervals, by answer."""
-    table = warnings(results)
-    table = table[table["R"] > 0] if not table.empty else table
-    if table.empty:
-        return nothing("No reference can be trusted.")
-    panels = [a for a in (RELABELLED, SAMPLED) if (table["answer"] == a).any()]
-    names = list(dict.fromkeys(table["diagnostic"]))
-    figure = Figure(figsize=(DOUBLE, 0.9 + 0.19 * len(names)))
-    axes_of = figure.subplots(1, len(panels), squeeze=False, sharex=True, sharey=True)[0]
-    for axes, answer in zip(axes_of, panels, strict=True):
-        _rates(axes, table[table["answer"] == answer], names)
-        counts = table.loc[table["answer"] == answer, ["wrong", "R"]].max()
-        axes.set_title(f"Answers {answer}: {counts['wrong']:.0f} of {counts['R']:.0f} wrong")
-    axes_of[0].set_yticks(range(len(names)), names)
-    axes_of[0].set_ylim(len(names) - 0.5, -0.5)
-    figure.supxlabel("Share of fits", fontsize=7)
-    return figure
-
-
-def _rates(axes: Axes, table: pd.DataFrame, names: list[str]) -> None:
-    place = np.array([names.index(name) for name in table["diagnostic"]], dtype=float)
-    for measure, label, fill, shift in (
-        ("sensitivity", "fires where the answer is wrong", "black", -0.14),
-        ("specificity", "is silent where the answer is right", "white", 0.14),
-    ):
-        value = table[measure].to_numpy(float)
-        ends = [value - table[f"{measure}_low"], table[f"{measure}_high"] - value]
-        axes.errorbar(
-            value,
-            place + shift,
-            xerr=np.maximum(np.nan_to_num(np.stack(ends)), 0.0),
-            ls="none",
-            marker="o" if fill == "black" else "s",
-            color="black" if fill == "black" else "0.45",
-            mfc=fill,
-            ms=3.5,
-            elinewidth=0.8,
-            label=label,
-        )
-    for edge in range(1, len(names)):
-        axes.axhline(edge - 0.5, color="0.92", lw=0.5, zorder=0)
-    axes.tick_params(axis="y", length=0)
-    axes.set_xlim(-0.02, 1.02)
-
-
 TABLES: tuple[Table, ...] = (
     tabular("warnings", "Do the warnings warn?", "Label switching", warnings, no_references),
 )
-FIGURES: tuple[Drawing, ...] = (
-    drawing(
-        "warning-rates", "Warnings and answers", "Label switching", warning_rates, no_references
-    ),
-)
+FIGURES: tuple[Drawing, ...] = ()

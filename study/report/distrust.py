@@ -6,8 +6,9 @@ that of the data that it was chosen for.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from study.report.exhibit import Drawing, Table, tabular
 from study.report.held import NAMES, THREE, by_data_set, held, of_fits, pooled, worst
 from study.report.reasons import no_intervals, no_optimisers, no_simulation
 from study.report.series import Z, nominal_level
-from study.report.style import DOUBLE, INTERVAL_LOOKS, drawing, faded, nothing
+from study.report.style import DOUBLE, FEW, INTERVAL_LOOKS, drawing, faded, nothing
 from study.report.table import table_of, with_errors
 from study.rows import DATA_SET, Results
 
@@ -63,9 +64,9 @@ def _bins(fits: pd.DataFrame) -> list[tuple[str, list[str], list[pd.Series[Any]]
         ("estimated separation", "apart", APART),
         ("condition", "condition", CONDITION),
     ):
-        names = [_between(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        names = [_between(a, b) for a, b in itertools.pairwise(edges)]
         masks = [(fits[column] >= a) & (fits[column] < b)
-                 for a, b in zip(edges[:-1], edges[1:], strict=True)]  # fmt: skip
+                 for a, b in itertools.pairwise(edges)]  # fmt: skip
         names, masks = [*names, "none"], [*masks, fits[column].isna()]
         found.append((name, names, masks))
     sides = [("closed", True), ("open", False)]
@@ -91,7 +92,9 @@ def distrust(results: Results) -> pd.DataFrame:
             if of["wald"].r:
                 row: dict[str, Any] = {"seen": what, "value": name}
                 row |= with_errors(of, of["wald"].r)
-                found.append(row | {"R_profile": of["profile"].r, "R_equal_tailed": of["equal_tailed"].r})
+                found.append(
+                    row | {"R_profile": of["profile"].r, "R_equal_tailed": of["equal_tailed"].r}
+                )
     return table_of(found, ["seen", "value", "R", "wald", "profile", "equal_tailed"])
 
 
@@ -103,6 +106,8 @@ def figure(results: Results) -> Figure:
     made = Figure(figsize=(DOUBLE, 2.7))
     panels = made.subplots(1, 4, sharey=True, width_ratios=[9, 9, 5, 2.5])
     for axes, (what, names, masks) in zip(panels, _bins(fits), strict=True):
+        if names[-1] == "none" and masks[-1].sum() < FEW:
+            names, masks = names[:-1], masks[:-1]
         nominal_level(axes, results.design.level, 0)
         _coverages(axes, [fits[mask] for mask in masks])
         axes.set_xticks(range(len(names)), names, rotation=40, ha="right", rotation_mode="anchor")
@@ -130,20 +135,21 @@ def _coverages(axes: Axes, parts: Sequence[pd.DataFrame]) -> None:
                 )  # fmt: skip
 
 
-def threshold(fits: pd.DataFrame, level: float) -> float:
-    """The largest relative error of an sd up to which Wald intervals cover, by twentieths of fits.
+def threshold(fits: pd.DataFrame, kind: str, level: float) -> float:
+    """The largest relative error of an sd up to which a kind of interval covers, by parts of fits.
 
-    From the smallest on, until those of one twentieth cover less than the level by more than SLACK
-    beyond 1.96 Monte Carlo errors; 0 if the first do.
+    From the smallest on, in twentieths or in parts of 75, until those of one part cover less than
+    the level by more than SLACK beyond 1.96 Monte Carlo errors; 0 if the first do.
     """
-    known = fits.dropna(subset=["relative", WALD])
+    known = fits.dropna(subset=["relative", kind])
     if known.empty:
         return 0.0
-    edges = np.quantile(known["relative"], np.linspace(0.0, 1.0, 21))
+    parts = max(min(20, len(known) // 75), 1)
+    edges = np.quantile(known["relative"], np.linspace(0.0, 1.0, parts + 1))
     edges[0], found = -np.inf, 0.0
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in itertools.pairwise(edges):
         part = known[(known["relative"] > low) & (known["relative"] <= high)]
-        covered = measures.mean(part[WALD].to_numpy(float))
+        covered = measures.mean(part[kind].to_numpy(float))
         if covered.value + Z * np.nan_to_num(covered.mcse) < level - SLACK:
             break
         found = float(high)
@@ -158,11 +164,27 @@ def _rounded(value: float) -> float:
     return float(np.floor(value / unit) * unit)
 
 
-def advised(fits: pd.DataFrame, limit: float) -> Floats:
+class Limits(NamedTuple):
+    """Relative errors of an sd up to which the rule takes Wald's and the profile's intervals."""
+
+    wald: float
+    profile: float
+
+
+def chosen(results: Results) -> Limits:
+    """On the even replicates; the profile's of those that it bounds on both sides."""
+    fits, level = seen(results), results.design.level
+    even = fits[fits["replicate"] % 2 == 0]
+    wald = _rounded(threshold(even, WALD, level))
+    profile = _rounded(threshold(even[even["closed"].eq(True)], PROFILE, level))
+    return Limits(wald, max(wald, profile))
+
+
+def advised(fits: pd.DataFrame, limits: Limits) -> Floats:
     """(fits,): 0, 1 or 2, the place in THREE of the interval that the rule takes."""
-    well = (fits["relative"] <= limit).to_numpy(bool)
+    well, better = ((fits["relative"] <= limit).to_numpy(bool) for limit in limits)
     closed = fits["closed"].eq(True).fillna(False).to_numpy(bool)
-    return np.where(well, 0.0, np.where(closed, 1.0, 2.0))
+    return np.where(well, 0.0, np.where(better & closed, 1.0, 2.0))
 
 
 RULE = "the rule"
@@ -171,35 +193,39 @@ RULE = "the rule"
 def rule(results: Results) -> pd.DataFrame:
     """The rule and each interval alone, on the odd replicates that have all three.
 
-    limit: of the largest relative standard error of an sd, up to which the rule takes Wald's, chosen
-    on the even replicates.
+    limit, limit_profile: of the largest relative standard error of an sd, up to which the rule takes
+    Wald's and, where that is closed, the profile's; chosen on the even replicates.
     wald, profile, equal_tailed: how many data sets it takes each for. coverage: of all parameters.
     width: over Wald's of the same parameter, median over data sets of medians.
     """
     fits = seen(results)
-    limit = _rounded(threshold(fits[fits["replicate"] % 2 == 0], results.design.level))
+    limits = chosen(results)
     test = fits[(fits["replicate"] % 2 == 1)].dropna(subset=list(THREE)).reset_index(drop=True)
     if test.empty:
         return table_of([], RULES)
     ways = {NAMES[k]: np.full(len(test), float(i)) for i, k in enumerate(THREE)}
-    ways = {RULE: advised(test, limit)} | ways
+    ways = {RULE: advised(test, limits)} | ways
     by_kind = {kind: held(results, kind) for kind in THREE}
     found = []
     for name, way in ways.items():
-        chosen = [by_kind[k].merge(test.loc[way == i, DATA_SET], on=DATA_SET)
+        taken = [by_kind[k].merge(test.loc[way == i, DATA_SET], on=DATA_SET)
                   for i, k in enumerate(THREE)]  # fmt: skip
-        rows = pd.concat(chosen)
+        rows = pd.concat(taken)
         of = {"coverage": pooled(rows), "worst": worst(rows)[1], "width": _width(results, rows)}
         of |= {
             k.replace("-", "_"): measures.count((way == i).astype(float))
             for i, k in enumerate(THREE)
         }
-        row: dict[str, Any] = {"interval": name, "limit": limit}
+        row: dict[str, Any] = {
+            "interval": name,
+            "limit": limits.wald,
+            "limit_profile": limits.profile,
+        }
         found.append(row | with_errors(of, of["coverage"].r) | {"R_worst": of["worst"].r})
     return table_of(found, RULES)
 
 
-RULES = ["interval", "limit", "R", "coverage", "worst", "width"]
+RULES = ["interval", "limit", "limit_profile", "R", "coverage", "worst", "width"]
 
 
 def _width(results: Results, rows: pd.DataFrame) -> measures.Measure:
@@ -219,7 +245,8 @@ def rule_found(results: Results) -> str:
     own, wald = table.iloc[0], table[table["interval"] == NAMES[WALD]].iloc[0]
     return (
         f"Wald if no sd has a standard error above {own['limit']:g} of it, else profile likelihood "
-        "if that is closed on both sides, else the posterior: together they held "
+        f"if none is above {own['limit_profile']:g} and it is closed on both sides, else the "
+        "posterior: together they held "
         f"{own['coverage']:.1%} of the truths on {own['R']:,} data sets on which the rule was not "
         f"chosen, Wald alone {wald['coverage']:.1%}."
     )

@@ -9,8 +9,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from models import METHODS
-from models.methods import OPTIMISERS
 from models.mixture import Floats
 from study.report import measures
 from study.report.exhibit import Drawing, Table, tabular
@@ -19,18 +17,14 @@ from study.report.performance import (
     LOSSES,
     losses,
     performance,
-    performance_of,
-    reference,
     wide,
     with_given,
     with_one_r,
 )
 from study.report.reasons import no_grid, no_intervals, no_named
-from study.report.series import Series, Z, draw_lines, edges, measured, only, series, wilson_lengths
+from study.report.series import Series, Z, draw_lines, edges, measured, only, series
 from study.report.style import (
-    DOUBLE,
     GREY,
-    LOOKS,
     dodge_width,
     dodged,
     drawing,
@@ -56,7 +50,6 @@ ESTIMATES = [
     "relative_precision",
     "not_believable",
 ]
-NO_BOUND = "No named scenario of this design has an efficiency bound."
 
 
 def estimates(results: Results) -> pd.DataFrame:
@@ -178,206 +171,6 @@ def _rmse_errors(table: pd.DataFrame) -> Floats:
     return np.stack([value - value / factor, value * factor - value])
 
 
-MEASURES = ["bias", "empirical_se", "rmse", "model_se_error", "coverage", "bound", "efficiency"]
-
-
-def of_scenarios(results: Results, names: list[str]) -> pd.DataFrame:
-    """The wide measures of these scenarios; bias and RMSE also in units of the bound."""
-    table = wide(performance_of(results, tuple(names)), MEASURES)
-    for name in ("bias", "rmse"):
-        table[f"scaled_{name}"] = table[name] / table["bound"]
-        table[f"scaled_{name}_mcse"] = table[f"{name}_mcse"] / table["bound"]
-    return table
-
-
-COLUMNS = (
-    ("scaled_bias", "Bias (efficiency bounds)", 0.0),
-    ("efficiency", "Efficiency", 1.0),
-    ("model_se_error", "Error of the standard error (%)", 0.0),
-    ("coverage", "Coverage", None),
-)
-
-
-def lollipops(results: Results) -> Figure:
-    """Bias, efficiency, error of the SE and coverage by parameter and method, named scenarios."""
-    table = of_scenarios(results, [s.name for s in results.design.scenarios])
-    table = table[table["bound"].notna()] if not table.empty else table
-    if table.empty:
-        return nothing(NO_BOUND)
-    most = table.groupby("scenario", sort=False).agg(size=("method", "size"), r=("R_bias", "max"))
-    kinds = results.intervals.groupby("scenario")["kind"].nunique()
-    most["kinds"] = kinds.reindex(most.index).fillna(0)
-    chosen = set(most.sort_values(["kinds", "r", "size"], ascending=False, kind="stable").index[:3])
-    names = [s.name for s in results.design.scenarios if s.name in chosen]
-    shown = [m for m in METHODS if m == reference(results) or m not in OPTIMISERS]
-    lines = {name: _by_method(table[table["scenario"] == name], shown) for name in names}
-    heights = [
-        len(table.loc[table["scenario"] == n, ["parameter", "component"]].drop_duplicates())
-        * (0.09 * len(lines[n]) + 0.14)
-        for n in names
-    ]
-    figure = Figure(figsize=(DOUBLE, 0.9 + sum(heights) + 0.25 * len(names)))
-    panels = figure.subplots(
-        len(names), len(COLUMNS), squeeze=False, sharex="col", height_ratios=heights
-    )
-    for name, row in zip(names, panels, strict=True):
-        own = table[table["scenario"] == name]
-        places = own[["parameter", "component"]].drop_duplicates().to_numpy().tolist()
-        for axes, (measure, label, zero) in zip(row, COLUMNS, strict=True):
-            centre = results.design.level if zero is None else zero
-            axes.axvline(centre, color=GREY, lw=0.7, zorder=0)
-            for place, line in enumerate(lines[name]):
-                _stems(axes, line, measure, places, place, len(lines[name]), centre)
-            axes.set_ylim(len(places) - 0.5, -0.5)
-            axes.set_yticks([])
-            for edge in range(1, len(places)):
-                axes.axhline(edge - 0.5, color="0.92", lw=0.5, zorder=0)
-            if name == names[-1]:
-                axes.set_xlabel(label)
-        row[0].set_yticks(range(len(places)), [f"{p} {int(c)}" for p, c in places])
-        row[0].tick_params(axis="y", length=0)
-        row[0].set_title(name, loc="left")
-    return figure
-
-
-def _by_method(table: pd.DataFrame, methods: list[str]) -> list[Series]:
-    """A series a method that the table has; the one optimiser stands for maximum likelihood."""
-    found = []
-    for method in methods:
-        own = table[table["method"] == method]
-        label = f"ML ({METHODS[method].label})" if method in OPTIMISERS else METHODS[method].label
-        if not own.empty:
-            found.append(Series(label, LOOKS[method], own))
-    return found
-
-
-def _stems(
-    axes: Axes,
-    line: Series,
-    measure: str,
-    places: list[list[object]],
-    place: int,
-    of: int,
-    centre: float,
-) -> None:
-    label, look, table = line
-    index = table.set_index(["parameter", "component"])
-    own = index.reindex(pd.MultiIndex.from_tuples([tuple(p) for p in places]))
-    y = dodged(np.arange(len(places), dtype=float), place, of, 0.62)
-    values = own[measure].to_numpy(float)
-    half = Z * own[f"{measure}_mcse"].to_numpy(float)
-    errors = np.stack([half, half])
-    if measure == "coverage":
-        errors = wilson_lengths(own)
-    axes.hlines(y, centre, values, color=look.color, lw=0.7, zorder=1)
-    axes.errorbar(
-        values,
-        y,
-        xerr=errors,
-        color=look.color,
-        marker=look.marker,
-        ms=2.8,
-        ls="none",
-        elinewidth=0.5,
-        ecolor=look.color,
-        label=label,
-    )
-
-
-FACTORS = (("n", "$n$"), ("weight", "$w$"), ("sd_ratio", "$r$"), ("separation", "$d$"))
-
-
-def nested_loop(results: Results) -> Figure:
-    """RMSE over its bound and coverage of the first mean in every cell of the grid, nested."""
-    grid = cells(results.design)
-    table = of_scenarios(results, list(grid["scenario"]))
-    table = table[(table["parameter"] == "mean") & (table["component"] == 1)]
-    if table.empty:
-        return nothing("No fit of the grid is usable.")
-    order = grid.sort_values([name for name, _ in FACTORS]).reset_index(drop=True)
-    order["place"] = np.arange(len(order), dtype=float)
-    table = table.merge(order[["scenario", "place"]], on="scenario").sort_values("place")
-    figure = Figure(figsize=(DOUBLE, 4.6))
-    top, centre, bottom = figure.subplots(3, 1, sharex=True, height_ratios=[3, 3, 1.5])
-    lines = series(table, "rmse")
-    for axes, measure in ((top, "scaled_rmse"), (centre, "coverage")):
-        for line in lines:
-            at = np.append(line.table["place"], line.table["place"].max() + 1)
-            y = np.append(line.table[measure], line.table[measure].iloc[-1])
-            axes.step(
-                at, y, where="post", **line.look.stroke, lw=0.9,
-                label=line.label,
-            )  # fmt: skip
-    top.set_yscale("log")
-    log_ticks(top.yaxis)
-    top.axhline(1.0, color=GREY, lw=0.7, zorder=0)
-    top.set_ylabel("RMSE over\nthe bound")
-    centre.axhline(results.design.level, color=GREY, lw=0.7, zorder=0)
-    centre.set_ylabel("Coverage")
-    _factor_steps(bottom, order)
-    bottom.set_xlim(0.0, len(order))
-    bottom.set_xticks([])
-    figure.supxlabel("Cells of the grid, one after another; intervals for mean 1", fontsize=7)
-    figure.align_ylabels([top, centre])
-    return figure
-
-
-def _factor_steps(axes: Axes, order: pd.DataFrame) -> None:
-    """The levels of the factors by cell, each as a staircase of its own."""
-    at = np.append(order["place"], len(order))
-    for row, (name, symbol) in enumerate(FACTORS):
-        levels = sorted(order[name].unique())
-        rank = order[name].map({v: i for i, v in enumerate(levels)}).to_numpy(float)
-        y = -row + 0.6 * rank / max(len(levels) - 1, 1)
-        axes.step(at, np.append(y, y[-1]), where="post", color="0.3", lw=0.8)
-        text = ", ".join(f"{v:,g}" for v in levels)
-        axes.text(-0.5, -row + 0.3, f"{symbol}: {text}", ha="right", va="center", fontsize=6)
-    axes.set_ylim(-len(FACTORS) + 0.85, 0.75)
-    axes.set_yticks([])
-    for side in ("left", "bottom"):
-        axes.spines[side].set_visible(False)
-
-
-def bias_rmse(results: Results) -> Figure:
-    """RMSE against the size of the bias, both over the bound, a panel a separation."""
-    grid = cells(results.design)
-    n = middle(grid["n"])
-    grid = grid[grid["n"] == n]
-    table = of_scenarios(results, list(grid["scenario"]))
-    table = table.merge(grid[["scenario", "separation"]], on="scenario")
-    if table.empty:
-        return nothing("No fit of the grid is usable.")
-    separations = sorted(table["separation"].unique())
-    figure = Figure(figsize=(width_for(len(separations)), 2.6))
-    panels = figure.subplots(1, len(separations), squeeze=False, sharex=True, sharey=True)[0]
-    for axes, d in zip(panels, separations, strict=True):
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        ends = np.array([1e-2, 1e2])
-        axes.plot(ends, ends, color=GREY, lw=0.7, zorder=0)
-        for line in series(table, "rmse"):
-            own = line.table[line.table["separation"] == d]
-            axes.plot(
-                own["scaled_bias"].abs(),
-                own["scaled_rmse"],
-                ls="none",
-                color=line.look.color,
-                marker=line.look.marker,
-                mfc="none",
-                ms=3,
-                label=line.label,
-            )
-        axes.set_title(f"separation {d:g}")
-    y = table["scaled_rmse"].to_numpy(float)
-    y = y[np.isfinite(y)]
-    if y.size:
-        panels[0].set_ylim(0.7 * y.min(), 1.5 * y.max())
-        panels[0].set_xlim(1e-2, 1.5 * y.max())
-    figure.supxlabel(f"Size of the bias (efficiency bounds); $n$ = {n:,}", fontsize=7)
-    panels[0].set_ylabel("RMSE (efficiency bounds)")
-    return figure
-
-
 TABLES: tuple[Table, ...] = (
     tabular(
         "estimates", "Estimates against truth, named scenarios", "Estimates", estimates, no_named
@@ -391,9 +184,4 @@ TABLES: tuple[Table, ...] = (
 FIGURES: tuple[Drawing, ...] = (
     drawing("bias", "Bias, grid", "Estimates", bias, no_grid),
     drawing("rmse", "Root mean squared error, grid", "Estimates", rmse, no_grid),
-    drawing(
-        "lollipops", "Bias, efficiency, coverage", "Estimates", lollipops, no_named, none=NO_BOUND
-    ),
-    drawing("nested-loop", "The grid at once", "Estimates", nested_loop, no_grid),
-    drawing("bias-rmse", "Bias against RMSE", "Estimates", bias_rmse, no_grid),
 )

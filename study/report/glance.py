@@ -1,7 +1,4 @@
-"""The study at a glance: which method to use where, and what its intervals cover.
-
-A kind of interval is a table of coverages in the columns of COVERAGE.
-"""
+"""The study at a glance: which method to use where, which interval, and what it covers."""
 
 from __future__ import annotations
 
@@ -12,14 +9,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from models import METHODS
 from models.methods import OPTIMISERS
 from models.verdicts import GOOD
 from study.report import measures
 from study.report.exhibit import Drawing, Table, tabular
 from study.report.grid import cells, middle
-from study.report.measures import wilson
+from study.report.held import NAMES, THREE, by_data_set, held, pooled
+from study.report.measures import Measure
 from study.report.optimisation import efforts
-from study.report.performance import intervals, performance_of, wide
 from study.report.reasons import no_grid, no_optimisers
 from study.report.series import (
     Z,
@@ -32,111 +30,159 @@ from study.report.series import (
     series,
     wilson_lengths,
 )
-from study.report.style import DOUBLE, dodge_width, drawing, log_ticks, nothing, separation_axis
-from study.report.table import with_errors
+from study.report.style import (
+    DOUBLE,
+    FEW,
+    dodge_width,
+    drawing,
+    log_ticks,
+    nothing,
+    separation_axis,
+)
+from study.report.table import table_of, with_errors
 from study.report.verdicts import with_verdict
-from study.rows import Results, passes
+from study.rows import DATA_SET, FIT, Results, equivalent_passes
 
-ENDS = ("", "_mcse", "_low", "_high")
-COVERAGE = ("scenario", "parameter", "component", "coverage", "coverage_mcse", "R_coverage")
-# Sides of an error for the worst of five parameters: 1 in 100 each.
-SURE = 0.99
-# Intervals of which we know no better than this much below their level are not said to hold.
-SLACK = 0.10
-
-
-def recommended(results: Results) -> pd.DataFrame:
-    """The optimiser to use in each cell, with how sure and how cheap it is.
-
-    Columns scenario, method, R, at_best, passes and their Monte Carlo standard errors. It is the
-    one with the fewest mean passes over the data among the optimisers whose share of data sets that
-    end certified at the best maximum known is not below the best optimiser's by more than 1.96
-    standard errors of the difference, which is paired by data set.
-    """
-    names = list(cells(results.design)["scenario"])
-    fits = with_verdict(results)
-    fits = fits[fits["method"].isin(OPTIMISERS) & fits["scenario"].isin(names)]
-    fits["good"] = fits["verdict"].isin(GOOD).astype(float)
-    fits["passes"] = passes(fits).astype(float)
-    found = {name: _best(group) for name, group in fits.groupby("scenario", sort=False)}
-    rows = [{"scenario": name} | found[name] for name in names if name in found]
-    columns = ["scenario", "method", "R", "at_best", "at_best_mcse", "passes", "passes_mcse"]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def _best(fits: pd.DataFrame) -> dict[str, object]:
-    good = fits.pivot(index="replicate", columns="method", values="good")
-    passes = fits.groupby("method")["passes"].mean()
-    order = list(passes.sort_values(kind="stable").index)
-    best = good[order].mean().idxmax()
-    missed = good[order].rsub(good[best], axis=0)
-    losses = {m: measures.mean(missed[m].to_numpy()) for m in order}
-    method = next(m for m in order if not losses[m].value > Z * np.nan_to_num(losses[m].mcse))
-    chosen = fits[fits["method"] == method]
-    at_best = measures.proportion(chosen["good"].to_numpy())
-    cost = measures.mean(chosen["passes"].to_numpy())
-    return {"method": method} | with_errors({"at_best": at_best, "passes": cost}, at_best.r)
-
-
-def covered(kind: str, coverages: pd.DataFrame, level: float) -> pd.DataFrame:
-    """What intervals of a kind cover, by scenario: the first mean, the worst parameter, in words.
-
-    coverages: in the columns of COVERAGE. Columns start with the kind's name; the last says whether
-    the intervals hold, by Wilson's 99% interval around the worst parameter's coverage.
-    """
-    rows = []
-    for scenario, group in coverages.dropna(subset=["coverage"]).groupby("scenario", sort=False):
-        first = group[(group["parameter"] == "mean") & (group["component"] == 1)]
-        worst = group.sort_values("coverage", kind="stable").iloc[0]
-        row: dict[str, Any] = {"scenario": scenario, f"{kind}_R": worst["R_coverage"]}
-        for name, found in (("mean_1", first.iloc[0] if len(first) else None), ("worst", worst)):
-            row[f"{kind}_{name}"] = np.nan if found is None else found["coverage"]
-            row[f"{kind}_{name}_mcse"] = np.nan if found is None else found["coverage_mcse"]
-            ends = (np.nan, np.nan)
-            if found is not None:
-                ends = wilson(found["coverage"], found["R_coverage"])
-            row |= {f"{kind}_{name}_low": float(ends[0]), f"{kind}_{name}_high": float(ends[1])}
-        row[f"{kind}_worst_of"] = f"{worst['parameter']} {worst['component']}"
-        row[f"{kind}_says"] = verdict(worst["coverage"], worst["R_coverage"], level)
-        rows.append(row)
-    shares = [f"{name}{end}" for name in ("mean_1", "worst") for end in ENDS]
-    names = ["R", *shares, "worst_of", "says"]
-    return pd.DataFrame(rows, columns=["scenario", *(f"{kind}_{name}" for name in names)])
-
-
-def verdict(coverage: float, replicates: float, level: float) -> str:
-    """Of the worst coverage: "too low", "too high", "unsure" from too few data sets, or "holds"."""
-    low, high = wilson(coverage, replicates, SURE)
-    if high < level:
-        return "too low"
-    if low > level:
-        return "too high"
-    return "unsure" if low < level - SLACK else "holds"
+# What an interval may fall short of its level by and still be recommended.
+SLACK = 0.02
+CELL = ["scenario", "n", "separation", "weight", "sd_ratio"]
+GUIDE = ["by_passes", "by_seconds", "interval", "R", "coverage", "bayes"]
+SUMMARY = ["n", "separation", "R", "certified", "passes_em", "ms_em", "passes_newton", "ms_newton"]
 
 
 def guide(results: Results) -> pd.DataFrame:
-    """A row a cell of the grid: the optimiser to use and what each kind of interval covers."""
-    names = list(cells(results.design)["scenario"])
-    wald = wide(performance_of(results, tuple(names)), ["coverage"])
-    kinds = wide(intervals(results), ["coverage"])
-    profile = kinds[(kinds["kind"] == "profile") & kinds["scenario"].isin(names)]
-    profile = profile[profile["quantity"].str.match(r"(weight|mean|sd) \d")]
-    parts = profile["quantity"].str.split(" ", expand=True).reindex(columns=[0, 1])
-    profile = profile.assign(parameter=parts[0], component=parts[1].astype(int))
-    chosen = recommended(results)
-    coverages_of: Mapping[str, pd.DataFrame] = {
-        "wald": wald.merge(chosen[["scenario", "method"]], on=["scenario", "method"]),
-        "profile": profile,
-        "nuts": wald[wald["method"] == "nuts"],
-    }
-    sizes = cells(results.design)[["scenario", "n", "separation", "weight", "sd_ratio"]]
-    table = sizes.merge(chosen, on="scenario")
-    for kind, coverages in coverages_of.items():
-        found = covered(kind, coverages.reindex(columns=list(COVERAGE)), results.design.level)
-        table = table.merge(found, on="scenario", how="left")
-    order = ["n", "separation", "weight", "sd_ratio"]
-    ascending = [True, True, False, True]
-    return table.sort_values(order, ascending=ascending, kind="stable").reset_index(drop=True)
+    """By n and separation, all shapes of the grid together: which optimiser, and which interval.
+
+    by_passes, by_seconds: the cheapest of the optimisers that end at the best maximum as often as
+    any. interval: the simplest of three whose coverage of all parameters is not below the level by
+    more than SLACK beyond its Monte Carlo error, or else the one that covers most; coverage: its,
+    on R data sets. bayes: whether the posterior covers more than Wald's on the same data sets.
+    """
+    return _guide(results, ["n", "separation"])
+
+
+def guide_of_cells(results: Results) -> pd.DataFrame:
+    """The same by cell of the grid, from fewer data sets each."""
+    return _guide(results, CELL)
+
+
+def _guide(results: Results, by: list[str]) -> pd.DataFrame:
+    grid = cells(results.design)
+    fits = with_verdict(results)
+    fits = fits[fits["method"].isin(OPTIMISERS)].drop(columns="n")
+    fits = fits.merge(grid, on="scenario").merge(
+        results.timings[[*FIT, "seconds"]], on=FIT, how="left"
+    )
+    fits["good"] = fits["verdict"].isin(GOOD).astype(float)
+    fits["passes"] = equivalent_passes(fits.assign(n=fits["n"].astype(float)))
+    intervals = {kind: held(results, kind).merge(grid, on="scenario") for kind in THREE}
+    rows = []
+    for key, part in fits.groupby(by, sort=False):
+        place = dict(zip(by, key, strict=True))
+        here = {kind: _where(table, place) for kind, table in intervals.items()}
+        row: dict[str, Any] = place | {
+            "by_passes": METHODS[cheapest(part, "passes")].label,
+            "by_seconds": METHODS[cheapest(part, "seconds")].label,
+        }
+        kind = recommended(here, results.design.level)
+        covered = pooled(here[kind])
+        row |= {"interval": NAMES[kind]} | with_errors({"coverage": covered}, covered.r)
+        rows.append(row | {"bayes": _pays(here, results.design.level)})
+    table = table_of(rows, [*by, *GUIDE])
+    return table.sort_values(by[-4:], kind="stable", ignore_index=True)
+
+
+def _where(table: pd.DataFrame, place: Mapping[str, Any]) -> pd.DataFrame:
+    kept = np.ones(len(table), dtype=bool)
+    for column, value in place.items():
+        kept &= (table[column] == value).to_numpy(bool)
+    return table[kept]
+
+
+def cheapest(fits: pd.DataFrame, cost: str) -> str:
+    """The optimiser with the least mean cost among those whose share of data sets that end at the
+    best maximum is not below the best one's by more than 1.96 Monte Carlo errors of the paired
+    difference."""
+    good = fits.pivot(index=DATA_SET, columns="method", values="good")
+    order = list(fits.groupby("method")[cost].mean().sort_values(kind="stable").index)
+    best = good[order].mean().idxmax()
+    for method in order:
+        lost = measures.mean((good[best] - good[method]).to_numpy(float))
+        if not lost.value > Z * np.nan_to_num(lost.mcse):
+            return str(method)
+    return str(best)
+
+
+def recommended(intervals: Mapping[str, pd.DataFrame], level: float) -> str:
+    """The first kind that covers enough, on FEW data sets or more; else the one that covers most."""
+    found = {kind: pooled(rows) for kind, rows in intervals.items()}
+    enough = {kind: m for kind, m in found.items() if m.r >= FEW} or found
+    for kind, m in enough.items():
+        if m.value + Z * np.nan_to_num(m.mcse) >= level - SLACK:
+            return kind
+    return max(enough, key=lambda kind: np.nan_to_num(enough[kind].value, nan=-1.0))
+
+
+def _pays(intervals: Mapping[str, pd.DataFrame], level: float) -> str:
+    """Of the posterior against Wald's: "pays", "no need" or "unsure", from what both have."""
+    wald, posterior = (by_data_set(intervals[kind]) for kind in (THREE[0], THREE[2]))
+    gain = measures.mean((posterior - wald).dropna().to_numpy(float))
+    if gain.r < 2:
+        return "not asked"
+    half = Z * np.nan_to_num(gain.mcse)
+    short = pooled(intervals[THREE[0]])
+    if gain.value - half > 0 and short.value < level - SLACK:
+        return "pays"
+    if gain.value + half < 0 or short.value - Z * np.nan_to_num(short.mcse) >= level - SLACK:
+        return "no need"
+    return "unsure"
+
+
+def guide_found(results: Results) -> str:
+    """How often the two ways of counting name the same optimiser, and where Wald's are enough."""
+    table = guide(results)
+    if table.empty:
+        return ""
+    same = int((table["by_passes"] == table["by_seconds"]).sum())
+    wald = int((table["interval"] == NAMES[THREE[0]]).sum())
+    pays = int((table["bayes"] == "pays").sum())
+    first = table["by_passes"].mode()[0], table["by_seconds"].mode()[0]
+    return (
+        f"By passes it is mostly {first[0]}, by seconds {first[1]}: the two agree in {same} of "
+        f"{len(table)} rows; Wald intervals are enough in {wald}, and the posterior covers more "
+        f"than they do in {pays}."
+    )
+
+
+def summary(results: Results) -> pd.DataFrame:
+    """Table 1: by n and separation, all shapes of the grid together, the four routes.
+
+    certified: Newton's ends at the best maximum known; passes: equivalent ones, and ms: milliseconds,
+    means; wald, profile, posterior: coverage of all parameters.
+    """
+    grid = cells(results.design)
+    fits = with_verdict(results).drop(columns="n").merge(grid, on="scenario")
+    fits = fits.merge(results.timings[[*FIT, "seconds"]], on=FIT, how="left")
+    fits["spent"] = equivalent_passes(fits.assign(n=fits["n"].astype(float)))
+    intervals = {kind: held(results, kind).merge(grid, on="scenario") for kind in THREE}
+    rows = []
+    for (n, d), part in fits.groupby(["n", "separation"]):
+        own = {m: part[part["method"] == m] for m in ("em", "newton", "map", "nuts")}
+        ends = own["newton"] if len(own["newton"]) else part[part["method"].isin(OPTIMISERS)]
+        of: dict[str, Measure] = {
+            "certified": measures.proportion(ends["verdict"].isin(GOOD).to_numpy(float)),
+        }
+        for m in ("em", "newton"):
+            of[f"passes_{m}"] = measures.mean(own[m]["spent"].to_numpy(float))
+        for m in own:
+            of[f"ms_{m}"] = measures.mean(1e3 * own[m]["seconds"].to_numpy(float))
+        here = {kind: _where(table, {"n": n, "separation": d}) for kind, table in intervals.items()}
+        for kind, name in zip(THREE, ("wald", "profile", "posterior"), strict=True):
+            of[name] = pooled(here[kind])
+        row: dict[str, Any] = {"n": n, "separation": d}
+        row |= with_errors(of, of["certified"].r)
+        rows.append(row | {f"R_{name}": m.r for name, m in of.items() if m.r != of["certified"].r})
+    return table_of(rows, SUMMARY)
 
 
 def overview(results: Results) -> Figure:
@@ -176,14 +222,13 @@ def overview(results: Results) -> Figure:
 
 TABLES: tuple[Table, ...] = (
     tabular(
-        "guide",
-        "Which method, and what its intervals cover",
-        "At a glance",
-        guide,
-        no_grid,
-        no_optimisers,
+        "guide", "Which method, which interval", "At a glance", guide, no_grid, no_optimisers,
+        timed=True, finding=guide_found,
     ),
-)
+    tabular(
+        "summary", "The four routes", "At a glance", summary, no_grid, no_optimisers, timed=True
+    ),
+)  # fmt: skip
 FIGURES: tuple[Drawing, ...] = (
     drawing("overview", "At a glance", "At a glance", overview, no_grid, no_optimisers),
 )

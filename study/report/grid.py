@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from study.design import Design
-from study.report.style import Look, looks
+from study.report.style import COMPONENTS, Look, looks, shade
 from study.rows import Results
 
 
@@ -41,15 +41,11 @@ def groups(design: Design) -> dict[str, str]:
 
 
 def group_looks(design: Design) -> dict[str, Look]:
-    """A look for each group, separations in their order first."""
+    """A look for each group: separations in tones of their order, others in colours."""
     apart = sorted({s.separation or 0.0 for grid in design.grids for s in grid.scenarios()})
-    names = [f"separation {d:g}" for d in apart]
-    return looks(dict.fromkeys([*names, *groups(design).values()]))
-
-
-def shape_looks(design: Design) -> dict[str, Look]:
-    """A look for each shape of a cell."""
-    return looks(cells(design)["shape"].unique())
+    found = {f"separation {d:g}": shade(i, len(apart)) for i, d in enumerate(apart)}
+    others = [name for name in dict.fromkeys(groups(design).values()) if name not in found]
+    return found | looks(others, COMPONENTS)
 
 
 def named(results: Results, table: pd.DataFrame) -> pd.DataFrame:

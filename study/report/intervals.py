@@ -292,8 +292,12 @@ TABLES: tuple[Table, ...] = (
 FIGURES: tuple[Drawing, ...] = (
     drawing("kinds", "Coverage by kind of interval", "Uncertainty", kinds, no_named_intervals),
     drawing(
-        "coverage-width", "Coverage against width", "Uncertainty", coverage_and_width,
-        no_grid_intervals, finding=widths_found,
+        "coverage-width",
+        "Coverage against width",
+        "Uncertainty",
+        coverage_and_width,
+        no_grid_intervals,
+        finding=widths_found,
     ),
     drawing("zip", "Interval by interval", "Uncertainty", zipped, no_named_intervals),
 )

@@ -13,26 +13,19 @@ from matplotlib.ticker import NullLocator
 
 from models import METHODS
 from models.methods import OPTIMISERS
+from models.mixture import Floats
 from study.report import measures
 from study.report.exhibit import Drawing, Table, tabular
-from study.report.grid import cells, middle
-from study.report.reasons import no_grid, no_optimisers, no_simulation
-from study.report.series import present, quartiles_against
-from study.report.style import (
-    LOOKS,
-    drawing,
-    log_ticks,
-    nested_widths,
-    nothing,
-    separation_axis,
-    width_for,
-)
+from study.report.grid import cells
+from study.report.reasons import no_grid, no_optimisers, not_followed
+from study.report.series import present
+from study.report.style import DOUBLE, GREY, LOOKS, drawing, log_ticks, nothing
 from study.report.table import POINT_ESTIMATORS, sorted_rows, table_of, with_errors
 from study.report.verdicts import with_verdict
-from study.rows import STATUSES, USABLE, Results, passes
+from study.rows import DATA_SET, FIT, STATUSES, USABLE, Results, equivalent_passes, passes
 
 NOTHING_BROKE = "All that was to be computed of the fits was."
-NO_GAP = "Every optimiser reached the best log-likelihood on every data set."
+NO_RATE = "No data set that is followed has a certified maximum with an EM rate below one."
 
 
 def failures(results: Results) -> pd.DataFrame:
@@ -122,85 +115,6 @@ def _beginning(message: str) -> str:
     return message.partition(":")[0]
 
 
-GAPS = (1e-8, 1e2)  # nats
-
-
-def gap(results: Results) -> Figure:
-    """Share of data sets on which a method ends more than g nats behind the best, against g."""
-    grid, fits = cells(results.design), with_verdict(results)
-    fits = fits[fits["method"].isin(OPTIMISERS)]
-    panels = [
-        (f"separation {d:g}", fits[fits["scenario"].isin(part["scenario"])])
-        for d, part in grid.groupby("separation")
-    ]
-    panels += [(s.name, fits[fits["scenario"] == s.name]) for s in results.design.scenarios]
-    panels = [(title, part) for title, part in panels if not part.empty]
-    none = [title for title, part in panels if part["behind"].max(skipna=False) <= GAPS[0]]
-    panels = [(title, part) for title, part in panels if title not in none]
-    if not panels:
-        return nothing(NO_GAP)
-    columns = min(len(panels), 4)
-    rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(width_for(columns), 0.9 + 1.55 * rows))
-    all_axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).flat
-    for axes, (title, part) in zip(all_axes, panels, strict=False):
-        _shares(axes, part)
-        axes.set_title(title)
-    for axes in all_axes[len(panels) :]:
-        axes.set_visible(False)
-    for axes in all_axes[len(panels) - columns : len(panels)]:
-        axes.tick_params(labelbottom=True)
-    top = max(0.05, all_axes[0].get_ylim()[1])
-    all_axes[0].set_ylim(-0.03 * top, top)
-    words = f"no gap on any data set: {', '.join(none)}" if none else ""
-    lines = textwrap.wrap(words, int(15 * figure.get_figwidth()), break_on_hyphens=False)
-    all_best = "".join(f"\n{line}" for line in lines)
-    figure.supxlabel(f"Gap to the best log-likelihood (nats){all_best}", fontsize=7)
-    figure.supylabel("Share of data sets with a larger gap", fontsize=7)
-    return figure
-
-
-def _shares(axes: Axes, fits: pd.DataFrame) -> None:
-    methods = present(fits)
-    for method, width in zip(methods, nested_widths(len(methods)), strict=True):
-        behind = fits.loc[fits["method"] == method, "behind"].fillna(np.inf).to_numpy(float)
-        edges = np.unique(np.clip(behind[np.isfinite(behind)], *GAPS))
-        x = np.unique(np.concatenate([[GAPS[0]], edges, [GAPS[1]]]))
-        y = [(behind > g).mean() for g in x]
-        look = LOOKS[method]
-        axes.step(x, y, where="post", **look.stroke, lw=width, label=METHODS[method].label)
-    axes.set_xscale("log")
-    axes.set_xlim(*GAPS)
-    axes.set_xticks([1e-6, 1e-3, 1.0])
-    axes.xaxis.set_minor_locator(NullLocator())
-
-
-def effort(results: Results) -> Figure:
-    """Passes over the data against separation, a panel a (w, r), at the middle n."""
-    grid = cells(results.design)
-    n = middle(grid["n"])
-    fits = efforts(results).merge(grid[grid["n"] == n].drop(columns="n"), on="scenario")
-    if fits.empty:
-        return nothing("No fit of the grid is usable.")
-    shapes = list(grid["shape"].unique())
-    columns = min(len(shapes), 4)
-    rows = -(-len(shapes) // columns)
-    figure = Figure(figsize=(width_for(columns), 0.8 + 1.8 * rows))
-    all_axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).flat
-    for axes, shape in zip(all_axes, shapes, strict=False):
-        quartiles_against(axes, fits[fits["shape"] == shape], "separation", "passes", present(fits))
-        axes.set_yscale("log")
-        axes.set_title(shape)
-    log_ticks(all_axes[0].yaxis)
-    for axes in all_axes[len(shapes) :]:
-        axes.set_visible(False)
-    separations = sorted(grid["separation"].unique())
-    separation_axis(all_axes[0], separations)
-    figure.supxlabel(f"Separation of the means (root-mean-square sds); $n$ = {n:,}", fontsize=7)
-    figure.supylabel("Passes over the data", fontsize=7)
-    return figure
-
-
 def efforts(results: Results) -> pd.DataFrame:
     """Usable fits by optimisers, with the passes over the data that each took."""
     fits = results.fits
@@ -208,8 +122,151 @@ def efforts(results: Results) -> pd.DataFrame:
     return fits[kept].assign(passes=passes(fits[kept]))
 
 
+def by_rate(results: Results) -> pd.DataFrame:
+    """Usable fits by optimisers on the data sets that are followed, with what they took.
+
+    slowness: 1/(1 - r), r EM's rate by the information at the data set's own maximum. passes:
+    equivalent ones. Columns of `rates` and seconds go with it.
+    """
+    fits = efforts(results)
+    fits = fits[fits["method"].isin(OPTIMISERS)]
+    rates = results.rates[results.rates["certified"] & (results.rates["predicted"] < 1.0)]
+    table = fits.assign(passes=equivalent_passes(fits)).merge(
+        rates[[*DATA_SET, "predicted", "observed"]], on=DATA_SET
+    )
+    table = table.merge(results.timings[[*FIT, "seconds"]], on=FIT, how="left")
+    # Where a step leaves no error there is nothing that EM would be slow in.
+    return table.assign(slowness=1.0 / (1.0 - table["predicted"].clip(lower=0.0)))
+
+
+# Decades from where a start is to where EM stops: its steps fall from about a tenth of an sd to 1e-9.
+DECADES = 8.0
+
+
+def theory(slowness: Floats) -> Floats:
+    """Passes that EM takes where its error falls by 1 - 1/slowness a pass, over DECADES."""
+    with np.errstate(divide="ignore"):
+        rate = np.log1p(-1.0 / slowness)
+    return -DECADES * np.log(10.0) / rate
+
+
+def break_even(table: pd.DataFrame, cost: str, method: str) -> float:
+    """The slowness that best parts data sets on which EM is cheaper from those on which it is not.
+
+    The cut that puts fewest on the wrong side, halfway to the next; NaN where one side is empty.
+    """
+    wide = table.pivot_table(index=[*DATA_SET, "slowness"], columns="method", values=cost)
+    if not {"em", method} <= set(wide):
+        return np.nan
+    wide = wide[["em", method]].dropna().sort_index(level="slowness")
+    dearer = (wide["em"] > wide[method]).to_numpy(bool)
+    if not dearer.any() or dearer.all():
+        return np.nan
+    x = wide.index.get_level_values("slowness").to_numpy(float)
+    wrong = np.cumsum(dearer) + np.cumsum(~dearer[::-1])[::-1] - ~dearer
+    at = int(wrong[:-1].argmin())
+    return float(np.sqrt(x[at] * x[at + 1]))
+
+
+def missing_information(results: Results) -> Figure:
+    """Equivalent passes, and milliseconds, against 1/(1 - r), a point a fit; r checked in an inset."""
+    table = by_rate(results)
+    if table.empty:
+        return nothing(NO_RATE)
+    figure = Figure(figsize=(DOUBLE, 3.0))
+    left, right = figure.subplots(1, 2)
+    ends = np.geomspace(max(table["slowness"].min(), 1.001), table["slowness"].max(), 200)
+    left.plot(ends, theory(ends), color=GREY, lw=1.4, zorder=0, label="EM, in theory")
+    for axes, cost, scale in ((left, "passes", 1.0), (right, "seconds", 1e3)):
+        for method in present(table):
+            own = table[table["method"] == method]
+            axes.plot(
+                own["slowness"], scale * own[cost], **LOOKS[method].points, ms=2.2, mew=0.4,
+                mfc="none", label=METHODS[method].label,
+            )  # fmt: skip
+        at = break_even(table, cost, "newton")
+        if np.isfinite(at):
+            axes.axvline(at, color="0.3", lw=0.7, ls=(0, (4, 2)))
+            axes.annotate(
+                f"EM = Newton\nat {at:.3g}", (at, 0.02), xycoords=("data", "axes fraction"),
+                xytext=(3, 0), textcoords="offset points", va="bottom", fontsize=6.5,
+            )  # fmt: skip
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        log_ticks(axes.xaxis)
+        log_ticks(axes.yaxis)
+        axes.set_xlabel(r"$1/(1 - r)$, $r$ EM's rate at the data set's own maximum")
+    left.set_ylabel("Equivalent passes, start apart")
+    right.set_ylabel("Milliseconds")
+    left.set_ylim(top=2.0 * max(theory(ends)[-1], table["passes"].max()))
+    _rates(left, table)
+    return figure
+
+
+def _rates(axes: Axes, table: pd.DataFrame) -> None:
+    """An inset: the rate that EM's last steps have against the one predicted, as 1 - r."""
+    seen = table.drop_duplicates(DATA_SET).dropna(subset=["observed"])
+    if seen.empty:
+        return
+    inset = axes.inset_axes((0.13, 0.74, 0.26, 0.25))
+    x, y = 1.0 - seen["predicted"], 1.0 - seen["observed"]
+    ends = [0.5 * min(x.min(), y.min()), 1.2]
+    inset.plot(ends, ends, color=GREY, lw=0.6)
+    inset.plot(x, y, "o", color="black", ms=1.2)
+    inset.set_xscale("log")
+    inset.set_yscale("log")
+    inset.xaxis.set_minor_locator(NullLocator())
+    inset.yaxis.set_minor_locator(NullLocator())
+    inset.tick_params(labelsize=5, pad=1, length=1.5)
+    inset.set_xlabel("$1 - r$ predicted", fontsize=5.5, labelpad=0)
+    inset.set_ylabel("observed", fontsize=5.5, labelpad=0)
+
+
+def rate_found(results: Results) -> str:
+    """Where EM and Newton cost the same, in passes and in seconds."""
+    table = by_rate(results)
+    if table.empty or not {"em", "newton"} <= set(table["method"]):
+        return ""
+    at = {cost: break_even(table, cost, "newton") for cost in ("passes", "seconds")}
+    parts = [
+        f"in {'equivalent passes' if cost == 'passes' else cost} "
+        + (f"until 1/(1 - r) is {x:.3g}" if np.isfinite(x) else "nowhere or everywhere")
+        for cost, x in at.items()
+    ]
+    sets = table.drop_duplicates(DATA_SET).shape[0]
+    return f"EM is cheaper than Newton {', '.join(parts)}; {sets} data sets."
+
+
+COSTS = ["separation", "method", "R", "equivalent", "with_start", "passes", "ms", "us_a_pass"]
+
+
+def costs(results: Results) -> pd.DataFrame:
+    """By separation and optimiser, over the grid: what a usable fit takes, means over data sets.
+
+    equivalent: passes, one with a Hessian by what it costs (`rows.HESSIAN_PASS`); with_start: with
+    those of the start that all share; passes: as they are counted; ms: milliseconds, and us_a_pass
+    microseconds a pass, the method's own steps included.
+    """
+    fits = efforts(results).merge(cells(results.design)[["scenario", "separation"]], on="scenario")
+    fits = fits.merge(results.timings[[*FIT, "seconds"]], on=FIT, how="left")
+    fits["equivalent"] = equivalent_passes(fits)
+    fits["with_start"] = fits["equivalent"] + fits["start_passes"]
+    fits["ms"] = 1e3 * fits["seconds"]
+    fits["us_a_pass"] = 1e6 * fits["seconds"] / fits["passes"].clip(lower=1)
+    rows = []
+    for (d, method), group in fits.groupby(["separation", "method"]):
+        of = {name: measures.mean(group[name].to_numpy(float)) for name in COSTS[3:]}
+        row = {"separation": d, "method": method} | with_errors(of, len(group))
+        rows.append(row | {"R_ms": of["ms"].r})
+    table = sorted_rows(results, table_of(rows, COSTS))
+    return table.sort_values("separation", kind="stable", ignore_index=True)
+
+
 TABLES: tuple[Table, ...] = (
     tabular("failures", "Fits by status", "Optimisation", failures),
+    tabular(
+        "costs", "Passes and seconds", "Optimisation", costs, no_grid, no_optimisers, timed=True
+    ),
     tabular("broken", "What broke off", "Optimisation", broken, none=NOTHING_BROKE),
     tabular(
         "optimisation", "Gap, certificates, iterations", "Optimisation", optimisation, no_optimisers
@@ -217,13 +274,7 @@ TABLES: tuple[Table, ...] = (
 )
 FIGURES: tuple[Drawing, ...] = (
     drawing(
-        "gap",
-        "Gap to the best log-likelihood",
-        "Optimisation",
-        gap,
-        no_simulation,
-        no_optimisers,
-        none=NO_GAP,
+        "missing-information", "Cost and missing information", "Optimisation", missing_information,
+        not_followed, no_optimisers, none=NO_RATE, finding=rate_found,
     ),
-    drawing("effort", "Passes over the data", "Optimisation", effort, no_grid, no_optimisers),
-)
+)  # fmt: skip

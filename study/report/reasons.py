@@ -62,6 +62,17 @@ no_optimisers = lack(
     "This design has no optimiser.", lambda d: _fit(d, d.units(), POINT_ESTIMATORS)
 )
 no_race = lack("This design has no other optimiser beside EM on a grid.", _race)
+no_pairs = lack(
+    "This design has no two optimisers that fit the same simulated data sets.",
+    lambda d: any(
+        len(set(d.replicates_of(unit)) & set(OPTIMISERS)) > 1 for unit in d.all_scenarios()
+    ),
+)
+no_cutoff = lack(
+    "No simulated data set of two components has intervals of every kind.",
+    lambda d: _intervals(d, [unit for unit in d.all_scenarios() if unit.model.k == 2]),
+)
+no_starts = lack("This design compares no starts.", lambda d: d.starts)
 no_alignment = lack(
     "This design simulates nothing whose components an order alone tells apart.",
     lambda d: _fit(d, filter(switches, d.all_scenarios()), OPTIMISERS),

@@ -16,21 +16,26 @@ from study.report.reasons import no_simulation
 from study.report.style import COMPONENTS, DOUBLE, drawing
 from study.rows import Results
 
+ACROSS = 6  # panels of named scenarios
+
 
 def densities(results: Results) -> Figure:
     """The mixtures that were simulated, with their weighted components."""
     named = results.design.scenarios
     grid = cells(results.design).drop_duplicates(["separation", "shape"])
     simulated = {s.name: s for s in results.design.all_scenarios()}
-    rows = -(-len(named) // 4) * 1.35, grid["shape"].nunique() * 1.05 + 0.3
+    rows = -(-len(named) // ACROSS) * 1.0, grid["shape"].nunique() * 0.85 + 0.3
     figure = Figure(figsize=(DOUBLE, sum(h for h in rows if h > 0.3) + 0.35))
     parts = [h for h in rows if h > 0.3]
     areas = list(figure.subfigures(len(parts), 1, height_ratios=parts, squeeze=False)[:, 0])
     if named:
-        panels = areas.pop(0).subplots(-(-len(named) // 4), min(len(named), 4), squeeze=False)
+        panels = areas.pop(0).subplots(
+            -(-len(named) // ACROSS), min(len(named), ACROSS), squeeze=False
+        )
         for axes, scenario in zip(panels.flat, named, strict=False):
             _density(axes, scenario)
-            axes.set_title(scenario.name)
+            axes.set_title(scenario.name, fontsize=6)
+            axes.xaxis.set_major_locator(MaxNLocator(3))
         for axes in panels.flat[len(named) :]:
             axes.set_visible(False)
     if not grid.empty:

@@ -16,7 +16,7 @@ from models.methods import OPTIMISERS
 from models.mixture import Floats
 from study.report import measures
 from study.report.performance import performance_of, wide
-from study.report.style import GREY, LOOKS, Look, dodge_width, dodged, names_of, separation_axis
+from study.report.style import GREY, LOOKS, ML, Look, dodge_width, dodged, names_of, separation_axis
 from study.rows import Results
 
 MEASURES = ["bias", "rmse", "largest_share", "coverage", "bound"]
@@ -50,7 +50,7 @@ def series(table: pd.DataFrame, measure: str) -> list[Series]:
         label, look = METHODS[method].label, LOOKS[method]
         if method == drawn and len(alike[drawn]) > 1:
             everyone = len(alike[drawn]) == len(optimisers)
-            look = LOOKS[optimisers[0]] if everyone else look
+            look = ML
             label = f"ML ({'all optimisers' if everyone else names_of(alike[drawn])})"
         elif method in alike.get(drawn, []) and method != drawn:
             continue

@@ -1,27 +1,27 @@
-"""How many starts it takes to find the best maximum."""
+"""How many starts it takes to find the best maximum, and what of a method's end is its start's."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from models import METHODS
 from models.mixture import Floats
-from models.verdicts import SAME
+from models.verdicts import GOOD, SAME
 from study.report import measures
 from study.report.exhibit import Drawing, Table, tabular
-from study.report.grid import group_looks, groups
+from study.report.grid import groups
 from study.report.measures import Measure
-from study.report.reasons import not_followed
-from study.report.style import DOUBLE, LOOKS, drawing, log_ticks, nothing
+from study.report.reasons import no_starts, not_followed
+from study.report.style import SINGLE, START_LOOKS, dodged, drawing, nothing
 from study.report.table import table_of, with_errors
-from study.report.verdicts import best
-from study.rows import DATA_SET, Results
+from study.report.verdicts import best, judged
+from study.rows import DATA_SET, STARTS, Results, equivalent_passes
 
 RESAMPLES = 200  # of the bootstrap behind a Monte Carlo error
 COUNTS = (1, 2, 5, 10, 20)  # starts
-NO_MISS = "Every start reached the best maximum of its data set."
 
 
 def hits(results: Results) -> pd.DataFrame:
@@ -82,48 +82,85 @@ def _enough(chances: Floats, passes: Floats) -> dict[str, float]:
     )
 
 
-def many_starts(results: Results) -> Figure:
-    """The probability of the best maximum against starts, and against passes, by group."""
-    rows = hits(results)
-    rows["group"] = rows["scenario"].map(groups(results.design))
-    sets = rows.groupby(["group", "method", "scenario", "replicate"], sort=False)["hit"]
-    counts = sets.agg(["sum", "size"]).reset_index()
-    cost = rows.groupby(["group", "method"])["passes"].mean()
-    hard = counts[counts["sum"] < counts["size"]]["group"].value_counts()
-    chosen = sorted(g for g in hard.index[:6])
-    if not chosen:
-        return nothing(NO_MISS)
-    methods = list(dict.fromkeys(counts["method"]))
-    figure = Figure(figsize=(DOUBLE, 2.7))
-    left, right = figure.subplots(1, 2, sharey=True)
-    for group in chosen:
-        color = group_looks(results.design)[group].color
-        for method in methods:
-            own = counts[(counts["group"] == group) & (counts["method"] == method)]
-            most = int(own["size"].max())
-            p = [
-                np.mean([chance(h, of, s) for h, of in own[["sum", "size"]].to_numpy()])
-                for s in range(1, most + 1)
-            ]
-            look = {"color": color, "ls": LOOKS[method].line}
-            name = f"{group}, {METHODS[method].label}"
-            left.plot(np.arange(1, most + 1), p, label=name, **look)
-            right.plot(cost[group, method] * np.arange(1, most + 1), p, **look)
-    left.set_xlabel("Starts")
-    left.set_xscale("log")
-    log_ticks(left.xaxis)
-    right.set_xlabel("Passes over the data")
-    right.set_xscale("log")
-    left.set_ylabel("Probability of the best maximum")
-    left.set_ylim(0.0, 1.02)
+BEGUN = ["start", "method", "R", "at_best", "collapsed", "equivalent"]
+
+
+def beginnings(results: Results) -> pd.DataFrame:
+    """By start and optimiser, over the data sets that are fitted from each: where the fits end.
+
+    at_best: certified at the best maximum known. collapsed: on a point, or at a maximum without
+    evidence. equivalent: passes, the start's own apart.
+    """
+    fits = judged(results, results.beginnings)
+    fits["spent"] = equivalent_passes(fits)
+    rows = []
+    for start in STARTS:
+        for method in (m for m in METHODS if (fits["method"] == m).any()):
+            part = fits[(fits["start"] == start) & (fits["method"] == method)]
+            of = {
+                "at_best": measures.proportion(part["verdict"].isin(GOOD).to_numpy(float)),
+                "collapsed": measures.proportion(part["verdict"].isin(LOST).to_numpy(float)),
+                "equivalent": measures.mean(part["spent"].to_numpy(float)),
+            }
+            rows.append({"start": start, "method": method} | with_errors(of, len(part)))
+    return table_of(rows, BEGUN)
+
+
+LOST = ("singular", "spurious", "failed")
+
+
+def from_starts(results: Results) -> Figure:
+    """The share of fits at the best maximum, a row an optimiser, a look a start."""
+    table = beginnings(results)
+    table = table[table["R"] > 0]
+    if table.empty:
+        return nothing("No fit from several starts is there.")
+    methods = list(dict.fromkeys(table["method"]))
+    figure = Figure(figsize=(SINGLE, 0.9 + 0.3 * len(methods)))
+    axes = figure.subplots()
+    for place, start in enumerate(STARTS):
+        own = table[table["start"] == start].set_index("method").reindex(methods)
+        value = own["at_best"].to_numpy(float)
+        ends = np.stack([value - own["at_best_low"], own["at_best_high"] - value])
+        axes.errorbar(
+            value,
+            dodged(np.arange(len(methods), dtype=float), place, len(STARTS), 0.55),
+            xerr=np.maximum(np.nan_to_num(ends), 0.0),
+            **START_LOOKS[start].points,
+            elinewidth=0.7,
+            label=start,
+        )
+    for edge in range(1, len(methods)):
+        axes.axhline(edge - 0.5, color="0.92", lw=0.5, zorder=0)
+    axes.set_yticks(range(len(methods)), [METHODS[m].label for m in methods])
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(len(methods) - 0.5, -0.5)
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.set_xlabel("Fits at the best maximum known")
     return figure
+
+
+def starts_found(results: Results) -> str:
+    """What of the ends is the shared start's doing, by method."""
+    table = beginnings(results).set_index(["start", "method"])["at_best"].dropna()
+    shared, guesses = table.get("shared"), table.drop("shared", errors="ignore")
+    if shared is None or guesses.empty:
+        return ""
+    return (
+        f"From the shared start the optimisers end at the best maximum in {shared.min():.0%} to "
+        f"{shared.max():.0%} of the fits, from one guess in {guesses.min():.0%} "
+        f"({' and '.join((METHODS[guesses.idxmin()[1]].label, guesses.idxmin()[0]))}) to "
+        f"{guesses.max():.0%} ({' and '.join((METHODS[guesses.idxmax()[1]].label, guesses.idxmax()[0]))})."
+    )
 
 
 TABLES: tuple[Table, ...] = (
     tabular("starts", "Starts needed", "Optimisation", starts, not_followed),
+    tabular("beginnings", "Starts and methods", "Optimisation", beginnings, no_starts),
 )
 FIGURES: tuple[Drawing, ...] = (
     drawing(
-        "many-starts", "Starts needed", "Optimisation", many_starts, not_followed, none=NO_MISS
+        "beginnings-ends", "Starts and methods", "Optimisation", from_starts, no_starts,
+        finding=starts_found,
     ),
-)
+)  # fmt: skip

@@ -23,13 +23,14 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from models import METHODS
 from models.mixture import Floats
 from study.report.exhibit import Drawing, Exhibit, Finding, Reason
-from study.rows import CHAIN_WORDS, INTERVAL_KINDS, REMEDIES, Results
+from study.rows import CHAIN_WORDS, REMEDIES, STARTS, Results
 
 STYLE = Path(__file__).parent / "paper.mplstyle"
 SINGLE, DOUBLE = 3.5, 7.2  # inches, the columns of a journal
 GREY = "0.55"
 FEW = 50  # replicates; what fewer say is faded, without a line through it
-COMPONENTS = ("#0072B2", "#E69F00", "#000000", "#56B4E9", "#009E73", "#D55E00")
+# Of what is no method: Tol's high-contrast and muted colours, none of which a method has.
+COMPONENTS = ("#004488", "#DDAA33", "#BB5566", "#88CCEE", "#117733", "#882255")
 
 type Draw[Rows] = Callable[[Rows], Figure]
 type Line = str | tuple[float, tuple[float, ...]]
@@ -58,9 +59,6 @@ class Look(NamedTuple):
         return self.points | self.stroke
 
 
-# Okabe and Ito's colours, which the colour-blind tell apart, with grey for their yellow; the
-# markers and the lines do without colour.
-_COLORS = ("#000000", "#D55E00", "#0072B2", "#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#7F7F7F")
 _MARKERS = ("o", "s", "^", "v", "D", "P", "X", "p", "<", ">", "h")
 _LINES: tuple[Line, ...] = (
     "solid",
@@ -74,39 +72,58 @@ _LINES: tuple[Line, ...] = (
 )
 
 
-def looks(names: Iterable[str]) -> dict[str, Look]:
-    """A look each, by the place of its name."""
-    cycles = map(itertools.cycle, (_COLORS, _MARKERS, _LINES))
+def looks(names: Iterable[str], colors: Sequence[str]) -> dict[str, Look]:
+    """A look each, by the place of its name; markers and lines do without the colours."""
+    cycles = map(itertools.cycle, (colors, _MARKERS, _LINES))
     return {name: Look(*look) for name, look in zip(names, zip(*cycles, strict=True), strict=False)}
 
 
-LOOKS = looks(METHODS)
-# Those that are drawn together first.
-INTERVAL_LOOKS = looks(
-    dict.fromkeys(("wald", "sandwich", "profile", "laplace", "equal-tailed", *INTERVAL_KINDS))
+# Methods have Okabe and Ito's colours, which the colour-blind tell apart, and grey for their yellow;
+# maximum likelihood, by whichever optimiser, is black.
+LOOKS = looks(
+    METHODS,
+    ("#0072B2", "#D55E00", "#56B4E9", "#E69F00", "#7F7F7F", "#009E73", "#CC79A7", "#7B3294"),
 )
-REMEDY_LOOKS = looks([*REMEDIES[1:], REMEDIES[0]])
+ML = Look("#000000", "o", "solid")
+# A kind of interval has the colour of its route and a marker of its own, those by refits grey ones.
+_KINDS = {
+    "wald": ("o", ML),
+    "wald-natural": ("P", ML),
+    "sandwich": ("s", ML),
+    "profile": ("^", ML),
+    "percentile": ("<", LOOKS["nelder-mead"]),
+    "basic": (">", LOOKS["nelder-mead"]),
+    "studentised": ("p", LOOKS["nelder-mead"]),
+    "one-step": ("X", LOOKS["nelder-mead"]),
+    "laplace": ("v", LOOKS["map"]),
+    "equal-tailed": ("D", LOOKS["nuts"]),
+    "highest-density": ("h", LOOKS["nuts"]),
+}
+INTERVAL_LOOKS = {
+    kind: Look(route.color, marker, line)
+    for (kind, (marker, route)), line in zip(_KINDS.items(), itertools.cycle(_LINES), strict=False)
+}
+REMEDY_LOOKS = looks([*REMEDIES[1:], REMEDIES[0]], (*COMPONENTS, "0.5"))
+START_LOOKS = {
+    start: Look(color, marker, "solid")
+    for start, color, marker in zip(STARTS, ("#000000", *COMPONENTS), _MARKERS, strict=False)
+}
 CHAIN_LOOKS = {
     word: Look(color, marker, "solid")
     for word, color, marker in zip(CHAIN_WORDS, COMPONENTS, ("o", "s", "^", "D"), strict=False)
 }
+
+
+def shade(place: int, of: int) -> Look:
+    """Of the place-th level of an ordered factor of so many: dark to light, the same in grey."""
+    share = place / max(of - 1, 1)
+    color = mpl.colors.to_hex(np.array([0.13, 0.25, 0.20]) + share * np.array([0.47, 0.45, 0.43]))
+    return Look(color, _MARKERS[place % len(_MARKERS)], _LINES[place % len(_LINES)])
+
+
 AS_SAMPLED: Line = (0, (1, 1))
 RELABELLED: Line = "solid"
-MISS = "#D55E00"
-# From what is good to what is not: light to dark, the bad ones hatched.
-VERDICT_FILLS: dict[str, dict[str, Any]] = {
-    "certified": {"color": "0.92"},
-    "sampled": {"color": "0.92"},
-    "boundary": {"color": "0.80"},
-    "other local maximum": {"color": "#56B4E9"},
-    "stopped early": {"color": "#E69F00", "hatch": "//"},
-    "undersampled": {"color": "#E69F00", "hatch": "//"},
-    "not identified": {"color": "#CC79A7", "hatch": "\\\\"},
-    "component not needed": {"color": "#009E73", "hatch": "++"},
-    "spurious": {"color": "#D55E00", "hatch": "xx"},
-    "singular": {"color": "#7F7F7F", "hatch": ".."},
-    "failed": {"color": "black"},
-}
+MISS = "#BB5566"
 
 
 def labelling_looks(labellings: Iterable[str]) -> dict[str, Look]:

@@ -14,10 +14,10 @@ from models import METHODS
 from models.mixture import Floats
 from study.report import measures
 from study.report.exhibit import Drawing, Table, tabular
-from study.report.grid import cells, groups, middle
+from study.report.grid import groups
 from study.report.measures import Measure
 from study.report.reasons import no_barrier, no_chains, switches
-from study.report.style import CHAIN_LOOKS, DOUBLE, GREY, SINGLE, drawing, labelling_looks, nothing
+from study.report.style import CHAIN_LOOKS, DOUBLE, GREY, SINGLE, drawing, nothing
 from study.report.table import sorted_rows, table_of, with_errors
 from study.rows import AGREEMENTS, CHAIN_WORDS, Results
 
@@ -152,62 +152,6 @@ def _dumbbells(axes: Axes, medians: pd.DataFrame, names: Sequence[str]) -> None:
     axes.tick_params(axis="y", length=0, labelsize=6)
 
 
-def occupancy(results: Results) -> Figure:
-    """The share of each labelling in each chain of the first replicate, some settings."""
-    rows = results.occupancy[results.occupancy["replicate"] == 0]
-    samplers = [m for m in METHODS if (rows["method"] == m).any()]
-    names = [n for n in settings(results) if n in set(rows["scenario"])]
-    if not names:
-        return nothing(NO_FITS)
-    figure = Figure(figsize=(DOUBLE, 0.55 + 1.1 * len(samplers)))
-    panels = figure.subplots(len(samplers), len(names), squeeze=False, sharey=True, sharex=True)
-    for name, column in zip(names, panels.T, strict=True):
-        own = rows[rows["scenario"] == name]
-        labellings = sorted(set(own["labelling"]))
-        for method, axes in zip(samplers, column, strict=True):
-            here = own[own["method"] == method]
-            shares = here.pivot_table(index="chain", columns="labelling", values="share")
-            _bars(axes, shares.reindex(columns=labellings).fillna(0.0))
-        column[0].set_title(groups(results.design)[name], fontsize=6)
-    chains = int(rows["chain"].max()) + 1
-    panels[0, 0].set_ylim(chains + 0.6, 0.4)
-    panels[0, 0].set_yticks(range(1, chains + 1))
-    for method, axes in zip(samplers, panels[:, 0], strict=True):
-        axes.set_ylabel(f"{METHODS[method].label}\nchain")
-    figure.supxlabel("Share of the chain's draws", fontsize=7)
-    return figure
-
-
-def settings(results: Results) -> list[str]:
-    """Scenarios that span what can happen: the separations of the grid's first (w, r) at its
-    middle n, and those with more components than two; others where these are too few."""
-    found = []
-    grid = cells(results.design)
-    if not grid.empty:
-        here = grid[(grid["shape"] == grid["shape"].iloc[0]) & (grid["n"] == middle(grid["n"]))]
-        found = here.sort_values("separation")["scenario"].tolist()
-    units = [u for u in results.design.units() if u.model.build().exchangeable]
-    found += [u.name for u in units if u.model.k > 2]
-    found += [u.name for u in units if u.name not in set(grid.get("scenario", []))]
-    return list(dict.fromkeys(found))[:SETTINGS]
-
-
-def _bars(axes: Axes, shares: pd.DataFrame) -> None:
-    """Stacked bars, a chain each; labellings beyond SHADES are one, the last."""
-    values, colors = shares.to_numpy(), labelling_looks(shares.columns)
-    if values.shape[1] > SHADES:
-        values = np.column_stack([values[:, : SHADES - 1], values[:, SHADES - 1 :].sum(axis=1)])
-    left = np.zeros(len(values))
-    for labelling, share in zip(shares.columns, values.T, strict=False):
-        axes.barh(
-            shares.index + 1, share, 0.75, left, color=colors[labelling].color, lw=0.3, ec="w"
-        )
-        left += share
-    axes.set_xlim(0, 1)
-    axes.set_xticks([0, 0.5, 1], ["0", "½", "1"])
-    axes.tick_params(axis="y", length=0)
-
-
 def barrier(results: Results) -> Figure:
     """Switches in 1,000 draws of NUTS against the barrier, and what theory lets through."""
     fits = barriers(results)
@@ -289,7 +233,6 @@ TABLES: tuple[Table, ...] = (
     ),
 )
 FIGURES: tuple[Drawing, ...] = (
-    drawing("occupancy", "Labellings by chain", "Label switching", occupancy, no_chains),
     drawing("rhat", "R-hat and relabelling", "Label switching", rhat, no_chains),
     drawing("barrier", "Switching and the barrier", "Label switching", barrier, no_barrier),
 )

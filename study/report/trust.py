@@ -107,7 +107,10 @@ def trust_map(results: Results) -> Figure:
     norm = TwoSlopeNorm(results.design.level, LOWEST, 1.0)
     for (kind, table), axes in zip(tables.items(), panels, strict=True):
         _cells(axes, table, columns.to_numpy().tolist(), list(rows["shape"]), norm)
-        axes.set_title(f"{NAMES[kind][0].upper()}{NAMES[kind][1:]}: coverage of the worst parameter (%)", loc="left")
+        axes.set_title(
+            f"{NAMES[kind][0].upper()}{NAMES[kind][1:]}: coverage of the worst parameter (%)",
+            loc="left",
+        )
     ticks = [f"{n:,g}" for _, n in columns.to_numpy()]
     panels[-1].set_xticks(range(len(columns)), ticks)
     sizes = columns.groupby("separation").size()

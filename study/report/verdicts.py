@@ -6,47 +6,77 @@ followed closely (starts.py).
 
 from __future__ import annotations
 
+from functools import cache
+from itertools import combinations
+from typing import Any, NamedTuple
+
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 from models import METHODS
-from models.inference.certificate import NOWHERE
+from models.inference.certificate import CERTIFIED_DISTANCE, NOWHERE
 from models.methods import OPTIMISERS, SAMPLERS
-from models.verdicts import GOOD, VERDICTS, judge
+from models.verdicts import GOOD, NARROW, SAME, VERDICTS, judge
 from study.report import measures
 from study.report.exhibit import Drawing, Table, tabular
-from study.report.grid import groups
-from study.report.style import DOUBLE, VERDICT_FILLS, drawing
+from study.report.reasons import no_pairs
 from study.report.table import POINT_ESTIMATORS, sorted_rows, table_of, with_errors
-from study.rows import DATA_SET, USABLE, Results
+from study.rows import DATA_SET, FIT, USABLE, Results, equivalent_passes
 
 
-def with_verdict(results: Results) -> pd.DataFrame:
-    """fits with `behind`, nats behind the best of the data set, and `verdict`.
+class Thresholds(NamedTuple):
+    """What verdicts hang on: standard errors that a certified end is within, nats between maxima
+    that are not the same, and the ratio of sds below which a component needs evidence."""
+
+    distance: float = CERTIFIED_DISTANCE
+    same: float = SAME
+    narrow: float = NARROW
+
+
+AS_THEY_ARE = Thresholds()
+
+
+@cache
+def with_verdict(results: Results, at: Thresholds = AS_THEY_ARE) -> pd.DataFrame:
+    """fits with `behind`, nats behind the best of the data set, and `verdict`; not to be changed.
 
     Only maxima of the likelihood that are believable set the best; an end that is not believable,
     or where a component has vanished, has no `behind`.
     """
-    fits = results.fits.merge(best(results), on=DATA_SET, how="left")
+    return judged(results, results.fits, at)
+
+
+def judged(results: Results, fits: pd.DataFrame, at: Thresholds = AS_THEY_ARE) -> pd.DataFrame:
+    """`with_verdict` of rows that are as those of fits, by other thresholds too.
+
+    Ends that are certified beyond the distance are so to rounding, at any threshold. Of narrow
+    components the rows do not hold the evidence, so that only a smaller ratio can be tried.
+    """
+    fits = fits.merge(best(results), on=DATA_SET, how="left")
+    if at.narrow < NARROW:
+        fits["believable"] |= (fits["sd_ratio"] >= at.narrow) & (fits["status"] == "ok")
     draws = fits["method"].isin(SAMPLERS)
     # Differences at the level of rounding of a sum of n terms are no differences.
     rounding = 1e-13 * fits["best"].abs()
     behind = (fits["best"] - fits["loglik"]).where(_maxima(fits))
     fits["behind"] = behind.where(behind.isna() | (behind > rounding), 0.0)
     certified = fits["certified"].fillna(False).to_numpy(bool)
-    behind = fits["behind"].fillna(0.0)
+    if at.distance != CERTIFIED_DISTANCE:
+        by_rounding = certified & (fits["distance"] > CERTIFIED_DISTANCE).to_numpy(bool)
+        regular = ~fits["place"].isin(NOWHERE) & fits["distance"].notna()
+        certified = by_rounding | (regular & (fits["distance"] <= at.distance)).to_numpy(bool)
+    behind = fits["behind"].fillna(0.0) * (SAME / at.same)
     place = fits["place"].fillna("interior")
     fits["verdict"] = judge(fits["status"], draws, certified, _trusted(fits), behind, place)
     return fits.drop(columns="best")
 
 
+@cache
 def best(results: Results) -> pd.Series[float]:
-    """`best` by data set: the highest log-likelihood of its fits' maxima and from many starts."""
-    ends = pd.concat([results.fits[_maxima(results.fits)], results.optima])
+    """`best` by data set: the highest log-likelihood of its fits' maxima and from other starts."""
+    fits = [rows[_maxima(rows)] for rows in (results.fits, results.beginnings)]
+    ends = pd.concat([*fits, results.optima])
     return ends.groupby(DATA_SET)["loglik"].max().rename("best")
 
 
@@ -100,44 +130,88 @@ def claims(results: Results) -> pd.DataFrame:
     return sorted_rows(results, table_of(rows, columns))
 
 
-def verdict_shares(results: Results) -> Figure:
-    """Shares of the verdicts by method, a panel a separation and one for all that is not grid."""
+def thresholds(results: Results) -> pd.DataFrame:
+    """Share of the simulated fits that end certified at the best maximum, by optimiser, with each
+    threshold of the verdicts as it is, at a tenth and at ten times."""
+    simulated = [scenario.name for scenario in results.design.all_scenarios()]
+    rows = []
+    for name, words in WORDS.items():
+        for factor in (0.1, 1.0, 10.0):
+            value = factor * getattr(AS_THEY_ARE, name)
+            if name == "narrow" and factor > 1.0:
+                continue
+            fits = with_verdict(results, AS_THEY_ARE._replace(**{name: value}))
+            fits = fits[fits["scenario"].isin(simulated)]
+            good = fits["verdict"].isin(GOOD).groupby(fits["method"])
+            of = {
+                m.replace("-", "_"): measures.proportion(good.get_group(m).to_numpy(float))
+                for m in OPTIMISERS
+                if m in good.groups
+            }
+            if of:
+                row: dict[str, Any] = {"threshold": words, "value": f"{value:.0e}"}
+                row |= with_errors(of, next(iter(of.values())).r)
+                rows.append(row | {f"R_{m}": share.r for m, share in of.items()})
+    return table_of(rows, ["threshold", "value", "R"])
+
+
+WORDS = {
+    "distance": "certified within, standard errors",
+    "same": "another maximum beyond, nats",
+    "narrow": "narrow below, ratio of sds",
+}
+PAIRED = ["method", "against", "R", "difference", "only_this", "only_other", "passes", "seconds"]
+
+
+def paired(results: Results) -> pd.DataFrame:
+    """Every two optimisers on the simulated data sets that both have: this one less the other.
+
+    difference: of the shares that end certified at the best maximum, in points. only_this,
+    only_other: data sets on which one of the two does. passes, seconds: logs to base 2 of the ratio
+    of equivalent passes and of seconds, where both ended so, means: 1 is twice as many.
+    """
+    simulated = [scenario.name for scenario in results.design.all_scenarios()]
     fits = with_verdict(results)
-    place = groups(results.design)
-    separations = {g for s, g in place.items() if g != s}
-    fits["panel"] = fits["scenario"].map(
-        lambda s: place[s] if place[s] in separations else "other scenarios and data"
+    fits = fits[fits["scenario"].isin(simulated) & fits["method"].isin(OPTIMISERS)]
+    fits = fits.merge(results.timings[[*FIT, "seconds"]], on=FIT, how="left")
+    fits["good"] = fits["verdict"].isin(GOOD).astype(float)
+    fits["spent"] = np.log2(equivalent_passes(fits).clip(lower=1.0))
+    fits["seconds"] = np.log2(fits["seconds"])
+    wide = {name: fits.pivot(index=DATA_SET, columns="method", values=name)
+            for name in ("good", "spent", "seconds")}  # fmt: skip
+    present = [m for m in OPTIMISERS if m in wide["good"]]
+    rows = []
+    for method, other in combinations(present[::-1], 2):
+        good = wide["good"][[method, other]].dropna()
+        both = (good == 1.0).all(axis=1)
+        difference = 100.0 * (good[method] - good[other])
+        of = {
+            "difference": measures.mean(difference.to_numpy(float)),
+            "only_this": measures.count((difference > 0).to_numpy(float)),
+            "only_other": measures.count((difference < 0).to_numpy(float)),
+        }
+        for name, column in (("passes", "spent"), ("seconds", "seconds")):
+            ratio = (wide[column][method] - wide[column][other]).reindex(good.index)[both]
+            of[name] = measures.mean(ratio.to_numpy(float))
+        row = {"method": method, "against": other} | with_errors(of, len(good))
+        rows.append(row | {"R_passes": of["passes"].r})
+    return table_of(rows, PAIRED)
+
+
+def paired_found(results: Results) -> str:
+    """The largest of the differences, beside its Monte Carlo error, and of how many it is one."""
+    table = paired(results)
+    table = table[table["difference_mcse"] > 0]
+    if table.empty:
+        return ""
+    most = table.loc[table["difference"].abs().idxmax()]
+    sign = "more" if most["difference"] > 0 else "less"
+    return (
+        f"On the {most['R']:,} data sets that both have {METHODS[most['method']].label} ends at the "
+        f"best maximum {abs(most['difference']):.2g} points {sign} often than "
+        f"{METHODS[most['against']].label} (Monte Carlo error {most['difference_mcse']:.2g}), the "
+        f"largest of {len(table)} differences."
     )
-    panels = sorted(fits["panel"].unique(), key=lambda p: (p not in separations, p))
-    methods = [m for m in METHODS if (fits["method"] == m).any()]
-    figure = Figure(figsize=(DOUBLE, 0.9 + 0.17 * len(methods) * -(-len(panels) // 3)))
-    columns = min(len(panels), 3)
-    rows = -(-len(panels) // columns)
-    axes_of = list(figure.subplots(rows, columns, squeeze=False, sharey=True).flat)
-    for axes, panel in zip(axes_of, panels, strict=False):
-        _shares_of_verdicts(axes, fits[fits["panel"] == panel], methods)
-        axes.set_title(panel)
-    for axes in axes_of[len(panels) :]:
-        axes.set_visible(False)
-    figure.supxlabel("Share of fits", fontsize=7)
-    return figure
-
-
-def _shares_of_verdicts(axes: Axes, fits: pd.DataFrame, methods: list[str]) -> None:
-    counts = fits.groupby("method")["verdict"].value_counts(normalize=True).unstack(fill_value=0)
-    places = np.arange(len(methods))
-    left = np.zeros(len(methods))
-    for verdict in VERDICT_FILLS:
-        share = np.array([counts.get(verdict, pd.Series()).get(m, 0.0) for m in methods])
-        if share.any():
-            look = VERDICT_FILLS[verdict] | {"edgecolor": "black", "linewidth": 0.3}
-            axes.barh(places, share, 0.75, left, label=verdict, **look)
-        left += share
-    axes.set_yticks(places, [METHODS[m].label for m in methods])
-    axes.tick_params(axis="y", length=0)
-    axes.set_ylim(len(methods) - 0.5, -0.5)
-    axes.set_xlim(0.0, 1.0)
-    axes.xaxis.set_major_formatter(PercentFormatter(1.0))
 
 
 TABLES: tuple[Table, ...] = (
@@ -149,7 +223,10 @@ TABLES: tuple[Table, ...] = (
         claims,
         none="Every claim of convergence was right.",
     ),
-)
-FIGURES: tuple[Drawing, ...] = (
-    drawing("verdict-shares", "Verdicts", "Optimisation", verdict_shares),
-)
+    tabular("thresholds", "Verdicts by other thresholds", "Optimisation", thresholds, no_pairs),
+    tabular(
+        "paired", "Optimisers against each other", "Optimisation", paired, no_pairs, timed=True,
+        finding=paired_found,
+    ),
+)  # fmt: skip
+FIGURES: tuple[Drawing, ...] = ()
