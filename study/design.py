@@ -466,8 +466,7 @@ class Design(_Strict):
     none of their own. options: by method, passed on. calibration: of the samplers, if asked for.
     remedies: of label switching, where they are compared. priors: under which posteriors are
     compared, and where. starts: where optimisers are compared from several. references: of how
-    many replicates, whose
-    draws are kept, the posterior is also sampled at length.
+    many replicates, whose draws are kept, the posterior is also sampled at length.
     """
 
     name: Name

@@ -193,8 +193,8 @@ RULE = "the rule"
 def rule(results: Results) -> pd.DataFrame:
     """The rule and each interval alone, on the odd replicates that have all three.
 
-    limit, limit_profile: of the largest relative standard error of an sd, up to which the rule takes
-    Wald's and, where that is closed, the profile's; chosen on the even replicates.
+    limit, limit_profile: of the largest relative standard error of an sd, up to which the rule
+    takes Wald's and, where that is closed, the profile's; chosen on the even replicates.
     wald, profile, equal_tailed: how many data sets it takes each for. coverage: of all parameters.
     width: over Wald's of the same parameter, median over data sets of medians.
     """

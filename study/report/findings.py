@@ -9,29 +9,27 @@ from models.methods import OPTIMISERS
 from study.design import Design
 from study.report import measures
 from study.report.measures import Share
-from study.report.write import for_readers, with_error
+from study.report.write import for_readers
 
 COLUMNS = {
     "n": "n",
     "separation": "d",
-    "method": "Use",
-    "at_best": "At best",
-    "passes": "Passes",
-    "wald_mean_1": "Wald covers",
-    "wald_says": "Wald",
-    "nuts_mean_1": "NUTS covers",
-    "nuts_says": "NUTS",
+    "by_passes": "By passes",
+    "by_seconds": "By seconds",
+    "interval": "Interval",
+    "coverage": "Covers",
+    "bayes": "The posterior",
 }
 
 
 def findings(design: Design, guide: pd.DataFrame, verdicts: pd.DataFrame) -> str:
-    """Paragraphs and a short table: where methods end, and what to use in the grid's first shape.
+    """Paragraphs and a short table: where methods end, and what to use where.
 
     guide, verdicts: the tables of those names.
     """
     parts = [_counts(design), _ends(design, verdicts)]
     if not guide.empty:
-        parts += [_intervals(design, guide), _first_shape(design, guide)]
+        parts.append(_guide(guide))
     return f".. {design.stamp()}\n\n" + "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -87,35 +85,14 @@ def _ends(design: Design, verdicts: pd.DataFrame) -> str:
     )
 
 
-def _intervals(design: Design, guide: pd.DataFrame) -> str:
-    says = guide["wald_says"].value_counts()
-    text = (
-        f"**What intervals cover.** The optimiser's Wald intervals, nominally {design.level:.0%}, "
-        f"hold for every parameter in {says.get('holds', 0)} of {len(guide)} cells of the grid, "
-        f"and are too low in {says.get('too low', 0)}; a data set without an interval is a miss."
-    )
-    lowest = guide.sort_values("wald_mean_1", kind="stable").to_dict("records")[0]
-    ends = (lowest[f"wald_mean_1_{end}"] for end in ("mcse", "low", "high"))
-    return text + (
-        f" For the first mean they cover least, {with_error(lowest['wald_mean_1'], *ends)}, at n = "
-        f"{lowest['n']:,}, separation {lowest['separation']:g}, weight {lowest['weight']:g}, "
-        f"sd ratio {lowest['sd_ratio']:g}."
-    )
-
-
-def _first_shape(design: Design, guide: pd.DataFrame) -> str:
-    weight, ratio = design.grids[0].weight[0], design.grids[0].sd_ratio[0]
-    shown = guide[(guide["weight"] == weight) & (guide["sd_ratio"] == ratio)]
-    columns = [c for c in COLUMNS if c in shown]
-    behind = [f"{c}_{end}" for c in columns for end in ("mcse", "low", "high")]
-    errors = [name for name in behind if name in shown]
-    shown = shown.assign(method=shown["method"].map(lambda m: METHODS[m].label))
-    text = for_readers(shown[[*columns, *errors]])
-    lines = [",".join(COLUMNS[c] for c in columns)]
+def _guide(guide: pd.DataFrame) -> str:
+    shown = guide[[c for c in guide if c in COLUMNS or c.startswith("coverage_")]]
+    text = for_readers(shown)
+    lines = [",".join(COLUMNS[c] for c in shown if c in COLUMNS)]
     lines += [",".join(f'"{cell}"' for cell in row) for row in text.itertuples(index=False)]
     body = "\n".join(f"   {line}" for line in lines)
     return (
-        f"**Which method.** For weight {weight:g} and sd ratio {ratio:g}; d is the separation of "
-        "the means, *covers* is for the first mean, and the word behind it is for the worst of the "
-        f"five parameters.\n\n.. csv-table::\n   :header-rows: 1\n\n{body}"
+        "**Which method, which interval.** All weights and sd ratios of the grid together; d is "
+        "the separation of the means, *covers* is for all parameters, a data set without an "
+        f"interval a miss.\n\n.. csv-table::\n   :header-rows: 1\n\n{body}"
     )

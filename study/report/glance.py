@@ -114,7 +114,7 @@ def cheapest(fits: pd.DataFrame, cost: str) -> str:
 
 
 def recommended(intervals: Mapping[str, pd.DataFrame], level: float) -> str:
-    """The first kind that covers enough, on FEW data sets or more; else the one that covers most."""
+    """The first kind that covers enough, on FEW data sets or more; else what covers most."""
     found = {kind: pooled(rows) for kind, rows in intervals.items()}
     enough = {kind: m for kind, m in found.items() if m.r >= FEW} or found
     for kind, m in enough.items():
@@ -157,8 +157,8 @@ def guide_found(results: Results) -> str:
 def summary(results: Results) -> pd.DataFrame:
     """Table 1: by n and separation, all shapes of the grid together, the four routes.
 
-    certified: Newton's ends at the best maximum known; passes: equivalent ones, and ms: milliseconds,
-    means; wald, profile, posterior: coverage of all parameters.
+    certified: Newton's ends at the best maximum known; passes: equivalent ones, and ms:
+    milliseconds, means; wald, profile, posterior: coverage of all parameters.
     """
     grid = cells(results.design)
     fits = with_verdict(results).drop(columns="n").merge(grid, on="scenario")

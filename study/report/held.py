@@ -1,7 +1,7 @@
-"""Whether each interval holds the truth: a row an interval, so that what was missed can be pooled.
+"""Whether each interval holds the truth: a row an interval, so that misses can be pooled.
 
-An interval that was asked for and is not there does not hold the truth. Of simulated scenarios whose
-target is identified alone.
+An interval that was asked for and is not there does not hold the truth. Of simulated scenarios
+whose target is identified alone.
 """
 
 from __future__ import annotations
@@ -116,8 +116,8 @@ def of_fits(results: Results) -> pd.DataFrame:
     """What a reader of one fit of two components sees, by DATA_SET.
 
     apart: the estimated separation, over the root-mean-square sd. relative: the largest standard
-    error of an sd, over that sd. condition: of the estimates. closed: whether the profile likelihood
-    bounds every parameter on both sides, where that was asked.
+    error of an sd, over that sd. condition: of the estimates. closed: whether the profile
+    likelihood bounds every parameter on both sides, where that was asked.
     """
     method = reference(results)
     fits = results.fits[results.fits["method"] == method]

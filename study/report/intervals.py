@@ -195,7 +195,7 @@ def coverage_and_width(results: Results) -> Figure:
 
 
 def widths_found(results: Results) -> str:
-    """What a profile likelihood's and a posterior's intervals gain on Wald's where it is hardest."""
+    """What the profile's and the posterior's intervals gain on Wald's where it is hardest."""
     table = widths(results)
     here = table[table["separation"] == table["separation"].min()].set_index("kind")
     others = [k for k in THREE[1:] if k in here.index and np.isfinite(here["width"][k])]

@@ -139,7 +139,7 @@ def by_rate(results: Results) -> pd.DataFrame:
     return table.assign(slowness=1.0 / (1.0 - table["predicted"].clip(lower=0.0)))
 
 
-# Decades from where a start is to where EM stops: its steps fall from about a tenth of an sd to 1e-9.
+# Decades from the start to EM's stop, about: its steps fall from a tenth of an sd to 1e-9.
 DECADES = 8.0
 
 
@@ -169,7 +169,7 @@ def break_even(table: pd.DataFrame, cost: str, method: str) -> float:
 
 
 def missing_information(results: Results) -> Figure:
-    """Equivalent passes, and milliseconds, against 1/(1 - r), a point a fit; r checked in an inset."""
+    """Equivalent passes, and milliseconds, against 1/(1 - r), a point a fit; an inset checks r."""
     table = by_rate(results)
     if table.empty:
         return nothing(NO_RATE)

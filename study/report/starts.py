@@ -146,11 +146,13 @@ def starts_found(results: Results) -> str:
     shared, guesses = table.get("shared"), table.drop("shared", errors="ignore")
     if shared is None or guesses.empty:
         return ""
+    ends = [
+        f"{share:.0%} ({METHODS[method].label}, {start})"
+        for (start, method), share in guesses.loc[[guesses.idxmin(), guesses.idxmax()]].items()
+    ]
     return (
         f"From the shared start the optimisers end at the best maximum in {shared.min():.0%} to "
-        f"{shared.max():.0%} of the fits, from one guess in {guesses.min():.0%} "
-        f"({' and '.join((METHODS[guesses.idxmin()[1]].label, guesses.idxmin()[0]))}) to "
-        f"{guesses.max():.0%} ({' and '.join((METHODS[guesses.idxmax()[1]].label, guesses.idxmax()[0]))})."
+        f"{shared.max():.0%} of the fits, from one guess in {' to '.join(ends)}."
     )
 
 

@@ -78,12 +78,13 @@ def looks(names: Iterable[str], colors: Sequence[str]) -> dict[str, Look]:
     return {name: Look(*look) for name, look in zip(names, zip(*cycles, strict=True), strict=False)}
 
 
-# Methods have Okabe and Ito's colours, which the colour-blind tell apart, and grey for their yellow;
-# maximum likelihood, by whichever optimiser, is black.
-LOOKS = looks(
-    METHODS,
-    ("#0072B2", "#D55E00", "#56B4E9", "#E69F00", "#7F7F7F", "#009E73", "#CC79A7", "#7B3294"),
+# Methods have Okabe and Ito's colours, which the colour-blind tell apart, and grey for their
+# yellow; maximum likelihood, by whichever optimiser, is black.
+_COLORS = (
+    *("#0072B2", "#D55E00", "#56B4E9", "#E69F00", "#7F7F7F"),
+    *("#009E73", "#CC79A7", "#7B3294"),
 )
+LOOKS = looks(METHODS, _COLORS)
 ML = Look("#000000", "o", "solid")
 # A kind of interval has the colour of its route and a marker of its own, those by refits grey ones.
 _KINDS = {

@@ -108,9 +108,6 @@ KINDS = (
     ("rhat_invariant", "what labels cannot touch", "|", "black"),
 )
 FLOOR = 1e-4
-# Chains are drawn for so many settings, and so many labellings have a shade of their own.
-SETTINGS = 7
-SHADES = 6
 # Where switching is said to be common below, and rare above, in nats; and the ends of the axis,
 # at which heights beyond them are drawn.
 COMMON, RARE = 3.0, 8.0

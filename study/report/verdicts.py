@@ -207,8 +207,8 @@ def paired_found(results: Results) -> str:
     most = table.loc[table["difference"].abs().idxmax()]
     sign = "more" if most["difference"] > 0 else "less"
     return (
-        f"On the {most['R']:,} data sets that both have {METHODS[most['method']].label} ends at the "
-        f"best maximum {abs(most['difference']):.2g} points {sign} often than "
+        f"On the {most['R']:,} data sets that both have {METHODS[most['method']].label} ends at "
+        f"the best maximum {abs(most['difference']):.2g} points {sign} often than "
         f"{METHODS[most['against']].label} (Monte Carlo error {most['difference_mcse']:.2g}), the "
         f"largest of {len(table)} differences."
     )

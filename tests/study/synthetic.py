@@ -11,6 +11,7 @@ import pandas as pd
 
 from models import METHODS, Mixture
 from models.labels import NOT_EXCHANGEABLE
+from models.methods import OPTIMISERS
 from study.compute.follow import FROM_STARTS
 from study.design import (
     Calibration,
@@ -26,6 +27,8 @@ from study.design import (
 )
 from study.rows import (
     CHAIN_WORDS,
+    CROSSING,
+    CUTOFF,
     INTERVAL_KINDS,
     KINDS,
     LEVELS,
@@ -34,6 +37,7 @@ from study.rows import (
     QUANTILES,
     REMEDIES,
     REMEDY_PARAMETERS,
+    STARTS,
     STOPPING_RULES,
     TARGETS,
     Results,
@@ -80,6 +84,7 @@ _USUAL: dict[str, Known] = {
     "fits": {
         **{"n": 100.0, "k": 2, "status": "ok", "certified": True, "believable": True},
         **{"loglik": -100.0, "distance": 1e-6, "gap": 1e-12, "sd_ratio": 0.5, "smallest": 40.0},
+        "condition": 20.0,
         **{"n_iter": 9, "moments": 20, "second_moments": 1, "start_passes": 54},
         "place": "interior",
     },
@@ -148,6 +153,7 @@ def rich(**parts: Any) -> Design:
     more |= {"remedies": {"scenarios": ["named"], "replicates": 3}}
     compared = [{"name": "default", "rule": "default"}, {"name": "other", "rule": "brms"}]
     more |= {"priors": {"scenarios": ["named"], "replicates": 3, "compared": compared}}
+    more |= {"starts": {"scenarios": ["named"], "replicates": 3}}
     return design(**more | parts)
 
 
@@ -167,6 +173,8 @@ def study(design: Design, draws: int = 20) -> Results:
             rows["targets"] += _targets(unit, truth)
     if design.calibration is not None:
         rows["ranks"] = list(_ranks(design.calibration, rng))
+    for name in design.starts.scenarios if design.starts else []:
+        rows["beginnings"] += list(_beginnings(design, name, rng))
     for name in design.remedies.scenarios if design.remedies else []:
         for kind, own in _remedies(name, rng):
             rows[kind].append(own)
@@ -260,6 +268,18 @@ def _fitted(
                 quantity: Known = {"quantity": f"{parameter} {j + 1}", "truth": true[i, j]}
                 for kind in KINDS_OF[key["method"]]:
                     yield "intervals", row("intervals", **key, **quantity, **ends, kind=kind)
+    asked = design.intervals_of(unit)
+    if truth.k == 2 and key["method"] in asked.methods and key["replicate"] < asked.replicates:
+        for quantity in (CROSSING, CUTOFF):
+            held: Known = {
+                "truth": 4.0 if np.isfinite(true).all() else np.nan,
+                "quantity": quantity,
+            }
+            for kind in sorted(
+                set(KINDS_OF[key["method"]]) & {"wald", "percentile", "equal-tailed"}
+            ):
+                value = {"estimate": 4.01, "lower": 3.8, "upper": 4.2, "se": 0.1}
+                yield "intervals", row("intervals", **key, **held, **value, kind=kind)
     seconds = _size(unit) ** 0.5 * rng.exponential(1e-3)
     yield "timings", row("timings", **key, n=float(_size(unit)), seconds=seconds)
     if not isinstance(unit, DataSet) and design.intervals_of(unit).replicates > key["replicate"]:
@@ -342,6 +362,17 @@ def _ranks(spec: Calibration, rng: np.random.Generator) -> Iterator[Known]:
                 numbers: Known = {"truth": 0.0, "autocorrelation": 0.0, "rhat": 1.0, "ess": 99.0}
                 key: Known = {"replicate": i, "method": method, "quantity": quantity}
                 yield row("ranks", **key, rank=rank, of=spec.of, **numbers)
+
+
+def _beginnings(design: Design, name: str, rng: np.random.Generator) -> Iterator[Known]:
+    methods = [m for m in design.replicates_of(design.scenario(name)) if m in OPTIMISERS]
+    for replicate in range(3):
+        for start in STARTS:
+            for method in methods:
+                key: Known = {"scenario": name, "replicate": replicate, "method": method}
+                loglik = -100.0 - 5.0 * (start != "shared" and rng.random() < 0.3)
+                made = row("fits", **key, loglik=loglik, moments=int(rng.integers(5, 50)))
+                yield made | {"start": start}
 
 
 def _remedies(name: str, rng: np.random.Generator) -> Iterator[tuple[str, Known]]:
