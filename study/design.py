@@ -548,7 +548,7 @@ class Design(_Strict):
             if name not in simulated:
                 raise ValueError(f"starts: no scenario is called {name!r}; give simulated ones")
             model = simulated[name].model
-            if model != ModelSpec():
+            if model.k != 2 or not model.build().exchangeable:
                 raise ValueError(f"starts: {name!r} is not fitted with two free components")
         return self
 

@@ -6,15 +6,14 @@ start's name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from models.methods import OPTIMISERS
-from models.mixture import Floats, Mixture
-from models.sample import Data, as_data
+from models.mixture import Floats
+from models.sample import as_data
 from models.starts import Start, by_moments, k_means_plus_plus, random_assignment
 from study.compute.fits import failed_row, fit_one, fit_row, start_of
 from study.compute.guard import Say, guarded, silent
@@ -25,18 +24,27 @@ from study.simulate import data_set, generator
 
 def begin(design: Design, unit: Scenario, replicate: int, say: Say = silent) -> Rows:
     """The rows of one data set: a fit by each of the unit's optimisers from each of STARTS."""
-    x = data_set(design, unit, replicate)
+    who, model = f"{unit.name} replicate {replicate}", unit.model.build()
     methods = [m for m in design.replicates_of(unit) if m in OPTIMISERS]
     rows = empty("begin")
-    for name, start in _starts(design, unit, x, replicate):
+
+    def add(method: str, name: str, row: dict[str, Any]) -> None:
+        key = {"scenario": unit.name, "replicate": replicate, "method": method, "start": name}
+        rows["beginnings"].append(row | key)
+
+    made = guarded(lambda: _starts(design, unit, replicate), str, say, who)
+    for name in STARTS:
         for method in methods:
-            key = {"scenario": unit.name, "replicate": replicate, "method": method, "start": name}
+            if isinstance(made, str):
+                add(method, name, failed_row(made, np.nan, model.k, 0))
+                continue
+            x, starts = made
             row = guarded(
-                partial(_row, design, unit, x, start, replicate, method),
-                lambda why: failed_row(why, float(x.size), unit.model.k, start.passes),  # noqa: B023
-                say, f"{unit.name} replicate {replicate} {method} from {name}",
+                partial(_row, design, unit, x, starts[name], replicate, method),
+                partial(failed_row, n=float(x.size), k=model.k, passes=starts[name].passes),
+                say, f"{who} {method} from {name}",
             )  # fmt: skip
-            rows["beginnings"].append(row | key)
+            add(method, name, row)
     return rows
 
 
@@ -46,20 +54,16 @@ def _row(
     return fit_row(fit_one(design, unit, x, start.mixture, replicate, method), start)
 
 
-def _starts(
-    design: Design, unit: Scenario, x: Floats, replicate: int
-) -> Iterator[tuple[str, Start]]:
-    """By the names of STARTS; what it takes to guess one is counted as a pass."""
-    model = unit.model.build()
+def _starts(design: Design, unit: Scenario, replicate: int) -> tuple[Floats, dict[str, Start]]:
+    """The data, and by the names of STARTS where to begin; a guess is counted as a pass."""
+    x, model = data_set(design, unit, replicate), unit.model.build()
     data = as_data(x, None, model)
-    guesses: dict[str, Callable[[Data, Any, np.random.Generator], Mixture]] = {
-        "k-means++": k_means_plus_plus,
-        "random assignment": random_assignment,
-        "moments": lambda data, model, rng: by_moments(data, model),
-    }
-    for name in STARTS:
-        if name == "shared":
-            yield name, start_of(design, unit, x, replicate)
-        else:
-            rng = generator(design.seed, unit.name, replicate, f"start by {name}")
-            yield name, Start(guesses[name](data, model, rng), 1)
+
+    def drawn(name: str) -> np.random.Generator:
+        return generator(design.seed, unit.name, replicate, f"start by {name}")
+
+    guesses = {"k-means++": k_means_plus_plus, "random assignment": random_assignment}
+    found = {name: guess(data, model, drawn(name)) for name, guess in guesses.items()}
+    found["moments"] = by_moments(data, model)
+    shared = {"shared": start_of(design, unit, x, replicate)}
+    return x, shared | {name: Start(mixture, 1) for name, mixture in found.items()}

@@ -278,7 +278,7 @@ TABLES: tuple[Table, ...] = (
 )  # fmt: skip
 FIGURES: tuple[Drawing, ...] = (
     drawing(
-        "distrust", "When to distrust Wald", "Uncertainty", figure, no_simulation, no_optimisers,
-        none=NONE, finding=distrust_found,
+        "when-to-distrust", "When to distrust Wald", "Uncertainty", figure, no_simulation,
+        no_optimisers, none=NONE, finding=distrust_found,
     ),
 )  # fmt: skip

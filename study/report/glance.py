@@ -45,6 +45,7 @@ from study.rows import DATA_SET, FIT, Results, equivalent_passes
 
 # What an interval may fall short of its level by and still be recommended.
 SLACK = 0.02
+FEWEST = 20  # data sets
 CELL = ["scenario", "n", "separation", "weight", "sd_ratio"]
 GUIDE = ["by_passes", "by_seconds", "interval", "R", "coverage", "bayes"]
 SUMMARY = ["n", "separation", "R", "certified", "passes_em", "ms_em", "passes_newton", "ms_newton"]
@@ -114,13 +115,14 @@ def cheapest(fits: pd.DataFrame, cost: str) -> str:
 
 
 def recommended(intervals: Mapping[str, pd.DataFrame], level: float) -> str:
-    """The first kind that covers enough, on FEW data sets or more; else what covers most."""
-    found = {kind: pooled(rows) for kind, rows in intervals.items()}
-    enough = {kind: m for kind, m in found.items() if m.r >= FEW} or found
-    for kind, m in enough.items():
-        if m.value + Z * np.nan_to_num(m.mcse) >= level - SLACK:
+    """The first kind that covers enough, on FEW data sets or more; else what covers most, on
+    FEWEST or more."""
+    found = {kind: pooled(rows) for kind, rows in intervals.items() if len(rows)}
+    for kind, m in found.items():
+        if m.r >= FEW and m.value + Z * np.nan_to_num(m.mcse) >= level - SLACK:
             return kind
-    return max(enough, key=lambda kind: np.nan_to_num(enough[kind].value, nan=-1.0))
+    some = {kind: m.value for kind, m in found.items() if m.r >= FEWEST} or {THREE[0]: 0.0}
+    return max(some, key=lambda kind: some[kind])
 
 
 def _pays(intervals: Mapping[str, pd.DataFrame], level: float) -> str:

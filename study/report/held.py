@@ -37,7 +37,7 @@ def held(results: Results, kind: str) -> pd.DataFrame:
     low, high, true = (table[c].to_numpy(float) for c in ("lower", "upper", "truth"))
     table["held"] = (low <= true) & (true <= high)
     table["width"] = high - low
-    part = table["quantity"].str.partition(" ")[0]
+    part = table["quantity"].astype("string").str.split(" ").str[0]
     least = part.map({"weight": 0.0, "sd": 0.0}).fillna(-np.inf).to_numpy(float)
     most = part.map({"weight": 1.0}).fillna(np.inf).to_numpy(float)
     table["open"] = (low <= least) | (high >= most)
@@ -123,20 +123,22 @@ def of_fits(results: Results) -> pd.DataFrame:
     fits = results.fits[results.fits["method"] == method]
     rows = usable(results)
     rows = rows[(rows["method"] == method) & (rows["component"] <= 2)]
-    own = rows.set_index([*DATA_SET, "parameter", "component"])[["estimate", "se"]]
-    parts = {
-        (p, j): own.xs((p, j), level=("parameter", "component")).reindex(
-            pd.MultiIndex.from_frame(fits[DATA_SET])
-        )
-        for p in ("mean", "sd")
-        for j in (1, 2)
+    rows = rows[rows["parameter"] != "weight"].astype({"parameter": "object"})
+    wide = rows.pivot(
+        index=DATA_SET, columns=["parameter", "component"], values=["estimate", "se"]
+    ).reindex(pd.MultiIndex.from_frame(fits[DATA_SET]))
+    names = [
+        (number, p, j) for number in ("estimate", "se") for p in ("mean", "sd") for j in (1, 2)
+    ]
+    value = {
+        name: wide[name].to_numpy(float) if name in wide else np.full(len(fits), np.nan)
+        for name in names
     }
-    value = {place: part["estimate"].to_numpy(float) for place, part in parts.items()}
-    error = {place: part["se"].to_numpy(float) for place, part in parts.items()}
     with np.errstate(divide="ignore", invalid="ignore"):
-        scale = np.sqrt(0.5 * (value["sd", 1] ** 2 + value["sd", 2] ** 2))
-        apart = np.abs(value["mean", 2] - value["mean", 1]) / scale
-        relative = np.maximum(*(error["sd", j] / value["sd", j] for j in (1, 2)))
+        first, second = (value["estimate", "sd", j] for j in (1, 2))
+        gap = value["estimate", "mean", 2] - value["estimate", "mean", 1]
+        apart = np.abs(gap) / np.sqrt(0.5 * (first**2 + second**2))
+        relative = np.maximum(value["se", "sd", 1] / first, value["se", "sd", 2] / second)
     found = fits[[*DATA_SET, "condition"]].assign(apart=apart, relative=relative)
     profile = held(results, "profile")
     closed = (~profile["open"] & profile["there"]).groupby([profile[c] for c in DATA_SET]).all()

@@ -307,10 +307,10 @@ class Shrunk(NamedTuple):
 def shrunk(held: Floats, r: Floats) -> Shrunk:
     """By empirical Bayes: held of r, beta-binomial, its two parameters by maximum likelihood.
 
-    On a grid of priors worth 1 to 10,000 replicates and means by a step of a thousandth.
+    On a grid of priors worth 1 to 10,000 replicates and means by a step of a two-hundredth.
     """
-    centres = np.arange(0.001, 1.0, 0.001)[:, None, None]
-    worth = 10.0 ** np.linspace(0.0, 4.0, 41)[:, None]
+    centres = np.arange(0.005, 1.0, 0.005)[:, None, None]
+    worth = 10.0 ** np.linspace(0.0, 4.0, 21)[:, None]
     a, b = centres * worth, (1.0 - centres) * worth
     loglik = (betaln(a + held, b + r - held) - betaln(a, b)).sum(axis=-1)
     i, j = np.unravel_index(int(loglik.argmax()), loglik.shape)

@@ -142,7 +142,7 @@ def from_starts(results: Results) -> Figure:
 
 def starts_found(results: Results) -> str:
     """What of the ends is the shared start's doing, by method."""
-    table = beginnings(results).set_index(["start", "method"])["at_best"].dropna()
+    table = beginnings(results).set_index(["start", "method"])["at_best"].dropna().sort_index()
     shared, guesses = table.get("shared"), table.drop("shared", errors="ignore")
     if shared is None or guesses.empty:
         return ""

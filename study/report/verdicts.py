@@ -168,22 +168,22 @@ def paired(results: Results) -> pd.DataFrame:
 
     difference: of the shares that end certified at the best maximum, in points. only_this,
     only_other: data sets on which one of the two does. passes, seconds: logs to base 2 of the ratio
-    of equivalent passes and of seconds, where both ended so, means: 1 is twice as many.
+    of equivalent passes and of seconds, where both are usable, means: 1 is twice as many.
     """
     simulated = [scenario.name for scenario in results.design.all_scenarios()]
     fits = with_verdict(results)
     fits = fits[fits["scenario"].isin(simulated) & fits["method"].isin(OPTIMISERS)]
     fits = fits.merge(results.timings[[*FIT, "seconds"]], on=FIT, how="left")
     fits["good"] = fits["verdict"].isin(GOOD).astype(float)
-    fits["spent"] = np.log2(equivalent_passes(fits).clip(lower=1.0))
-    fits["seconds"] = np.log2(fits["seconds"])
+    ended = fits["status"].isin(USABLE)
+    fits["spent"] = np.log2(equivalent_passes(fits).clip(lower=1.0)).where(ended)
+    fits["seconds"] = np.log2(fits["seconds"]).where(ended)
     wide = {name: fits.pivot(index=DATA_SET, columns="method", values=name)
             for name in ("good", "spent", "seconds")}  # fmt: skip
     present = [m for m in OPTIMISERS if m in wide["good"]]
     rows = []
     for method, other in combinations(present[::-1], 2):
         good = wide["good"][[method, other]].dropna()
-        both = (good == 1.0).all(axis=1)
         difference = 100.0 * (good[method] - good[other])
         of = {
             "difference": measures.mean(difference.to_numpy(float)),
@@ -191,7 +191,7 @@ def paired(results: Results) -> pd.DataFrame:
             "only_other": measures.count((difference < 0).to_numpy(float)),
         }
         for name, column in (("passes", "spent"), ("seconds", "seconds")):
-            ratio = (wide[column][method] - wide[column][other]).reindex(good.index)[both]
+            ratio = (wide[column][method] - wide[column][other]).reindex(good.index)
             of[name] = measures.mean(ratio.to_numpy(float))
         row = {"method": method, "against": other} | with_errors(of, len(good))
         rows.append(row | {"R_passes": of["passes"].r})

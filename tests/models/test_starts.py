@@ -5,7 +5,14 @@ from models import Mixture, MixtureModel, fit
 from models.em import e_step
 from models.methods import best_of
 from models.sample import Data
-from models.starts import candidates, several_starts, shared_start
+from models.starts import (
+    by_moments,
+    candidates,
+    k_means_plus_plus,
+    random_assignment,
+    several_starts,
+    shared_start,
+)
 from models.verdicts import BELIEVED
 
 CLOSE = Mixture([0.2, 0.5, 0.3], [0.0, 3.0, 6.0], [0.7, 1.0, 1.5])
@@ -143,3 +150,31 @@ def test_wrong_numbers_of_starts_are_refused(options, word):
         fit("em", [1.0, 2.0, 3.0], MixtureModel(1), **options)
     with pytest.raises(ValueError, match="a start for each chain"):
         fit("nuts", [1.0, 2.0, 3.0], starts=2)
+
+
+def test_a_start_by_moments_has_the_first_three_of_the_data():
+    rng = np.random.default_rng(5)
+    data = as_data(np.where(rng.random(400) < 0.2, 5.0, 0.0) + rng.standard_normal(400))
+    start = by_moments(data, MixtureModel(2))
+    w, m, s = start.as_rows()
+    assert start.mean == pytest.approx(data.mean, abs=1e-13)
+    assert start.variance == pytest.approx(data.sd**2, rel=1e-13)
+    third = w @ ((m - data.mean) ** 3 + 3 * (m - data.mean) * s**2)
+    assert third == pytest.approx(((data.x - data.mean) ** 3).mean(), rel=1e-12)
+    with pytest.raises(ValueError, match="model: has 3 components"):
+        by_moments(data, MixtureModel(3))
+
+
+@pytest.mark.parametrize("guess", [k_means_plus_plus, random_assignment])
+@pytest.mark.parametrize("x", [BIMODAL, [0.0] * 90 + [1.0] * 10])
+def test_one_guess_is_a_mixture_without_equal_components(guess, x):
+    for k in (2, 3):
+        start = guess(as_data(x), MixtureModel(k), np.random.default_rng(2))
+        Mixture(*start.as_rows())
+        assert np.all(np.diff(start.means) > 0)
+    parts = [guess(as_data(BIMODAL), MixtureModel(2), np.random.default_rng(i)) for i in range(2)]
+    if guess is k_means_plus_plus:  # two lumps: k-means ends in them wherever it begins
+        assert parts[0].means == pytest.approx([0, 8], abs=0.3)
+    else:  # parts at random are all alike: 8 mean errors of 4.1 sqrt(2/300) apart at most
+        assert np.diff(parts[0].means) < 8 * 4.1 * np.sqrt(2 / 300)
+        assert parts[0].means.tolist() != parts[1].means.tolist()

@@ -27,6 +27,7 @@ BASE = {
     "references": 1,
     "remedies": {"scenarios": ["near"], "replicates": 3},
     "priors": {"scenarios": ["near"], "replicates": 4, "compared": COMPARED},
+    "starts": {"scenarios": ["near"], "replicates": 3},
     "replicates": {"em": 40, "newton": 60, "map": 20, "nuts": 5},
     "intervals": {"replicates": 10},
     "calibration": {"replicates": 12, "n": 20, "prior": PRIOR, "methods": ["nuts"]},
@@ -112,7 +113,7 @@ def test_what_is_still_to_be_made_is_the_same_whatever_has_been_finished_since(d
         replicates={"em": data.draw(some), "newton": data.draw(some), "nuts": data.draw(some)},
     )
     earlier = design(
-        scenarios=[FAR], remedies=None, priors=None,
+        scenarios=[FAR], remedies=None, priors=None, starts=None,
         replicates={"em": data.draw(some), "nuts": data.draw(some)},
     )  # fmt: skip
     there = made(plan(earlier, [], 1.0).new) if data.draw(st.booleans()) else []
@@ -144,7 +145,7 @@ def test_fewer_replicates_and_a_sampler_that_goes_make_nothing():
 
 def test_an_optimiser_that_goes_makes_what_compares_all_of_them():
     new = after(design(replicates={"newton": 60, "map": 20, "nuts": 5}))
-    assert {step for step, *_ in new} == {"follow"}
+    assert {step for step, *_ in new} == {"begin", "follow"}
 
 
 def test_a_method_that_is_added_makes_its_own_fits_alone():
@@ -231,7 +232,11 @@ def test_a_prior_that_is_added_or_changed_makes_its_own_alone():
 
 def test_another_design_of_the_same_seed_takes_over_what_it_shares():
     other = design(
-        name="other", scenarios=[FAR, {**NEAR, "name": "third"}], remedies=None, priors=None
+        name="other",
+        scenarios=[FAR, {**NEAR, "name": "third"}],
+        remedies=None,
+        priors=None,
+        starts=None,
     )
     assert {scenario for _, scenario, *_ in after(other)} == {"third"}
 

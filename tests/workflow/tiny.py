@@ -17,6 +17,7 @@ DESIGN: dict[str, Any] = {
         "replicates": 1,
         "compared": [{"name": "default", "rule": "default"}],
     },
+    "starts": {"scenarios": ["near"], "replicates": 1},
     "intervals": {"replicates": 2},
     "replicates": {"em": 12, "lbfgs": 12, "map": 4, "nuts": 1},
     "options": {"nuts": FEW, "nuts-ordered": FEW},

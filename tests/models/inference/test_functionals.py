@@ -5,10 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
+from scipy.special import ndtr
 
 from models import Fit, Mixture, MixtureModel, fit
 from models.inference.functionals import (
     crossing,
+    crossings,
+    cutoff_at,
     delta_method,
     density_at,
     functionals,
@@ -170,3 +173,46 @@ def test_intervals_from_draws():
 def test_a_level_that_is_none_is_named(level):
     with pytest.raises(ValueError, match="level:"):
         quantile_at(level)
+
+
+@given(mixtures())
+def test_crossings_are_where_two_components_are_as_probable(mixture):
+    if mixture.k != 2:
+        with pytest.raises(ValueError, match="2"):
+            crossings(mixture.as_rows())
+        return
+    found = crossings(mixture.as_rows())
+    for x in found[np.isfinite(found)]:
+        first, second = mixture.log_joint([x])[0]
+        # The terms of the quadratic that cancel there bound its rounding.
+        terms = 1 + np.abs(mixture.log_joint([x])[0]).max()
+        assert first == pytest.approx(second, abs=1e-7 * terms)
+    one = float(crossing(mixture.as_rows()))
+    if np.isfinite(one):
+        assert np.nanmin(np.abs(found - one)) <= 1e-8 * (1 + abs(one))
+
+
+@pytest.mark.parametrize(
+    ("mixture", "number"),
+    [
+        (Mixture([0.5, 0.5], [0, 2], [1, 1]), 1),  # equal sds
+        (Mixture([0.5, 0.5], [0, 2], [1, 2]), 2),
+        (Mixture([0.999, 0.001], [0, 1], [2, 1]), 0),  # one is above the other everywhere
+        (Mixture([0.1, 0.9], [0, 0.5], [2, 1]), 2),  # none of the two is between the means
+    ],
+)
+def test_how_many_crossings_there_are(mixture, number):
+    rows = mixture.as_rows()
+    assert np.isfinite(crossings(rows)).sum() == number
+    np.testing.assert_array_equal(crossings(rows[..., ::-1]), crossings(rows))
+
+
+@given(mixtures(), st.floats(0.01, 0.99))
+def test_above_a_cutoff_the_lower_component_has_its_rate(mixture, rate):
+    c = cutoff_at(rate)(mixture.as_rows())
+    j = int(np.argmin(mixture.means))
+    z = (c - mixture.means[j]) / mixture.sds[j]
+    assert 1 - ndtr(z) == pytest.approx(rate, abs=1e-9)
+    slope = gradient(cutoff_at(rate), mixture)
+    assert slope[1:, j] == pytest.approx([1, z], abs=1e-12)
+    assert np.count_nonzero(np.delete(slope, j, axis=1)) == 0

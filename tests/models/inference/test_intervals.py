@@ -5,7 +5,7 @@ from scipy.stats import norm
 
 from models import Mixture, MixtureModel, fit
 from models.em import e_step, m_step
-from models.inference.certificate import certify, covariance, errors, sandwich_covariance
+from models.inference.certificate import certify, condition, covariance, errors, sandwich_covariance
 from models.inference.intervals import (
     basic,
     natural_wald_interval,
@@ -190,3 +190,13 @@ def test_ranks_that_are_no_whole_numbers_are_rounded_outwards():
     assert np.isnan(percentile(np.append(ranks, np.nan), 0.95)).all()
     both = percentile(np.stack([ranks, -ranks], axis=1), 0.9)
     np.testing.assert_array_equal(both, [[7.0, -144.0], [144.0, -7.0]])
+
+
+def test_the_condition_is_that_of_the_correlations_of_what_is_estimated():
+    """Of a common sd and known means: what is known, what follows and units do not count."""
+    model = MixtureModel(2, means=[0, 3], equal_sds=True)
+    jacobian = np.array([[1, -1, 0, 0, 0, 0], [0, 0, 0, 0, 2, 2]])  # w1, w2, means, sds
+    correlated = np.array([[1, 0.6], [0.6, 1]])
+    assert condition(jacobian.T @ correlated @ jacobian, model) == pytest.approx(1.6 / 0.4)
+    assert np.isnan(condition(np.full((6, 6), np.nan), model))
+    assert np.isnan(condition(np.zeros((6, 6)), MixtureModel(2, means=[0, 3], sds=[1, 1])))

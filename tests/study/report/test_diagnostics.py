@@ -8,7 +8,6 @@ from scipy import stats
 from models.mixture import Floats, draws_by_mean
 from study.compute.references import summaries
 from study.design import Scenario
-from study.report.contents import FIGURES
 from study.report.diagnostics import DIAGNOSTICS, _draws, answered, errors, warnings
 from study.rows import PARAMETERS, Results
 from tests.study.synthetic import changed, design, of, row
@@ -111,13 +110,6 @@ def test_warnings_are_counted_against_answers(judged: Results) -> None:
     never = table.loc[("as sampled", "verdict: not 'mixes'")]
     assert never["sensitivity_low"] == pytest.approx(2 / (2 + 1.959964**2))
     assert never["sensitivity_high"] == pytest.approx(1.0)
-
-
-def test_the_figure_draws_both_answers(judged: Results) -> None:
-    exhibit = next(exhibit for exhibit in FIGURES if exhibit.name == "warning-rates")
-    figure = exhibit.make(judged)
-    assert len(figure.axes) == 2
-    figure.draw_without_rendering()
 
 
 def test_draws_come_back_in_their_shape() -> None:

@@ -5,16 +5,14 @@ import pandas as pd
 import pytest
 
 from models.labels import NOT_EXCHANGEABLE
-from study.report.contents import FIGURES
 from study.report.switching import (
     crossing,
     label_algorithms,
     label_switching,
     label_verdicts,
 )
-from study.rows import AGREEMENTS, CHAIN_WORDS, KINDS
-from tests.study import synthetic
-from tests.study.synthetic import FAITHFUL, NAMED, TAILS, design, of, row
+from study.rows import AGREEMENTS, CHAIN_WORDS
+from tests.study.synthetic import of, row
 
 
 def label_row(replicate: int, verdict: str, **numbers: float) -> dict[str, object]:
@@ -64,19 +62,6 @@ def test_switches_are_counted_in_1000_draws_and_nested_r_hat_has_an_r_of_its_own
     assert table["fits_with_switches"].tolist() == [pytest.approx(2 / 3)]
     assert (table["R"].tolist(), table["R_nested_rhat"].tolist()) == ([3], [2])
     assert pd.isna(table["nested_rhat_mcse"].iloc[0])
-
-
-def test_labellings_are_drawn_where_a_setting_lacks_a_sampler() -> None:
-    study = synthetic.study(design(scenarios=[NAMED, TAILS], data=[FAITHFUL]))
-    rows = study.occupancy
-    alone = rows[(rows["scenario"] != "tails") | (rows["method"] == "nuts")]
-    exhibit = next(e for e in FIGURES if e.name == "occupancy")
-    figure = exhibit.make(synthetic.changed(study, occupancy=alone))
-    figure.draw_without_rendering()
-    drawn = {axes.get_title(): len(axes.patches) for axes in figure.axes if axes.get_title()}
-    assert drawn == {"named": 4, "tails": 4, "faithful": 4}
-    assert sorted(len(axes.patches) for axes in figure.axes) == [0, 4, 4, 4, 4, 4]
-    assert set(KINDS["occupancy"].columns) == set(rows)
 
 
 def test_the_energy_of_a_trajectory_exceeds_a_barrier_as_often_as_theory_says() -> None:
