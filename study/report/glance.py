@@ -46,7 +46,6 @@ from study.rows import DATA_SET, FIT, Results, equivalent_passes
 # What an interval may fall short of its level by and still be recommended.
 SLACK = 0.02
 FEWEST = 20  # data sets
-CELL = ["scenario", "n", "separation", "weight", "sd_ratio"]
 GUIDE = ["by_passes", "by_seconds", "interval", "R", "coverage", "bayes"]
 SUMMARY = ["n", "separation", "R", "certified", "passes_em", "ms_em", "passes_newton", "ms_newton"]
 
@@ -59,15 +58,7 @@ def guide(results: Results) -> pd.DataFrame:
     more than SLACK beyond its Monte Carlo error, or else the one that covers most; coverage: its,
     on R data sets. bayes: whether the posterior covers more than Wald's on the same data sets.
     """
-    return _guide(results, ["n", "separation"])
-
-
-def guide_of_cells(results: Results) -> pd.DataFrame:
-    """The same by cell of the grid, from fewer data sets each."""
-    return _guide(results, CELL)
-
-
-def _guide(results: Results, by: list[str]) -> pd.DataFrame:
+    by = ["n", "separation"]
     grid = cells(results.design)
     fits = with_verdict(results)
     fits = fits[fits["method"].isin(OPTIMISERS)].drop(columns="n")
@@ -90,7 +81,7 @@ def _guide(results: Results, by: list[str]) -> pd.DataFrame:
         row |= {"interval": NAMES[kind]} | with_errors({"coverage": covered}, covered.r)
         rows.append(row | {"bayes": _pays(here, results.design.level)})
     table = table_of(rows, [*by, *GUIDE])
-    return table.sort_values(by[-4:], kind="stable", ignore_index=True)
+    return table.sort_values(by, kind="stable", ignore_index=True)
 
 
 def _where(table: pd.DataFrame, place: Mapping[str, Any]) -> pd.DataFrame:

@@ -151,7 +151,7 @@ def widths(results: Results) -> pd.DataFrame:
     asked = [t for kind, t in tables.items() if kind not in EVERYWHERE and len(t)]
     if not asked or "wald" not in tables:
         return table_of([], WIDTHS)
-    n = asked[0].groupby("n").size().idxmax()
+    n = pd.concat(asked).groupby("n").size().idxmax()
     shared = pd.MultiIndex.from_frame(asked[0].loc[asked[0]["n"] == n, DATA_SET].drop_duplicates())
     wald = tables["wald"].set_index([*DATA_SET, "quantity"])["width"]
     found = []

@@ -17,8 +17,7 @@ def test_findings_say_the_tables_numbers() -> None:
     assert text.startswith(f".. design d, digest {only.digest()}")
     share = ends["certified"].sum() / ends["R"].sum()
     assert f"Newton {100 * share:.1f}%" in text
-    assert "at n = 1,500, separation 2" in text
-    assert '"1500","2","Newton"' in text
+    assert '"1500","2","Newton","Newton","Wald"' in text
 
 
 def test_findings_of_a_design_without_a_grid() -> None:

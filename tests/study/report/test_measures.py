@@ -186,3 +186,35 @@ def test_a_count_is_a_share_of_the_replicates() -> None:
     events = np.array([1.0, 0.0, 0.0, 1.0, np.nan])
     share, number = measures.proportion(events), measures.count(events)
     assert number == (2.0, pytest.approx(4 * share.mcse), 4)
+
+
+def test_few_that_hold_are_as_improbable_as_the_binomial_says() -> None:
+    assert measures.below(4, 10, 0.95) == pytest.approx(stats.binom.cdf(4, 10, 0.95))
+    assert measures.below(10, 10, 0.95) == 1.0
+
+
+def test_holms_adjustment_by_hand() -> None:
+    """Of .01, .04 and .03: 3 x .01, then 2 x .03, then .04, but never less than before."""
+    found = measures.holm(np.array([0.01, 0.04, 0.03]))
+    assert found == pytest.approx([0.03, 0.06, 0.06])
+    assert measures.holm(np.array([])).size == 0
+
+
+def test_shares_of_one_truth_are_drawn_to_their_mean_and_unlike_ones_are_left() -> None:
+    """400 cells of 20 replicates: alike, whose spread is noise, and of two kinds far apart.
+
+    Of the alike the mean has an error of .0024, and eight of these are allowed with the grid's
+    step of .005; a prior worth 100 draws each share five sixths of the way.
+    """
+    rng = np.random.default_rng(1)
+    alike = rng.binomial(20, 0.95, 400)
+    found = measures.shrunk(alike, np.full(400, 20))
+    assert found.mean == pytest.approx(0.95, abs=0.02)
+    assert found.prior >= 100
+    assert np.ptp(found.share) < np.ptp(alike / 20) / 3
+    apart = np.repeat([2.0, 18.0], 200)
+    found = measures.shrunk(apart, np.full(400, 20))
+    assert found.prior < 5
+    assert found.share == pytest.approx(apart / 20, abs=0.05)
+    assert np.all(found.low < found.share)
+    assert np.all(found.share < found.high)

@@ -10,10 +10,11 @@ from study.design import Grid
 from study.report.cost import timings
 from study.report.estimates import estimates
 from study.report.measures import Measure
-from study.report.optimisation import broken, failures, optimisation
+from study.report.optimisation import break_even, broken, costs, failures, optimisation, theory
 from study.report.speed import crossing, overtaking, profile
-from study.report.starts import chance
-from study.report.verdicts import claims, verdicts, with_verdict
+from study.report.starts import beginnings, chance
+from study.report.verdicts import claims, paired, thresholds, verdicts, with_verdict
+from study.rows import HESSIAN_PASS, equivalent_passes
 from tests.study.synthetic import design, of, row
 
 
@@ -168,3 +169,100 @@ def test_the_verdict_tables_count_the_boundary_and_what_has_vanished() -> None:
     assert judged.loc[(2, "newton"), "verdict"] == "certified"  # no maximum is higher
     said = claims(study)
     assert "boundary" not in set(said["verdict"])
+
+
+def test_a_pass_with_a_hessian_counts_for_what_it_costs() -> None:
+    """Between measured sizes along the log of n; of a compressed sample its nodes count."""
+    known = {"moments": 3, "second_moments": 2, "gradients": 1}
+    fits = [
+        row("fits", n=500.0, **known),
+        row("fits", replicate=1, n=(500.0 * 2000.0) ** 0.5, **known),
+        row("fits", replicate=2, n=5e5, nodes=500, **known),
+        row("fits", replicate=3, n=1e7, **known),
+    ]
+    found = equivalent_passes(of(fits=fits).fits)
+    own = [HESSIAN_PASS[500], 0.5 * (HESSIAN_PASS[500] + HESSIAN_PASS[2000])]
+    own += [HESSIAN_PASS[500], HESSIAN_PASS[50_000]]
+    assert found.tolist() == pytest.approx([4 + 2 * ratio for ratio in own])
+
+
+def test_costs_are_counted_with_and_without_the_start() -> None:
+    cell = "grid-d2-w0.5-r1-n500"
+    fits = [row("fits", cell, i, "newton", n=500.0, moments=10 + i) for i in range(2)]
+    timings = [row("timings", cell, i, "newton", seconds=1e-3) for i in range(2)]
+    found = costs(of(fits=fits, timings=timings)).iloc[0]
+    assert found["equivalent"] == pytest.approx(10.5 + HESSIAN_PASS[500])
+    assert found["with_start"] - found["equivalent"] == 54
+    assert (found["passes"], found["ms"]) == (11.5, 1.0)
+    assert found["us_a_pass"] == pytest.approx(np.mean([1e3 / 11, 1e3 / 12]))
+
+
+def test_break_even_parts_the_data_sets_with_fewest_on_the_wrong_side() -> None:
+    """EM is cheaper up to a slowness of 8, but for one data set at 2, and dearer from 16 on."""
+    rows = [
+        {"scenario": "a", "replicate": i, "slowness": x, "method": m, "passes": cost}
+        for i, (x, em) in enumerate([(1, 5), (2, 50), (4, 5), (8, 5), (16, 50), (32, 50)])
+        for m, cost in (("em", em), ("newton", 10))
+    ]
+    table = pd.DataFrame(rows)
+    assert break_even(table, "passes", "newton") == pytest.approx(np.sqrt(8 * 16))
+    assert np.isnan(break_even(table[table["slowness"] > 8], "passes", "newton"))
+    # The error of EM in theory falls by as many decades as it is said to.
+    assert (1 - 1 / 20.0) ** theory(np.array([20.0]))[0] == pytest.approx(1e-8)
+
+
+def test_optimisers_are_compared_on_the_data_sets_that_both_have() -> None:
+    """Newton fits four; L-BFGS-B the first two, and ends short of the best on one of these."""
+    fits = [row("fits", replicate=i, method="newton", moments=8) for i in range(4)]
+    fits += [row("fits", replicate=0, method="lbfgs", moments=17, second_moments=0)]
+    fits += [row("fits", replicate=1, method="lbfgs", moments=17, second_moments=0, loglik=-105.0)]
+    timings = [
+        row("timings", replicate=i, method=m, seconds=s)
+        for m, s in (("newton", 2.0), ("lbfgs", 1.0))
+        for i in range(2)
+    ]
+    found = paired(of(fits=fits, timings=timings)).iloc[0]
+    assert (found["method"], found["against"], found["R"]) == ("newton", "lbfgs", 2)
+    assert found["difference"] == 50.0
+    assert found["difference_mcse"] == pytest.approx(50.0)
+    assert (found["only_this"], found["only_other"]) == (1, 0)
+    assert found["passes"] == pytest.approx(np.log2((8 + HESSIAN_PASS[100]) / 17))
+    assert found["seconds"] == 1.0
+
+
+def test_verdicts_by_other_thresholds() -> None:
+    """Ends 5e-5 and 5e-4 standard errors off, one 5e-6 nats behind, one narrow and not believed."""
+    common = {"method": "newton", "distance": 1e-9}
+    fits = [
+        row("fits", replicate=0, **common | {"distance": 5e-5}),
+        row("fits", replicate=1, **common | {"distance": 5e-4, "certified": False}),
+        row("fits", replicate=2, **common, loglik=-100 - 5e-6),
+        row("fits", replicate=2, method="lbfgs"),
+        row("fits", replicate=3, **common, sd_ratio=0.05, believable=False),
+    ]
+    table = thresholds(of(fits=fits))
+    found = {(r["threshold"][:7], r["value"]): r["newton"] for r in table.to_dict("records")}
+    assert found[("certifi", "1e-04")] == found[("another", "1e-06")] == 0.25
+    assert found[("certifi", "1e-05")] == 0.0
+    assert found[("certifi", "1e-03")] == 0.5
+    assert found[("another", "1e-07")] == 0.25
+    assert found[("another", "1e-05")] == 0.5
+    assert found[("narrow ", "1e-02")] == 0.5
+
+
+def test_ends_by_start_are_held_against_the_best_of_all() -> None:
+    """A maximum that no start of the table reached is the best all the same."""
+    ends = [
+        row("fits", replicate=i, method="newton", loglik=ll) | {"start": start}
+        for start, lls in (("shared", (-100.0, -100.0)), ("moments", (-100.0, -101.0)))
+        for i, ll in enumerate(lls)
+    ]
+    fits = [row("fits", replicate=0, method="lbfgs", loglik=-99.0)]
+    table = beginnings(of(fits=fits, beginnings=ends)).set_index("start")
+    assert table["at_best"].dropna().to_dict() == {"shared": 0.5, "moments": 0.0}
+    assert table["R"].to_dict() == {
+        "shared": 2,
+        "moments": 2,
+        "k-means++": 0,
+        "random assignment": 0,
+    }
