@@ -54,7 +54,9 @@ def cutoffs(results: Results) -> pd.DataFrame:
 def cutoffs_by_rate(results: Results) -> pd.DataFrame:
     """The same of the point above which the lower component has 5% of its own."""
     table = _table(results, CUTOFF)
-    return table.drop(columns=[c for c in table if c.startswith(("between", "two", "true_"))])
+    return table.drop(
+        columns=[c for c in map(str, table) if c.startswith(("between", "two", "true_"))]
+    )
 
 
 def _table(results: Results, quantity: str) -> pd.DataFrame:
@@ -92,7 +94,8 @@ def _mixtures(rows: pd.DataFrame) -> Floats:
 
 
 def _coverage(rows: pd.DataFrame) -> measures.Share:
-    return measures.coverage(*(rows[c].to_numpy(float) for c in ("lower", "upper", "truth")))
+    low, high, true = (rows[c].to_numpy(float) for c in ("lower", "upper", "truth"))
+    return measures.coverage(low, high, true)
 
 
 def _words(truth: Floats) -> str:
@@ -209,7 +212,8 @@ def cutoffs_found(results: Results) -> str:
     known = table[table["bias"].notna()]
     if known.empty:
         return ""
-    least, worst = table.loc[table["between"].idxmin()], known.loc[known["wald"].idxmin()]
+    least = table.iloc[int(table["between"].to_numpy(float).argmin())]
+    worst = known.iloc[int(known["wald"].to_numpy(float).argmin())]
     return (
         f"Of {least['scenario']} {least['between']:.0%} of the estimates have a cut-off between "
         f"the means; where the truth has one, Wald intervals for it hold in {worst['wald']:.0%} "

@@ -86,7 +86,7 @@ def _ends(design: Design, verdicts: pd.DataFrame) -> str:
 
 
 def _guide(guide: pd.DataFrame) -> str:
-    shown = guide[[c for c in guide if c in COLUMNS or c.startswith("coverage_")]]
+    shown = guide[[c for c in map(str, guide) if c in COLUMNS or c.startswith("coverage_")]]
     text = for_readers(shown)
     lines = [",".join(COLUMNS[c] for c in shown if c in COLUMNS)]
     lines += [",".join(f'"{cell}"' for cell in row) for row in text.itertuples(index=False)]

@@ -47,13 +47,13 @@ def of_count(number: int, r: int) -> Share:
     return Share(p, float(np.sqrt(p * (1.0 - p) / r)) if r else np.nan, r)
 
 
-def _usable(*arrays: Floats) -> tuple[list[Floats], int]:
+def _usable(*arrays: ArrayLike) -> tuple[list[Floats], int]:
     stacked = np.broadcast_arrays(*(np.asarray(a, dtype=float) for a in arrays))
     keep = np.all([np.isfinite(a) for a in stacked], axis=0)
     return [a[keep] for a in stacked], int(keep.sum())
 
 
-def mean(values: Floats) -> Measure:
+def mean(values: ArrayLike) -> Measure:
     """Mean over replicates; MCSE sd/sqrt(R)."""
     (v,), r = _usable(values)
     if r < 2:
@@ -85,7 +85,7 @@ def quantile(values: Floats, level: float) -> Measure:
     return Measure(value, float(np.sqrt(weights @ (ordered - centre) ** 2)), r)
 
 
-def count(events: Floats) -> Measure:
+def count(events: ArrayLike) -> Measure:
     """How many replicates have the event (0 or 1), a whole number; MCSE sqrt(R p(1 - p))."""
     (v,), r = _usable(events)
     number = int(np.count_nonzero(v))
@@ -253,7 +253,7 @@ def efficiency(estimates: Floats, bound: float) -> Measure:
     return Measure(share, _error(2.0 * share / np.sqrt(2.0 * (r - 1)), without), r)
 
 
-def proportion(events: Floats) -> Share:
+def proportion(events: ArrayLike) -> Share:
     """Share of replicates with the event (0 or 1); MCSE sqrt(p(1 - p)/R)."""
     (v,), r = _usable(events)
     return of_count(int(np.count_nonzero(v)), r)

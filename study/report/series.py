@@ -10,13 +10,25 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from models import METHODS
 from models.methods import OPTIMISERS
 from models.mixture import Floats
 from study.report import measures
 from study.report.performance import performance_of, wide
-from study.report.style import GREY, LOOKS, ML, Look, dodge_width, dodged, names_of, separation_axis
+from study.report.style import (
+    FEW,
+    GREY,
+    LOOKS,
+    ML,
+    Look,
+    dodge_width,
+    dodged,
+    faded,
+    names_of,
+    separation_axis,
+)
 from study.rows import Results
 
 MEASURES = ["bias", "rmse", "largest_share", "coverage", "bound"]
@@ -93,15 +105,27 @@ def draw_lines(
 ) -> None:
     for place, (label, look, table) in enumerate(lines):
         x = dodged(table["separation"].to_numpy(float), place, len(lines), width)
+        y, r = (table[name].to_numpy(float) for name in (measure, f"R_{measure}"))
+        points(axes, x, y, errors(table), r, look, label)
+
+
+def points(
+    axes: Axes, x: Floats, y: Floats, errors: Floats, r: ArrayLike, look: Look, label: str
+) -> None:
+    """Points with error bars, joined; those of fewer than FEW replicates are faded and not joined.
+
+    errors: (2, points), lengths below and above.
+    """
+    many = np.asarray(r, dtype=float) >= FEW
+    for solid in (True, False):
+        kept = many == solid
+        if not kept.any():
+            continue
+        style = look.both if solid else look.points
         axes.errorbar(
-            x,
-            table[measure].to_numpy(float),
-            errors(table),
-            **look.both,
-            lw=0.7,
-            elinewidth=0.7,
-            label=label,
-        )
+            x[kept], y[kept], errors[:, kept], **style, lw=0.7,
+            elinewidth=0.7, alpha=faded(FEW if solid else 0), label=label,
+        )  # fmt: skip
 
 
 def nominal_level(axes: Axes, level: float, replicates: float) -> None:
@@ -147,15 +171,15 @@ def quartiles_against(
         found = rows[rows["method"] == method].groupby(x)[y].quantile(QUARTILES).unstack()
         if found.empty:
             continue
-        look, centre = LOOKS[method], found[0.5].to_numpy(float)
-        axes.errorbar(
+        counts = rows[rows["method"] == method].groupby(x)[y].count()
+        points(
+            axes,
             dodged(found.index.to_numpy(float), place, len(methods), width),
-            centre,
+            found[0.5].to_numpy(float),
             quartile_lengths(found),
-            **look.both,
-            lw=0.7,
-            elinewidth=0.7,
-            label=METHODS[method].label,
+            counts.reindex(found.index).astype(float).to_numpy(float),
+            LOOKS[method],
+            METHODS[method].label,
         )
 
 

@@ -142,17 +142,19 @@ def from_starts(results: Results) -> Figure:
 
 def starts_found(results: Results) -> str:
     """What of the ends is the shared start's doing, by method."""
-    table = beginnings(results).set_index(["start", "method"])["at_best"].dropna().sort_index()
-    shared, guesses = table.get("shared"), table.drop("shared", errors="ignore")
-    if shared is None or guesses.empty:
+    table = beginnings(results).dropna(subset=["at_best"])
+    shared, guesses = (table[(table["start"] == STARTS[0]) == own] for own in (True, False))
+    if shared.empty or guesses.empty:
         return ""
+    share = guesses["at_best"].to_numpy(float)
     ends = [
-        f"{share:.0%} ({METHODS[method].label}, {start})"
-        for (start, method), share in guesses.loc[[guesses.idxmin(), guesses.idxmax()]].items()
+        f"{one['at_best']:.0%} ({METHODS[one['method']].label}, {one['start']})"
+        for one in (guesses.iloc[int(place)] for place in (share.argmin(), share.argmax()))
     ]
     return (
-        f"From the shared start the optimisers end at the best maximum in {shared.min():.0%} to "
-        f"{shared.max():.0%} of the fits, from one guess in {' to '.join(ends)}."
+        f"From the shared start the optimisers end at the best maximum in "
+        f"{shared['at_best'].min():.0%} to {shared['at_best'].max():.0%} of the fits, from one "
+        f"guess in {' to '.join(ends)}."
     )
 
 

@@ -118,8 +118,12 @@ CHAIN_LOOKS = {
 def shade(place: int, of: int) -> Look:
     """Of the place-th level of an ordered factor of so many: dark to light, the same in grey."""
     share = place / max(of - 1, 1)
-    color = mpl.colors.to_hex(np.array([0.13, 0.25, 0.20]) + share * np.array([0.47, 0.45, 0.43]))
-    return Look(color, _MARKERS[place % len(_MARKERS)], _LINES[place % len(_LINES)])
+    red, green, blue = (0.13 + 0.47 * share, 0.25 + 0.45 * share, 0.20 + 0.43 * share)
+    return Look(
+        mpl.colors.to_hex((red, green, blue)),
+        _MARKERS[place % len(_MARKERS)],
+        _LINES[place % len(_LINES)],
+    )
 
 
 AS_SAMPLED: Line = (0, (1, 1))

@@ -57,7 +57,7 @@ def trust(results: Results) -> pd.DataFrame:
     found = []
     for kind in kinds_of(results):
         table = places(results, kind)
-        lowest = table.loc[table["p"].idxmin()]
+        lowest = table.iloc[int(table["p"].to_numpy(float).argmin())]
         drawn = measures.shrunk(table["held"].to_numpy(float), table["R"].to_numpy(float))
         least = int(drawn.share.argmin())
         share = measures.of_count(int(lowest["held"]), int(lowest["R"]))
@@ -135,7 +135,8 @@ def _cells(
         few, share = one["R"] < FEW, float(one["coverage"])
         color = mpl.colors.to_rgb(COLOURS(norm(share)))
         if few:  # faded
-            color = tuple(0.4 * c + 0.6 for c in color)
+            red, green, blue = (0.4 * c + 0.6 for c in color)
+            color = (red, green, blue)
         known: dict[str, Any] = {"ec": "none"}
         if few:
             known = {"ec": "0.75", "hatch": "////", "label": f"fewer than {FEW} data sets"}

@@ -204,7 +204,7 @@ def paired_found(results: Results) -> str:
     table = table[table["difference_mcse"] > 0]
     if table.empty:
         return ""
-    most = table.loc[table["difference"].abs().idxmax()]
+    most = table.iloc[int(table["difference"].abs().to_numpy(float).argmax())]
     sign = "more" if most["difference"] > 0 else "less"
     return (
         f"On the {most['R']:,} data sets that both have {METHODS[most['method']].label} ends at "
