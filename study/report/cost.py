@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from models import METHODS
+from models.methods import OPTIMISERS
 from study.report import measures
 from study.report.exhibit import Drawing, Table, tabular
-from study.report.grid import cells
-from study.report.reasons import no_remedies
-from study.report.series import QUARTILES, present, quartile_lengths, quartiles_against
-from study.report.style import DOUBLE, LOOKS, dodged, drawing, log_ticks, nothing
+from study.report.grid import cells, middle
+from study.report.reasons import no_grid, no_remedies
+from study.report.series import present, quartiles_against
+from study.report.style import SINGLE, drawing, log_ticks, nothing
 from study.report.table import sorted_rows, table_of, with_errors
 from study.rows import DATA_SET, FIT, Results
 
@@ -67,68 +65,45 @@ def timings(results: Results) -> pd.DataFrame:
 
 
 def seconds(results: Results) -> Figure:
-    """Seconds a fit: against n over the grid, and by scenario for all that is not in it."""
+    """Seconds a fit against n, over the grid."""
     grid, timings = cells(results.design), results.timings
     gridded = timings.drop(columns="n").merge(grid, on="scenario")
-    others = [name for name in results.scenario_order if not (grid["scenario"] == name).any()]
-    others = [name for name in others if (timings["scenario"] == name).any()]
-    wide = [not gridded.empty, bool(others)]
-    if not any(wide):
-        return nothing("No fit was timed.")
-    figure = Figure(figsize=(DOUBLE, max(3.2, 0.8 + 0.36 * len(others))))
-    areas = list(figure.subplots(1, sum(wide), squeeze=False)[0])
-    methods = present(timings)
-    if wide[0]:
-        axes = areas.pop(0)
-        logged = gridded.assign(log_n=np.log10(gridded["n"]))
-        quartiles_against(axes, logged, "log_n", "seconds", methods)
-        sizes = sorted(grid["n"].unique())
-        axes.set_xticks(list(np.log10(sizes)), [f"{n:,}" for n in sizes])
-        axes.set_yscale("log")
-        log_ticks(axes.yaxis)
-        axes.set_xlabel("Observations in a data set, grid")
-        axes.set_ylabel("Seconds a fit")
-    if wide[1]:
-        _by_scenario(areas[0], timings, others, methods)
+    if gridded.empty:
+        return nothing("No fit of the grid was timed.")
+    figure = Figure(figsize=(SINGLE, 3.0))
+    axes = figure.subplots()
+    logged = gridded.assign(log_n=np.log10(gridded["n"]))
+    quartiles_against(axes, logged, "log_n", "seconds", present(timings))
+    sizes = sorted(grid["n"].unique())
+    axes.set_xticks(list(np.log10(sizes)), [f"{n:,}" for n in sizes])
+    axes.set_yscale("log")
+    log_ticks(axes.yaxis)
+    axes.set_xlabel("Observations in a data set")
+    axes.set_ylabel("Seconds a fit")
     return figure
 
 
-def _by_scenario(
-    axes: Axes, timings: pd.DataFrame, names: Sequence[str], methods: Sequence[str]
-) -> None:
-    sizes = timings.groupby("scenario")["n"].first()
-    rows = timings[timings["scenario"].isin(names)]
-    for place, method in enumerate(methods):
-        own = rows[rows["method"] == method].groupby("scenario")["seconds"]
-        found = own.quantile(QUARTILES).unstack()
-        if found.empty:
-            continue
-        look = LOOKS[method]
-        axes.errorbar(
-            found[0.5].to_numpy(float),
-            dodged(
-                np.array([float(names.index(str(s))) for s in found.index]),
-                place,
-                len(methods),
-                0.7,
-            ),
-            xerr=quartile_lengths(found),
-            **look.points,
-            elinewidth=0.7,
-            label=METHODS[method].label,
-        )
-    for edge in range(1, len(names)):
-        axes.axhline(edge - 0.5, color="0.85", lw=0.5, zorder=0)
-    axes.set_yticks(range(len(names)), [f"{s}\n$n$ = {sizes[s]:,.0f}" for s in names])
-    axes.tick_params(axis="y", length=0)
-    axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.set_xscale("log")
-    log_ticks(axes.xaxis)
-    axes.set_xlabel("Seconds a fit")
+def seconds_found(results: Results) -> str:
+    """What the fastest optimiser and NUTS take at the grid's middle n."""
+    grid = cells(results.design)
+    here = grid[grid["n"] == middle(grid["n"])] if len(grid) else grid
+    rows = results.timings[results.timings["scenario"].isin(here["scenario"])]
+    medians = rows.groupby("method")["seconds"].median()
+    medians = medians[medians.index.isin([*OPTIMISERS, "nuts"])]
+    if "nuts" not in medians or len(medians) < 2:
+        return ""
+    fastest = str(medians.drop("nuts").idxmin())
+    n, least, most = here["n"].iloc[0], medians[fastest], medians["nuts"]
+    return (
+        f"At n = {n:,} a fit by {METHODS[fastest].label} takes {1e3 * least:.2g} ms and one by "
+        f"NUTS {most / least:,.2g} times as long, medians over the grid."
+    )
 
 
 TABLES: tuple[Table, ...] = (
     tabular("remedy-costs", "What remedies cost", "Cost", remedy_costs, no_remedies, timed=True),
     tabular("timings", "Seconds by method", "Cost", timings, timed=True),
 )
-FIGURES: tuple[Drawing, ...] = (drawing("time", "Seconds by method", "Cost", seconds),)
+FIGURES: tuple[Drawing, ...] = (
+    drawing("time", "Seconds by method", "Cost", seconds, no_grid, finding=seconds_found),
+)

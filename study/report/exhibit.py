@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from study.rows import Results
 
 CAPTIONS = Path(__file__).parent / "captions"
+# The file beside exhibits with what each of them shows in a sentence, by name.
+FOUND = "found.json"
 
 type Reason = Callable[[Design], str]
 type Finding = Callable[[Results], str]
@@ -44,6 +46,10 @@ class Exhibit[Rows, Made]:
     def found(self, rows: Rows) -> str:
         """What it shows in a sentence, computed from the rows; no words where there is none."""
         return "" if self.finding is None else self.finding(rows)
+
+    def caption_with(self, found: str) -> str:
+        """The caption behind what it shows, in bold by asterisks."""
+        return f"**{found}** {self.caption}" if found else self.caption
 
     def lacking(self, design: Design) -> str:
         """What it needs and the design does not have, if there is such a thing."""

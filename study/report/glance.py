@@ -179,8 +179,8 @@ def summary(results: Results) -> pd.DataFrame:
 
 
 def overview(results: Results) -> Figure:
-    """Passes, coverage of the first mean and seconds against separation, at the grid's first
-    (w, r) and its middle n."""
+    """Equivalent passes, coverage of the first mean and seconds against separation, at the grid's
+    first (w, r) and its middle n."""
     grid = cells(results.design)
     shape, n = grid["shape"].iloc[0], middle(grid["n"])
     here = grid[(grid["shape"] == shape) & (grid["n"] == n)]
@@ -192,13 +192,13 @@ def overview(results: Results) -> Figure:
     separations = sorted(here["separation"].unique())
     figure = Figure(figsize=(DOUBLE, 2.7))
     left, centre, right = figure.subplots(1, 3)
-    quartiles_against(left, effort, "separation", "passes", present(effort))
+    quartiles_against(left, effort, "separation", "equivalent", present(effort))
     lines = [only(line, "mean", 1) for line in series(table, "coverage")]
     nominal_level(centre, results.design.level, table["R_coverage"].max())
     draw_lines(centre, lines, "coverage", wilson_lengths, dodge_width(separations))
     quartiles_against(right, timings, "separation", "seconds", present(timings))
     for axes, title in (
-        (left, "Passes over the data"),
+        (left, "Equivalent passes"),
         (centre, f"Coverage of {results.design.level:.0%} intervals, mean 1"),
         (right, "Seconds a fit"),
     ):

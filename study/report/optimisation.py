@@ -116,24 +116,23 @@ def _beginning(message: str) -> str:
 
 
 def efforts(results: Results) -> pd.DataFrame:
-    """Usable fits by optimisers, with the passes over the data that each took."""
+    """Usable fits by optimisers, with the passes that each took, as counted and equivalent ones."""
     fits = results.fits
     kept = fits["status"].isin(USABLE) & fits["method"].isin(POINT_ESTIMATORS)
-    return fits[kept].assign(passes=passes(fits[kept]))
+    own = fits[kept]
+    return own.assign(passes=passes(own), equivalent=equivalent_passes(own))
 
 
 def by_rate(results: Results) -> pd.DataFrame:
     """Usable fits by optimisers on the data sets that are followed, with what they took.
 
-    slowness: 1/(1 - r), r EM's rate by the information at the data set's own maximum. passes:
-    equivalent ones. Columns of `rates` and seconds go with it.
+    slowness: 1/(1 - r), r EM's rate by the information at the data set's own maximum. Columns
+    of `rates` and seconds go with it.
     """
     fits = efforts(results)
     fits = fits[fits["method"].isin(OPTIMISERS)]
     rates = results.rates[results.rates["certified"] & (results.rates["predicted"] < 1.0)]
-    table = fits.assign(passes=equivalent_passes(fits)).merge(
-        rates[[*DATA_SET, "predicted", "observed"]], on=DATA_SET
-    )
+    table = fits.merge(rates[[*DATA_SET, "predicted", "observed"]], on=DATA_SET)
     table = table.merge(results.timings[[*FIT, "seconds"]], on=FIT, how="left")
     # Where a step leaves no error there is nothing that EM would be slow in.
     return table.assign(slowness=1.0 / (1.0 - table["predicted"].clip(lower=0.0)))
@@ -177,7 +176,7 @@ def missing_information(results: Results) -> Figure:
     left, right = figure.subplots(1, 2)
     ends = np.geomspace(max(table["slowness"].min(), 1.001), table["slowness"].max(), 200)
     left.plot(ends, theory(ends), color=GREY, lw=1.4, zorder=0, label="EM, in theory")
-    for axes, cost, scale in ((left, "passes", 1.0), (right, "seconds", 1e3)):
+    for axes, cost, scale in ((left, "equivalent", 1.0), (right, "seconds", 1e3)):
         for method in present(table):
             own = table[table["method"] == method]
             axes.plot(
@@ -198,7 +197,7 @@ def missing_information(results: Results) -> Figure:
         axes.set_xlabel(r"$1/(1 - r)$, $r$ EM's rate at the data set's own maximum")
     left.set_ylabel("Equivalent passes, start apart")
     right.set_ylabel("Milliseconds")
-    left.set_ylim(top=2.0 * max(theory(ends)[-1], table["passes"].max()))
+    left.set_ylim(top=2.0 * max(theory(ends)[-1], table["equivalent"].max()))
     _rates(left, table)
     return figure
 
@@ -227,9 +226,9 @@ def rate_found(results: Results) -> str:
     table = by_rate(results)
     if table.empty or not {"em", "newton"} <= set(table["method"]):
         return ""
-    at = {cost: break_even(table, cost, "newton") for cost in ("passes", "seconds")}
+    at = {cost: break_even(table, cost, "newton") for cost in ("equivalent", "seconds")}
     parts = [
-        f"in {'equivalent passes' if cost == 'passes' else cost} "
+        f"in {'equivalent passes' if cost == 'equivalent' else cost} "
         + (f"until 1/(1 - r) is {x:.3g}" if np.isfinite(x) else "nowhere or everywhere")
         for cost, x in at.items()
     ]
@@ -249,7 +248,6 @@ def costs(results: Results) -> pd.DataFrame:
     """
     fits = efforts(results).merge(cells(results.design)[["scenario", "separation"]], on="scenario")
     fits = fits.merge(results.timings[[*FIT, "seconds"]], on=FIT, how="left")
-    fits["equivalent"] = equivalent_passes(fits)
     fits["with_start"] = fits["equivalent"] + fits["start_passes"]
     fits["ms"] = 1e3 * fits["seconds"]
     fits["us_a_pass"] = 1e6 * fits["seconds"] / fits["passes"].clip(lower=1)

@@ -19,7 +19,7 @@ from study.report.measures import Measure
 from study.report.reasons import no_grid, no_race, not_traced
 from study.report.style import DOUBLE, LOOKS, drawing, nested_widths, nothing
 from study.report.table import table_of, with_errors
-from study.rows import DATA_SET, FIT, USABLE, Results, passes
+from study.rows import DATA_SET, FIT, USABLE, Results, equivalent_passes, passes
 
 NO_DESCENT = "No optimiser comes near the best log-likelihood on half of the data sets."
 SHAPE = ["weight", "sd_ratio", "n"]  # of a cell, its separation apart
@@ -76,13 +76,13 @@ def _profiles(results: Results, cost: str) -> pd.DataFrame:
 
 
 def overtaking(results: Results) -> pd.DataFrame:
-    """By shape of the mixture and n: the separation from which EM needs no more passes.
+    """By shape of the mixture and n: the separation from which EM needs no more equivalent passes.
 
     Where the median over data sets of the log ratio of EM's passes to the method's, paired, falls
     through zero, linear between separations. -inf: EM needs no more at any; inf: at none.
     """
     fits = results.fits[results.fits["status"].isin(USABLE)]
-    spent = fits.assign(passes=passes(fits)).pivot(
+    spent = fits.assign(passes=equivalent_passes(fits)).pivot(
         index=DATA_SET, columns="method", values="passes"
     )
     table = spent.reset_index().merge(cells(results.design), on="scenario")

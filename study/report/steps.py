@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 from study.design import Design
+from study.report.exhibit import FOUND
 from study.rows import read
 
 
@@ -24,13 +26,17 @@ def tables(
     from study.report.write import write, write_sums
 
     out.mkdir(parents=True, exist_ok=True)
-    results, source, made = read(design, rows), design.stamp(), {}
+    results, source = read(design, rows), design.stamp()
+    made, said = {}, {}
     for table in _chosen(TABLES, only):
         made[table.name] = table.make(results)
         none = table.nothing(design)
-        write(made[table.name], table.caption, out / table.name, source, none)
+        said[table.name] = table.found(results)
+        caption = table.caption_with(said[table.name])
+        write(made[table.name], caption, out / table.name, source, none)
     if only:
         return
+    _keep(said, out)
     for name, make in LONG.items():
         make(results).to_csv(out / f"{name}.csv", index=False, lineterminator="\n")
     lasting = [table.name for table in TABLES if not table.timed]
@@ -51,9 +57,12 @@ def figures(
     from study.report.write import save
 
     out.mkdir(parents=True, exist_ok=True)
-    results = read(design, rows)
+    results, said = read(design, rows), {}
     for figure in _chosen(FIGURES, only):
         save(figure.make(results), out / figure.name, design.stamp())
+        said[figure.name] = figure.found(results)
+    if not only:
+        _keep(said, out)
 
 
 def paper(
@@ -67,6 +76,12 @@ def paper(
     from study.report.paper import write_paper
 
     write_paper(design, tables, figures, out)
+
+
+def _keep(said: Mapping[str, str], out: Path) -> None:
+    """What each exhibit shows in a sentence, for who has its file and not the rows."""
+    text = json.dumps(said, indent=1, ensure_ascii=False)
+    (out / FOUND).write_text(text + "\n", encoding="utf-8")
 
 
 def _chosen(exhibits: Sequence[Any], name: str) -> Sequence[Any]:

@@ -1,5 +1,6 @@
 # Tables, figures and provenance: what a reader opens.
 from study.report.contents import FIGURES, TABLES
+from study.report.exhibit import FOUND
 from study.report.performance import LONG
 
 ROWS = rules.gather.output
@@ -24,6 +25,7 @@ rule tables:
         [f"{OUT}/tables/{name}.csv" for name in LONG],
         f"{OUT}/tables/csv.sha256",
         f"{OUT}/tables/findings.rst",
+        f"{OUT}/tables/{FOUND}",
     log:
         f"{OUT}/logs/tables.log",
     params:
@@ -45,6 +47,7 @@ rule figures:
     output:
         [shown(f"{OUT}/figures/{figure.name}.svg", figure, "figure") for figure in FIGURES],
         [f"{OUT}/figures/{f.name}.{ending}" for f in FIGURES for ending in ("pdf", "png")],
+        f"{OUT}/figures/{FOUND}",
     log:
         f"{OUT}/logs/figures.log",
     params:
