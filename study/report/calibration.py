@@ -128,6 +128,19 @@ def _line(axes: Axes, ranks: pd.DataFrame, method: str) -> None:
     axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
 
 
+def calibration_found(results: Results) -> str:
+    """How many of the lines chance alone explains."""
+    table = calibration(results)
+    if "uniform" not in table:
+        return ""
+    own = table.dropna(subset=["p"])
+    good, r = int((own["uniform"] == "yes").sum()), own["R"].max()
+    return (
+        f"Of {len(own)} quantities and samplers {good} have ranks that are uniform, by exact tests "
+        f"adjusted for all of them ({r:,} data sets each)."
+    )
+
+
 TABLES: tuple[Table, ...] = (
     tabular("calibration", "Ranks of the calibration", "Calibration", calibration, no_calibration),
     tabular(
@@ -145,5 +158,6 @@ FIGURES: tuple[Drawing, ...] = (
         "Calibration",
         calibration_bands,
         no_calibration,
+        finding=calibration_found,
     ),
 )

@@ -101,10 +101,32 @@ def stopping(results: Results) -> Figure:
     return figure
 
 
+def stopping_found(results: Results) -> str:
+    """How many of the rules end the median run early, where it is hardest and easiest."""
+    table = stops(results)
+    if table.empty:
+        return ""
+    table = table[table["group"].str.startswith("separation")]
+    counts = (table["distance"] > EARLY).groupby(table["group"]).agg(["sum", "size"])
+    counts = counts.sort_index()
+    if counts.empty:
+        return ""
+    ends = [
+        f"{own['sum']} of {own['size']} at {group}"
+        for group, own in counts.iloc[[0, -1]].iterrows()
+    ]
+    return (
+        f"Rules that leave the median run more than {EARLY:g} standard errors from the maximum: "
+        f"{', '.join(dict.fromkeys(ends))}."
+    )
+
+
 TABLES: tuple[Table, ...] = (
     tabular("stops", "Stopping rules", "Optimisation", stops, not_followed),
     tabular("rates", "EM's rate", "Optimisation", rates, not_followed),
 )
 FIGURES: tuple[Drawing, ...] = (
-    drawing("stopping", "Stopping rules", "Optimisation", stopping, not_followed),
+    drawing(
+        "stopping", "Stopping rules", "Optimisation", stopping, not_followed, finding=stopping_found
+    ),
 )

@@ -223,5 +223,13 @@ TABLES: tuple[Table, ...] = (
     ),
 )  # fmt: skip
 FIGURES: tuple[Drawing, ...] = (
-    drawing("overview", "At a glance", "At a glance", overview, no_grid, no_optimisers),
+    drawing(
+        "overview",
+        "At a glance",
+        "At a glance",
+        overview,
+        no_grid,
+        no_optimisers,
+        finding=guide_found,
+    ),
 )

@@ -210,6 +210,20 @@ def widths_found(results: Results) -> str:
     return f"At separation {d:g} Wald intervals hold {wald:.0f}% of the truths, {', '.join(parts)}."
 
 
+def kinds_found(results: Results) -> str:
+    """What three kinds hold of the first mean of the scenario with most of them."""
+    table = coverages(results)
+    names = most_kinds(results, table)
+    own = table[table["scenario"].isin(names[:1]) & (table["quantity"] == "mean 1")]
+    own = own[own["kind"].isin(THREE)].drop_duplicates("kind").set_index("kind")
+    said = [
+        f"{NAMES[k]} {own['coverage'][k]:.0%} (R = {own['R_coverage'][k]})"
+        for k in THREE
+        if k in own.index and own["R_coverage"][k] > 0
+    ]
+    return f"Of {names[0]} intervals for mean 1 hold the truth: {', '.join(said)}." if said else ""
+
+
 def zipped(results: Results) -> Figure:
     """Every interval for the first mean of the scenario with most kinds, ranked, by kind."""
     names = most_kinds(results, coverages(results))
@@ -290,7 +304,14 @@ TABLES: tuple[Table, ...] = (
     ),
 )
 FIGURES: tuple[Drawing, ...] = (
-    drawing("kinds", "Coverage by kind of interval", "Uncertainty", kinds, no_named_intervals),
+    drawing(
+        "kinds",
+        "Coverage by kind of interval",
+        "Uncertainty",
+        kinds,
+        no_named_intervals,
+        finding=kinds_found,
+    ),
     drawing(
         "coverage-width",
         "Coverage against width",

@@ -277,19 +277,6 @@ def below(held: ArrayLike, r: ArrayLike, level: float) -> Floats:
     return np.asarray(binom.cdf(np.asarray(held), np.asarray(r), level), dtype=float)
 
 
-def holm(p: Floats) -> Floats:
-    """p-values adjusted for all of them, so that the chance of any wrong rejection is kept.
-
-    Holm (1979), Scandinavian Journal of Statistics 6, 65-70.
-    """
-    order = np.argsort(p, kind="stable")
-    factors = np.arange(p.size, 0, -1)
-    adjusted = np.minimum(np.maximum.accumulate(factors * p[order]), 1.0)
-    found = np.empty_like(adjusted)
-    found[order] = adjusted
-    return found
-
-
 class Shrunk(NamedTuple):
     """Shares of exchangeable cells, each drawn towards the mean of all as far as it is noise.
 

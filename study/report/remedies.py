@@ -153,7 +153,7 @@ def _places(results: Results, names: list[str]) -> tuple[dict[str, float], list[
 
 
 def _lollipops(axes: Axes, x: Any, y: Any, ends: Any, base: float, style: dict[str, Any]) -> None:
-    axes.vlines(x, base, y, color=style["color"], lw=0.6, alpha=0.6)
+    axes.vlines(x, base, y, color="0.8", lw=0.6, zorder=0)
     axes.errorbar(x, y, ends, ls="none", elinewidth=0.9, capsize=1.5, **style)
 
 

@@ -216,6 +216,32 @@ def crossing(heights: Floats, parameters: int = 5) -> Floats:
     return 0.5 * gammaincc(parameters, heights)
 
 
+def rhat_found(results: Results) -> str:
+    """R-hat of parameters as sampled and relabelled, NUTS."""
+    fits = switchable(results)
+    fits = fits[fits["method"] == "nuts"]
+    raw, relabelled = (fits[f"rhat_{which}"].median() for which in ("raw", "relabelled"))
+    if not np.isfinite([raw, relabelled]).all():
+        return ""
+    return (
+        f"The worst R-hat of a parameter is {raw:.2f} as sampled and {relabelled:.3f} relabelled, "
+        f"medians over {len(fits):,} fits of NUTS."
+    )
+
+
+def barrier_found(results: Results) -> str:
+    """How many fits switch where the barrier is low and where it is high."""
+    fits = barriers(results)
+    low, high = fits[fits["barrier"] < COMMON], fits[fits["barrier"] >= RARE]
+    if not (len(low) and len(high)):
+        return ""
+    shares = [f"{np.mean(part['switches'] > 0):.0%} of {len(part)} fits" for part in (low, high)]
+    return (
+        f"Below a barrier of {COMMON:g} nats {shares[0]} switch labels, above {RARE:g} nats "
+        f"{shares[1]}."
+    )
+
+
 TABLES: tuple[Table, ...] = (
     tabular("labels", "Label switching", "Label switching", label_switching, no_chains),
     tabular(
@@ -230,6 +256,15 @@ TABLES: tuple[Table, ...] = (
     ),
 )
 FIGURES: tuple[Drawing, ...] = (
-    drawing("rhat", "R-hat and relabelling", "Label switching", rhat, no_chains),
-    drawing("barrier", "Switching and the barrier", "Label switching", barrier, no_barrier),
+    drawing(
+        "rhat", "R-hat and relabelling", "Label switching", rhat, no_chains, finding=rhat_found
+    ),
+    drawing(
+        "barrier",
+        "Switching and the barrier",
+        "Label switching",
+        barrier,
+        no_barrier,
+        finding=barrier_found,
+    ),
 )

@@ -17,7 +17,7 @@ from matplotlib.colors import LinearSegmentedColormap, TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from study.report import measures
+from study.report import measures, uniformity
 from study.report.exhibit import Drawing, Table, tabular
 from study.report.grid import cells
 from study.report.held import NAMES, THREE, held, kinds_of
@@ -44,7 +44,7 @@ def places(results: Results, kind: str) -> pd.DataFrame:
     table = groups.agg(held="sum", R="size").reset_index()
     table["coverage"] = table["held"] / table["R"]
     p = measures.below(table["held"], table["R"], results.design.level)
-    return table.assign(p=p, adjusted=measures.holm(p))
+    return table.assign(p=p, adjusted=uniformity.holm(p))
 
 
 def trust(results: Results) -> pd.DataFrame:
@@ -86,7 +86,7 @@ def worst(results: Results, kind: str) -> pd.DataFrame:
     table = table[table["scenario"].isin(grid["scenario"])].copy()
     if table.empty:
         return table.assign(low=False)
-    table["low"] = measures.holm(table["p"].to_numpy(float)) < FAMILY
+    table["low"] = uniformity.holm(table["p"].to_numpy(float)) < FAMILY
     least = table.groupby("scenario", sort=False)["coverage"].idxmin()
     return table.loc[least].merge(grid, on="scenario")
 

@@ -201,7 +201,7 @@ def paired(results: Results) -> pd.DataFrame:
 def paired_found(results: Results) -> str:
     """The largest of the differences, beside its Monte Carlo error, and of how many it is one."""
     table = paired(results)
-    table = table[table["difference_mcse"] > 0]
+    table = table[table["difference_mcse"] > 0] if len(table) else table
     if table.empty:
         return ""
     most = table.iloc[int(table["difference"].abs().to_numpy(float).argmax())]

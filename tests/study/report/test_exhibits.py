@@ -149,6 +149,21 @@ def test_every_number_of_every_table_has_its_monte_carlo_error_and_its_r(name: s
         assert counts or not numbers, exhibit
 
 
+SAID = [e for e in (*TABLES, *FIGURES) if e.finding is not None]
+
+
+@pytest.mark.parametrize("exhibit", SAID, ids=lambda e: e.name)
+def test_what_an_exhibit_shows_is_a_sentence_with_numbers_or_nothing(exhibit: Exhibit) -> None:
+    """Of every design, also of one without rows: never a number that is none."""
+    said = [exhibit.found(results(name)) for name in DESIGNS] + [exhibit.found(of())]
+    assert said[-1] == ""
+    for text in said:
+        assert not text or re.fullmatch(r"[A-Z].*\d.*\.", text), text
+        assert not re.search(r"\bnan\b|\binf\b|None", text)
+    caption = exhibit.caption_with(said[0])
+    assert caption.startswith("**" if said[0] else exhibit.caption)
+
+
 def test_a_study_in_which_nothing_is_usable_has_its_tables_and_figures() -> None:
     """As of three observations a data set, on which every fit collapses: rows with R = 0."""
     small = design(["em", "newton"], grids=[SIZES], closely=1, intervals={"replicates": 1})

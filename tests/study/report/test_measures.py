@@ -193,13 +193,6 @@ def test_few_that_hold_are_as_improbable_as_the_binomial_says() -> None:
     assert measures.below(10, 10, 0.95) == 1.0
 
 
-def test_holms_adjustment_by_hand() -> None:
-    """Of .01, .04 and .03: 3 x .01, then 2 x .03, then .04, but never less than before."""
-    found = measures.holm(np.array([0.01, 0.04, 0.03]))
-    assert found == pytest.approx([0.03, 0.06, 0.06])
-    assert measures.holm(np.array([])).size == 0
-
-
 def test_shares_of_one_truth_are_drawn_to_their_mean_and_unlike_ones_are_left() -> None:
     """400 cells of 20 replicates: alike, whose spread is noise, and of two kinds far apart.
 
