@@ -45,7 +45,7 @@ def group_looks(design: Design) -> dict[str, Look]:
     apart = sorted({s.separation or 0.0 for grid in design.grids for s in grid.scenarios()})
     found = {f"separation {d:g}": shade(i, len(apart)) for i, d in enumerate(apart)}
     others = [name for name in dict.fromkeys(groups(design).values()) if name not in found]
-    return found | looks(others, COMPONENTS)
+    return looks([*found, *others], COMPONENTS) | found
 
 
 def named(results: Results, table: pd.DataFrame) -> pd.DataFrame:

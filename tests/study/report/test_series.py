@@ -3,24 +3,29 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 
 from models import METHODS
-from models.verdicts import VERDICTS
-from study.report.grid import cells, group_looks, groups, shape_looks
+from study.report.grid import cells, group_looks, groups
 from study.report.real_data import mixture
-from study.report.series import series, wilson_lengths
+from study.report.series import points, series, wilson_lengths
 from study.report.style import (
     CHAIN_LOOKS,
+    COMPONENTS,
     INTERVAL_LOOKS,
     LOOKS,
+    MISS,
+    ML,
     REMEDY_LOOKS,
-    VERDICT_FILLS,
+    START_LOOKS,
     Look,
     dodge_width,
     dodged,
     labelling_looks,
+    shade,
 )
-from study.rows import CHAIN_WORDS, INTERVAL_KINDS, REMEDIES
+from study.rows import CHAIN_WORDS, INTERVAL_KINDS, REMEDIES, STARTS
 from tests.study.synthetic import FAITHFUL, rich
 
 
@@ -31,14 +36,40 @@ def test_each_thing_has_a_look_of_its_own() -> None:
         (REMEDY_LOOKS, list(REMEDIES)),
         (CHAIN_LOOKS, list(CHAIN_WORDS)),
         (group_looks(rich()), list(dict.fromkeys(groups(rich()).values()))),
-        (shape_looks(rich()), list(cells(rich())["shape"].unique())),
+        (START_LOOKS, list(STARTS)),
+        ({str(i): shade(i, 4) for i in range(4)}, list("0123")),
     ]
     for looks, names in everything:
         assert set(looks) == set(names)
         assert len(set(looks.values())) == len(looks)
         # In grey print colours are gone.
         assert len({look[1:] for look in looks.values()}) == len(looks)
-    assert set(VERDICT_FILLS) == set(VERDICTS)
+
+
+def test_no_colour_of_a_method_stands_for_something_else() -> None:
+    """But for intervals, which have the colour of their route; maximum likelihood is black."""
+    methods = {look.color for look in (*LOOKS.values(), ML)}
+    others = [*REMEDY_LOOKS.values(), *CHAIN_LOOKS.values(), *group_looks(rich()).values()]
+    assert methods.isdisjoint({*(look.color for look in others), *COMPONENTS, MISS})
+    routes = {k: INTERVAL_LOOKS[k].color for k in ("wald", "profile", "laplace", "equal-tailed")}
+    assert [*routes.values()] == [ML.color, ML.color, LOOKS["map"].color, LOOKS["nuts"].color]
+
+
+def test_tones_of_an_ordered_factor_grow_lighter() -> None:
+    tones = [to_rgb(shade(i, 4).color) for i in range(4)]
+    assert np.all(np.diff([np.dot(tone, (0.3, 0.59, 0.11)) for tone in tones]) > 0.1)
+
+
+def test_few_replicates_are_faded_and_not_joined() -> None:
+    axes = Figure().subplots()
+    x = np.arange(4.0)
+    points(axes, x, x, np.ones((2, 4)), np.array([200, 49, 50, 20]), LOOKS["em"], "EM")
+    many, few = axes.containers
+    assert many[0].get_xdata().tolist() == [0, 2]
+    assert few[0].get_xdata().tolist() == [1, 3]
+    assert many[0].get_alpha() == 1
+    assert few[0].get_alpha() < 0.5
+    assert few[0].get_linestyle() == "None"
 
 
 def test_a_labelling_looks_the_same_whichever_others_are_there() -> None:
