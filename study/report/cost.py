@@ -96,7 +96,7 @@ def seconds_found(results: Results) -> str:
     n, least, most = here["n"].iloc[0], medians[fastest], medians["nuts"]
     return (
         f"At n = {n:,} a fit by {METHODS[fastest].label} takes {1e3 * least:.2g} ms and one by "
-        f"NUTS {most / least:,.2g} times as long, medians over the grid."
+        f"NUTS {most / least:,.0f} times as long, medians over the grid."
     )
 
 

@@ -136,7 +136,7 @@ def thresholds(results: Results) -> pd.DataFrame:
     simulated = [scenario.name for scenario in results.design.all_scenarios()]
     rows = []
     for name, words in WORDS.items():
-        for factor in (0.1, 1.0, 10.0):
+        for factor, times in ((0.1, "a tenth"), (1.0, "as it is"), (10.0, "ten times")):
             value = factor * getattr(AS_THEY_ARE, name)
             if name == "narrow" and factor > 1.0:
                 continue
@@ -149,16 +149,16 @@ def thresholds(results: Results) -> pd.DataFrame:
                 if m in good.groups
             }
             if of:
-                row: dict[str, Any] = {"threshold": words, "value": f"{value:.0e}"}
+                row: dict[str, Any] = {"threshold": words, "at": times}
                 row |= with_errors(of, next(iter(of.values())).r)
                 rows.append(row | {f"R_{m}": share.r for m, share in of.items()})
-    return table_of(rows, ["threshold", "value", "R"])
+    return table_of(rows, ["threshold", "at", "R"])
 
 
 WORDS = {
-    "distance": "certified within, standard errors",
-    "same": "another maximum beyond, nats",
-    "narrow": "narrow below, ratio of sds",
+    "distance": "certified within 0.0001 standard errors",
+    "same": "another maximum beyond a millionth of a nat",
+    "narrow": "narrow below 0.1, ratio of sds",
 }
 PAIRED = ["method", "against", "R", "difference", "only_this", "only_other", "passes", "seconds"]
 

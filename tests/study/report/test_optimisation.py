@@ -241,13 +241,13 @@ def test_verdicts_by_other_thresholds() -> None:
         row("fits", replicate=3, **common, sd_ratio=0.05, believable=False),
     ]
     table = thresholds(of(fits=fits))
-    found = {(r["threshold"][:7], r["value"]): r["newton"] for r in table.to_dict("records")}
-    assert found[("certifi", "1e-04")] == found[("another", "1e-06")] == 0.25
-    assert found[("certifi", "1e-05")] == 0.0
-    assert found[("certifi", "1e-03")] == 0.5
-    assert found[("another", "1e-07")] == 0.25
-    assert found[("another", "1e-05")] == 0.5
-    assert found[("narrow ", "1e-02")] == 0.5
+    found = {(r["threshold"][:7], r["at"]): r["newton"] for r in table.to_dict("records")}
+    assert found["certifi", "as it is"] == found["another", "as it is"] == 0.25
+    assert found["certifi", "a tenth"] == 0.0
+    assert found["certifi", "ten times"] == 0.5
+    assert found["another", "a tenth"] == 0.25
+    assert found["another", "ten times"] == 0.5
+    assert found["narrow ", "a tenth"] == 0.5
 
 
 def test_ends_by_start_are_held_against_the_best_of_all() -> None:
