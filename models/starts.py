@@ -72,7 +72,9 @@ def k_means_plus_plus(data: Data, model: MixtureModel, rng: np.random.Generator)
         away = data.counts * ((data.x[:, None] - centres) ** 2).min(axis=1)
         chance = away / away.sum() if away.sum() > 0 else data.counts / data.n
         centres = np.append(centres, rng.choice(data.x, p=chance))
-    return model.admit(_from_centres(data, _k_means(data, _apart(np.sort(centres), data))))
+    apart = _apart(np.sort(centres), data)
+    found = _from_centres(data, _k_means(data, *_with_known(apart, model)))
+    return model.admit(_placed(found, model))
 
 
 def random_assignment(data: Data, model: MixtureModel, rng: np.random.Generator) -> Mixture:

@@ -173,7 +173,7 @@ def condition(covariance: Floats, model: MixtureModel) -> float:
     matter. NaN where there is no covariance, or on the boundary.
     """
     free = np.diag(covariance) > 0
-    free[model.k - 1] = False  # one minus the others
+    free[np.flatnonzero(free[: model.k])[-1:]] = False  # what the others leave
     if model.equal_sds:
         free[2 * model.k + 1 :] = False
     own = covariance[np.ix_(free, free)]

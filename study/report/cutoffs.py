@@ -135,9 +135,9 @@ def fitted(results: Results) -> pd.DataFrame:
     return wide.dropna(subset=_ROWS)
 
 
-def _known(results: Results, scenario: str, parameter: str) -> list[float] | None:
+def _known(results: Results, scenario: str, parameter: str) -> list[float | None] | None:
     model = results.design.scenario(scenario).model
-    return {"mean": model.means, "sd": model.sds}.get(parameter) if model.k == 2 else None
+    return {"weight": model.weights, "mean": model.means, "sd": model.sds}[parameter]
 
 
 def _simulated(results: Results) -> list[str]:

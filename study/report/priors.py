@@ -15,7 +15,7 @@ from study.report.exhibit import Drawing, Table, tabular
 from study.report.measures import Measure, Share
 from study.report.reasons import no_priors
 from study.report.series import Z
-from study.report.style import DOUBLE, GREY, dodged, drawing, looks
+from study.report.style import COMPONENTS, DOUBLE, GREY, dodged, drawing, looks
 from study.report.table import table_of, with_errors
 from study.rows import DATA_SET, Results
 
@@ -152,7 +152,7 @@ def prior_measures(results: Results) -> Figure:
     """A line a prior, a marker a scenario: coverage, bias of the distance, and paired loss."""
     table, paired = priors(results), prior_differences(results)
     names = list(dict.fromkeys(table["prior"]))
-    scenarios = looks(table["scenario"].unique())
+    scenarios = looks(table["scenario"].unique(), COMPONENTS)
     figure = Figure(figsize=(DOUBLE, 0.9 + 0.32 * len(names)))
     panels = figure.subplots(1, 3, sharey=True)
     shown = (
