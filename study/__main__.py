@@ -38,6 +38,7 @@ FOR_THE_WORKFLOW = {
     "tables": "study.report.steps:tables",
     "figures": "study.report.steps:figures",
     "paper": "study.report.steps:paper",
+    "index": "study.report.steps:index",
     "walkthrough": "study.walkthrough:make",
     "provenance": "study.workflow.provenance:write_provenance",
     "stages": "study.workflow.stages:write_stages",

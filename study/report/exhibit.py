@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from study.rows import Results
 
 CAPTIONS = Path(__file__).parent / "captions"
+# What a table of too many rows is summed up over first, for readers.
+OVER = ("scenario", "group", "component", "quantity", "parameter")
 
 type Reason = Callable[[Design], str]
 type Table = Exhibit[Results, pd.DataFrame]
@@ -38,6 +40,7 @@ class Exhibit[Rows, Made]:
     timed: bool = False
     lacks: tuple[Reason, ...] = ()
     none: str = ""
+    over: tuple[str, ...] = OVER
 
     def lacking(self, design: Design) -> str:
         """What it needs and the design does not have, if there is such a thing."""
@@ -62,6 +65,7 @@ def tabular(
     *lacks: Reason,
     none: str = "",
     timed: bool = False,
+    over: tuple[str, ...] = OVER,
 ) -> Table:
     """A table of a study."""
-    return Exhibit(name, title, category, make, timed, lacks, none)
+    return Exhibit(name, title, category, make, timed, lacks, none, over)

@@ -19,7 +19,7 @@ def tables(
 ) -> None:
     """Make the tables."""
     from study.report.contents import TABLES
-    from study.report.findings import findings
+    from study.report.findings import findings, restructured
     from study.report.performance import LONG
     from study.report.write import write, write_sums
 
@@ -28,14 +28,14 @@ def tables(
     for table in _chosen(TABLES, only):
         made[table.name] = table.make(results)
         none = table.nothing(design)
-        write(made[table.name], table.caption, out / table.name, source, none)
+        write(made[table.name], table.caption, out / table.name, source, none, table.over)
     if only:
         return
     for name, make in LONG.items():
         make(results).to_csv(out / f"{name}.csv", index=False, lineterminator="\n")
     lasting = [table.name for table in TABLES if not table.timed]
     write_sums([out / f"{name}.csv" for name in (*lasting, *LONG)], out / "csv.sha256", source)
-    text = findings(design, made["guide"], made["verdicts"])
+    text = restructured(design, findings(design, made))
     (out / "findings.rst").write_text(text, encoding="utf-8")
 
 
@@ -67,6 +67,20 @@ def paper(
     from study.report.paper import write_paper
 
     write_paper(design, tables, figures, out)
+
+
+def index(
+    design: Design,
+    *,
+    tables: Annotated[Path, "folder of the tables"],
+    figures: Annotated[Path, "folder of the figures"],
+    provenance: Annotated[Path, "file that provenance wrote"],
+    out: Annotated[Path, "folder"],
+) -> None:
+    """Make the page of a study, index.html, and its findings, findings.md."""
+    from study.report.index import write_index
+
+    write_index(design, tables, figures, provenance, out)
 
 
 def _chosen(exhibits: Sequence[Any], name: str) -> Sequence[Any]:
