@@ -17,7 +17,7 @@ from models.methods import OPTIMISERS, SAMPLERS
 from study.design import Design, Scenario
 from study.report import measures
 from study.report.measures import Share, wilson
-from study.report.readers import number, with_error
+from study.report.readers import FEW, number, with_error
 
 type Made = Mapping[str, pd.DataFrame]
 # What an interval costs, the least first.
@@ -155,11 +155,16 @@ def _ends(design: Design, made: Made) -> Finding | None:
             )
     return Finding(
         "Where do optimisers end?",
-        f"{100 * low:.1f}% to {100 * high:.1f}% of fits, by method, end certified at the best "
-        "maximum known, from a shared polished start.",
+        f"{_range(100 * low, 100 * high)} of fits, by method, end certified at the best maximum "
+        "known, from a shared polished start.",
         f"What is missing: {'; '.join(parts)}." if parts else "Nothing is missing.",
         "verdict-shares",
     )
+
+
+def _range(low: float, high: float) -> str:
+    ends = dict.fromkeys(f"{end:.1f}%" for end in (low, high))
+    return " to ".join(ends)
 
 
 # Intervals -------------------------------------------------------------------------------------
@@ -209,8 +214,10 @@ def _optimiser_of(table: pd.DataFrame) -> str:
 def pick(cell: pd.DataFrame, level: float) -> pd.Series[Any] | None:
     """Of a scenario's rows of `coverages` the cheapest kind that may hold, else the best.
 
-    A kind may hold if Wilson's interval around its coverage reaches the level.
+    A kind may hold if Wilson's interval around its coverage reaches the level. Kinds on fewer than
+    FEW data sets, whose interval reaches nearly everything, are not considered.
     """
+    cell = cell[cell["R"] >= FEW]
     if cell.empty:
         return None
     order = {kind: place for place, kind in enumerate(INTERVALS)}
@@ -223,9 +230,12 @@ def pick(cell: pd.DataFrame, level: float) -> pd.Series[Any] | None:
 
 def _pooled(rows: pd.DataFrame) -> str:
     """Mean coverage over scenarios, and its Monte Carlo standard error at most."""
-    p = rows["coverage"].to_numpy(float)
-    variances = p * (1.0 - p) / rows["R"].to_numpy(float)
-    return f"{p.mean():.3f} ({np.sqrt(variances.sum()) / p.size:.3f})"
+    p, r = rows["coverage"].to_numpy(float), rows["R"].to_numpy(float)
+    error = float(np.sqrt((p * (1.0 - p) / r).sum()) / p.size)
+    if error == 0.0:
+        low, high = wilson(float(p.mean()), float(r.sum()))
+        return f"{p.mean():.3f} ({low:.2f} to {high:.2f})"
+    return f"{p.mean():.3f} ({error:.3f})"
 
 
 def _intervals(design: Design, made: Made) -> Finding | None:
@@ -313,7 +323,8 @@ def _cost(design: Design, made: Made) -> Finding | None:
     sizes = {s.name: s.n for s in design.all_scenarios()}
     timings = timings.assign(n=timings["scenario"].map(sizes))
     counts = timings.groupby("n")["scenario"].nunique()
-    n = int(counts.index[np.argsort(-counts.to_numpy(), kind="stable")[0]])
+    usual = counts.index[counts == counts.max()]
+    n = int(usual[len(usual) // 2])
     here = timings[timings["n"] == n]
     medians = here.groupby("method", sort=False)["median"].median()
     said = ", ".join(f"{METHODS[str(m)].label} {seconds(s)}" for m, s in medians.items())
@@ -481,6 +492,8 @@ def _which_method(
 def _which_interval(cell: pd.DataFrame, level: float) -> Iterator[str]:
     chosen = pick(cell, level)
     if chosen is None:
+        if len(cell):
+            yield f"Too few data sets (R = {cell['R'].max()}) to say which interval holds."
         return
     share = _covers(chosen)
     label = INTERVALS[chosen["kind"]]

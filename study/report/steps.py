@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -61,12 +62,14 @@ def paper(
     *,
     tables: Annotated[Path, "folder of the tables"],
     figures: Annotated[Path, "folder of the figures"],
+    provenance: Annotated[Path, "file that provenance wrote"],
     out: Annotated[Path, "folder"],
 ) -> None:
     """Make what a manuscript takes: figures, tables, macros."""
     from study.report.paper import write_paper
 
-    write_paper(design, tables, figures, out)
+    record = json.loads(provenance.read_text(encoding="utf-8"))
+    write_paper(design, tables, figures, record["packages"], out)
 
 
 def index(

@@ -64,10 +64,12 @@ rule paper:
         captions(FIGURES),
         tables=expand(f"{OUT}/tables/{{t.name}}.{{ending}}", t=TABLES, ending=["csv", "tex"]),
         figures=[f"{OUT}/figures/{figure.name}.pdf" for figure in FIGURES],
+        provenance=f"{OUT}/provenance.json",
+        references=code("study/report/references.bib"),
     output:
         expand(
             f"{OUT}/paper/{{file}}",
-            file=["macros.tex", "methods.tex", "example.tex", "README.md"],
+            file=["macros.tex", "methods.tex", "references.bib", "example.tex", "README.md"],
         ),
         [f"{OUT}/paper/figures/{figure.name}.pdf" for figure in FIGURES],
         [f"{OUT}/paper/tables/{table.name}.tex" for table in TABLES],
@@ -82,7 +84,8 @@ rule paper:
     localrule: True
     shell:
         "python -m study paper {params.design:q} --tables {params.tables:q}"
-        " --figures {params.figures:q} --out {params.folder:q} 2> {log:q}"
+        " --figures {params.figures:q} --provenance {input.provenance:q}"
+        " --out {params.folder:q} 2> {log:q}"
 
 
 rule index:
