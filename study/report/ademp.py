@@ -6,6 +6,7 @@ is cited stands as [@key], the keys of references.bib.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def _data(design: Design) -> str:
     parts = []
     if design.scenarios:
         parts.append(f"{_count(len(design.scenarios), 'named scenario')}")
-    parts += [_grid(grid) for grid in design.grids]
+    parts += _grids(design.grids)
     if design.data:
         parts.append(f"{_count(len(design.data), 'fit', 'fits')} to real data")
     simulated = sum(
@@ -49,13 +50,18 @@ def _data(design: Design) -> str:
     )
 
 
-def _grid(grid: Grid) -> str:
-    cells = sum(1 for _ in grid.scenarios())
-    return (
-        f"a grid of {cells} cells with two components: separation of the means "
-        f"{_list(grid.separation)} root-mean-square sds, weight of the first {_list(grid.weight)}, "
-        f"ratio of the sds {_list(grid.sd_ratio)}, n = {_list(grid.n)}"
-    )
+def _grids(grids: Sequence[Grid]) -> list[str]:
+    """In words; those that differ in n alone are one."""
+    sizes: dict[tuple[tuple[float, ...], ...], list[int]] = {}
+    for grid in grids:
+        shape = tuple(map(tuple, (grid.separation, grid.weight, grid.sd_ratio)))
+        sizes.setdefault(shape, []).extend(grid.n)
+    return [
+        f"a grid of {math.prod(map(len, shape)) * len(set(n))} cells with two components: "
+        f"separation of the means {_list(shape[0])} root-mean-square sds, weight of the first "
+        f"{_list(shape[1])}, ratio of the sds {_list(shape[2])}, n = {_list(sorted(set(n)))}"
+        for shape, n in sizes.items()
+    ]
 
 
 def _model() -> str:

@@ -87,6 +87,7 @@ _FLOAT = r"""\begin{{table}}[tp]
 \centering
 \caption{{{caption}}}
 \label{{tab:{label}}}
+\smallskip
 {table}\end{{table}}
 """
 
@@ -124,7 +125,8 @@ def _at_point(cell: str) -> str:
     assert whole is not None
     if cell[:1] in "<>" and cell:
         return f"& {_math(cell)}"
-    return f"{_math(whole[0])} & {_math(cell[whole.end() :])}"
+    rest = cell[whole.end() :]
+    return f"{_math(whole[0])} & {'~' * rest.startswith(' ')}{_math(rest.lstrip(' '))}"
 
 
 def _math(text: str) -> str:
