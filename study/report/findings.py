@@ -206,9 +206,13 @@ def coverages(design: Design, made: Made) -> pd.DataFrame:
 
 
 def _optimiser_of(table: pd.DataFrame) -> str:
-    """The optimiser that fitted the most data sets; they end at one point."""
-    own = table[table["method"].isin(OPTIMISERS)]
-    return str(own.groupby("method", sort=False)["r"].sum().idxmax()) if len(own) else ""
+    """The optimiser that fitted the most data sets, Newton's method of several.
+
+    They end at one point.
+    """
+    sums = table[table["method"].isin(OPTIMISERS)].groupby("method", sort=False)["r"].sum()
+    most = [str(method) for method in sums.index[sums == sums.max()]]
+    return "newton" if "newton" in most else next(iter(most), "")
 
 
 def pick(cell: pd.DataFrame, level: float) -> pd.Series[Any] | None:
@@ -225,7 +229,7 @@ def pick(cell: pd.DataFrame, level: float) -> pd.Series[Any] | None:
     holds = by_cost[by_cost["high"] >= level]
     if len(holds):
         return holds.iloc[0]
-    return by_cost.loc[by_cost["coverage"].idxmax()]
+    return by_cost.sort_values("coverage", ascending=False, kind="stable").iloc[0]
 
 
 def _pooled(rows: pd.DataFrame) -> str:
@@ -250,10 +254,10 @@ def _intervals(design: Design, made: Made) -> Finding | None:
     kinds = [kind for kind in INTERVALS if kind in set(found["kind"])]
     common = found.groupby("scenario")["kind"].nunique() == len(kinds)
     found = found[found["scenario"].map(common)]
-    said = {
-        kind: {d: _pooled(rows) for d, rows in found[found["kind"] == kind].groupby("separation")}
-        for kind in kinds
-    }
+    said: dict[str, dict[float, str]] = {}
+    for kind in kinds:
+        by = found[found["kind"] == kind].groupby("separation")
+        said[kind] = {float(str(d)): _pooled(rows) for d, rows in by}
     lines = [
         f"{INTERVALS[kind]} {', '.join(f'{p} at {d:g}' for d, p in by.items())}"
         for kind, by in said.items()
@@ -468,10 +472,9 @@ def _which_method(
     own = own.dropna(subset=["passes"]) if len(own) else own
     if own.empty or verdicts.empty:
         return
-    ends = verdicts.set_index("method")
-    best = own.loc[own["passes"].idxmin()]
+    best = own.sort_values("passes", kind="stable").iloc[0]
     method = str(best["method"])
-    row = ends.loc[method]
+    row = verdicts[verdicts["method"] == method].iloc[0]
     share = Share(row["share_good"], row["share_good_mcse"], int(row["R"]))
     text = (
         f"Use {METHODS[method].label}: {with_error(best['passes'], best['passes_mcse'])} passes, "
@@ -480,7 +483,7 @@ def _which_method(
     )
     clock = timings[timings["method"].isin(OPTIMISERS)] if len(timings) else timings
     if len(clock):
-        fastest = clock.loc[clock["median"].idxmin()]
+        fastest = clock.sort_values("median", kind="stable").iloc[0]
         other = str(fastest["method"])
         if other != method:
             mine = clock.loc[clock["method"] == method, "median"]

@@ -115,7 +115,7 @@ def _question(pieces: list[Advice]) -> Iterator[str]:
         options = "".join(
             f"<option{' selected' if value == pieces[shown].place[name] else ''}>"
             f"{html.escape(_said(value))}</option>"
-            for value in (sorted(values) if name != "scenario" else values)  # type: ignore[type-var]
+            for value in (sorted(values) if name != "scenario" else values)
         )
         label = _LABELS.get(name, name)
         yield f'<label>{label} <select name="{html.escape(name)}">{options}</select></label>'

@@ -147,7 +147,7 @@ def _without_the_same(table: pd.DataFrame, keys: list[str]) -> tuple[pd.DataFram
             said.append(f"{words} 0")
         elif many and not _behind(table, name) and column.nunique(dropna=False) == 1:
             lost.append(name)
-            said.append(f"{words} {for_readers(table[[name]].head(1)).iloc[0, 0]}")
+            said.append(f"{words} {for_readers(table[[name]].head(1))[words].iloc[0]}")
     left = [name for name in _own(table) if name not in lost]
     if len(left) > COLUMNS and "R" in left:  # those of measures that have fewer: in the CSV file
         left = [name for name in left if not (name.startswith("R_") or name.endswith("_R"))]
@@ -257,7 +257,7 @@ def with_error(value: float, error: float, low: float = np.nan, high: float = np
         return f"{number(value)} (inf)"
     if error < TINY * max(abs(value), 1.0):
         shown = number(value)
-        return shown if abs(value) < TINY else f"{shown} (< 1e-6)"
+        return shown if abs(value) < TINY else f"{shown} (< 1e−6)"
     decimals = max(1 - math.floor(math.log10(error)), 0)
     if decimals > 6:
         return f"{number(value)} ({number(error)})"
@@ -302,7 +302,7 @@ def number(value: float, decimals: int | None = None, significant: int = 4) -> s
     if value == 0:
         return "0"
     if size < TINY:
-        return "< 1e-6" if value > 0 else "> −1e-6"
+        return "< 1e−6" if value > 0 else "> −1e−6"
     if size < 1e-3 or size >= 1e9:
         mantissa, exponent = f"{value:.1e}".split("e")
         return f"{mantissa.removesuffix('.0')}e{int(exponent)}".replace("-", "−")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -407,7 +408,7 @@ def _print(table: Table, note: str = "") -> None:
     """As wide as the table is; a note as wide as the terminal, or 100 columns."""
     _console(_WIDE).print(table)
     if note:
-        _console(100).print(note)
+        print(textwrap.fill(note, min(_console(100).width, 100)))
     print()
 
 
