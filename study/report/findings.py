@@ -101,6 +101,8 @@ def _per_cent(share: Share) -> str:
 
 def _fastest(table: pd.DataFrame, column: str) -> pd.Series[Any]:
     """Of how many scenarios each optimiser has the least of a column, the most often first."""
+    if table.empty:
+        return pd.Series(dtype=int)
     table = table[table["method"].isin(OPTIMISERS)].dropna(subset=[column])
     least = table.loc[table.groupby("scenario", sort=False)[column].idxmin(), "method"]
     return least.value_counts()
@@ -180,7 +182,7 @@ def coverages(design: Design, made: Made) -> pd.DataFrame:
     table = _of(made, "grid" if design.grids else "estimates", design)
     if len(table):
         own = table.assign(of=table["parameter"] + " " + table["component"].astype(str))
-        own = own.rename(columns={"R_coverage": "r"})
+        own = own.assign(r=own["R_coverage" if "R_coverage" in own else "R"])
         parts += [
             own[own["method"] == method].assign(kind=kind)
             for method, kind in ((_optimiser_of(own), "wald"), ("nuts", "equal-tailed"))

@@ -22,7 +22,10 @@ WIDTH = 118  # letters, of the smallest type on a page
 TINY = 1e-6  # what is smaller is said to be so
 FEW = 20  # replicates
 # Columns of numbers that tell rows apart; text does so anyway.
-PLACES = {"component", "k", "target", "level", "weight", "separation", "sd_ratio", "n"}
+PLACES = {
+    *("component", "k", "target", "level", "weight", "separation", "sd_ratio", "n"),
+    *("iteration", "replicate"),
+}
 # What differs from row to row and has no middle.
 OF_A_ROW = {"truth"}
 OF_METHODS = {"method", "optimiser"}
