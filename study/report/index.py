@@ -35,6 +35,7 @@ FOLDERS = {
     "data/": "the first data set of each scenario",
     "provenance.json": "design, seed, versions, revision, machine",
     "tables/csv.sha256": "sums of the CSV files",
+    "tables/stages.html": "CPU seconds by stage",
     "costs/": "CPU seconds and memory of each job",
     "chunks/": "the rows by job",
     "logs/": "what each job said",
