@@ -421,9 +421,55 @@ def _labels(design: Design, made: Made) -> Finding | None:
     )
 
 
+ENOUGH = 500  # replicates, for a variance to 6%
+
+
+def _bound(design: Design, made: Made) -> Finding | None:
+    table = made.get("estimates", pd.DataFrame())
+    if table.empty or "efficiency" not in table:
+        return None
+    own = table[(table["R"] >= ENOUGH) & table["efficiency"].notna()]
+    own = own[own["method"].isin(OPTIMISERS)]
+    if own.empty:
+        return None
+    first = own[own["scenario"] == own["scenario"].iloc[0]]
+    first = first[first["method"] == first["method"].iloc[0]]
+    error, share_error = first["efficiency_mcse"].max(), first["coverage_mcse"].max()
+    efficient, covered = first["efficiency"], first["coverage"]
+    return Finding(
+        "Are estimates as good as theory allows?",
+        f"In {first['scenario'].iloc[0]} their variances are {100 / efficient.max():.0f}% to "
+        f"{100 / efficient.min():.0f}% of Cramer and Rao's bound ({100 * error:.0f} points), and "
+        f"Wald intervals cover {covered.min():.3f} to {covered.max():.3f} ({share_error:.3f}).",
+        f"{METHODS[str(first['method'].iloc[0])].label}, the {len(first)} parameters, "
+        f"R = {int(first['R'].min()):,}; an interval that is missing counted as a miss.",
+        "profile",
+    )
+
+
+def _warnings(design: Design, made: Made) -> Finding | None:
+    table = made.get("warnings", pd.DataFrame())
+    own = table[table["answer"] == "relabelled"] if len(table) else table
+    own = own[own["R"] > 0] if len(own) else own
+    if own.empty:
+        return None
+    wrong, of = int(own["wrong"].max()), int(own["R"].max())
+    said = [
+        f"{name} {_per_cent(measures.of_count(int(fired), int(r)))}"
+        for name, fired, r in own[["diagnostic", "fired", "R"]].to_numpy()
+    ]
+    return Finding(
+        "Do diagnostics tell wrong answers from right ones?",
+        f"Of {of:,} relabelled answers held against posteriors sampled at length {wrong} were "
+        "wrong.",
+        f"So often each diagnostic was up: {', '.join(said)}.",
+        "warning-rates",
+    )
+
+
 FINDINGS: tuple[Callable[[Design, Made], Finding | None], ...] = (
     *(_optimiser, _intervals, _posterior, _ends, _cost),
-    *(_stops, _rate, _words, _labels),
+    *(_bound, _stops, _rate, _words, _labels, _warnings),
 )
 
 
