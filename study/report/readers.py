@@ -123,9 +123,10 @@ def _summed(
         if pd.api.types.is_integer_dtype(column):
             found[name] = groups[name].sum()
             continue
-        finite = groups[name]
-        found[name] = finite.median()
-        found[name + LEAST], found[name + MOST] = finite.min(), finite.max()
+        digits = 3 if f"{name}_low" in table else 15  # of shares, and of all others
+        own = groups[name]
+        ends = {name: own.median(), name + LEAST: own.min(), name + MOST: own.max()}
+        found |= {which: values.astype(float).round(digits) for which, values in ends.items()}
     summary = pd.DataFrame(found).reset_index()
     words = " and ".join([", ".join(gone[:-1]), gone[-1]] if len(gone) > 1 else gone)
     note = (

@@ -129,6 +129,9 @@ def test_a_longer_one_is_summed_up_and_says_so() -> None:
     own = table.loc[table["method"] == "em", "coverage"]
     middle, low, high = own.median(), own.min(), own.max()
     assert shown["coverage"].iloc[0] == f"{number(middle)} ({number(low)} to {number(high)})"
+    assert all(
+        len(share.split(".")[-1]) <= 3 for share in re.findall(r"0\.\d+", shown["coverage"][1])
+    )
 
 
 def test_what_is_the_same_in_all_rows_is_said_once() -> None:
