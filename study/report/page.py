@@ -34,7 +34,7 @@ h3 { font-size: 1.05rem; margin: 1.4rem 0 .3rem; }
 .table table { border-collapse: separate; border-spacing: 0; font-size: .875rem; }
 .table th, .table td { padding: .2rem .6rem; text-align: left; vertical-align: top;
                        max-width: 26rem; overflow-wrap: normal; background: var(--paper); }
-.table td, .table thead th { white-space: nowrap; } .table td.long { white-space: normal;
+.table td { white-space: nowrap; } .table td.long { white-space: normal;
                        min-width: 14rem; }
 .table thead th { position: sticky; top: 0; z-index: 2; border-bottom: 1px solid var(--ink);
                   padding: 0; vertical-align: bottom; }

@@ -306,7 +306,7 @@ def number(value: float, decimals: int | None = None, significant: int = 4) -> s
     if value == 0:
         return "0"
     if size < TINY:
-        return "< 1e−6" if value > 0 else "> −1e−6"
+        return "< 1e−6"
     if size < 1e-3 or size >= 1e9:
         mantissa, exponent = f"{value:.1e}".split("e")
         return f"{mantissa.removesuffix('.0')}e{int(exponent)}".replace("-", "−")

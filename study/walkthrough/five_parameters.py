@@ -387,7 +387,10 @@ def new_mean_step(mixture: Mixture, data: Data) -> Mixture:
     return m_step(mixture, e_step(mixture, data), MixtureModel())
 
 
-def em_step(w: Floats, mu: Floats, sigma: Floats, x: Floats) -> tuple[Floats, Floats, Floats]:
+type Three = tuple[Floats, Floats, Floats]
+
+
+def em_step(w: Floats, mu: Floats, sigma: Floats, x: Floats) -> Three:
     """One step of EM from weights, means and sds (K,), for observations (n,)."""
     f = np.exp(-0.5 * ((x[:, None] - mu) / sigma) ** 2) / (sigma * np.sqrt(2 * np.pi))
     t = w * f / (w * f).sum(axis=1, keepdims=True)  # E: responsibilities, (n, K)
