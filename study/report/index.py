@@ -52,7 +52,8 @@ def write_index(
     (out / "findings.md").write_text(
         in_markdown(design, findings(design, made), made_on), encoding="utf-8"
     )
-    images = {name: folder_of_figures / f"{name}.svg" for name in SHOWN}
+    names = {figure.name for figure in FIGURES}
+    images = {name: folder_of_figures / f"{name}.svg" for name in SHOWN if name in names}
     text = page(design, made, images, made_on)
     (out / "index.html").write_text(text, encoding="utf-8")
 

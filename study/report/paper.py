@@ -195,6 +195,7 @@ def example(design: Design, drawn: list[Drawn], made: dict[str, pd.DataFrame]) -
     keyed = [
         key
         for name in EXAMPLE
+        if name in made
         for key, _, error in numbers(name, made[name], _over(name))
         if error and not made[name].empty
     ]
