@@ -59,6 +59,7 @@ def parts(table: pd.DataFrame, over: Sequence[str] = OVER) -> list[Part]:
     if len(table) > ROWS * PARTS:
         table, keys, note = _summed(table, keys, over)
     table, same = _without_the_same(table, keys)
+    keys = _telling(table, keys)
     spans, panels = _spans(table, keys), _panels(table, keys)
     most = max(PARTS // len(spans), 1)
     left = [name.replace("_", " ") for panel in panels[most:] for name in panel]
@@ -157,6 +158,14 @@ def _without_the_same(table: pd.DataFrame, keys: list[str]) -> tuple[pd.DataFram
         left = [name for name in left if not (name.startswith("R_") or name.endswith("_R"))]
     note = f"In all rows: {', '.join(said)}." if said else ""
     return table[_with_errors(table, left)], note
+
+
+def _telling(table: pd.DataFrame, keys: list[str]) -> list[str]:
+    """As many of the first keys as tell all rows apart, of each part; at most half a table."""
+    for some in range(1, min(len(keys), COLUMNS // 2) + 1):
+        if not table.duplicated(keys[:some]).any():
+            return keys[:some]
+    return keys[: COLUMNS // 2 + 1]
 
 
 def _panels(table: pd.DataFrame, keys: list[str]) -> list[list[str]]:

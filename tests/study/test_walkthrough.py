@@ -164,7 +164,7 @@ def test_starts_end_where_the_table_says(sample):
 
 def test_the_page_shows_everything_and_leaves_no_name_open(page):
     text = (page / "walkthrough.md").read_text()
-    names = re.findall(r"\{(\w{3,})\}", PAGE.read_text())
+    names = re.findall(r"\{([a-z][a-z_0-9]{2,})\}", PAGE.read_text())
     assert len(names) > 40
     for name in names:
         assert f"{{{name}}}" not in text

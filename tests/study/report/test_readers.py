@@ -134,6 +134,15 @@ def test_a_longer_one_is_summed_up_and_says_so() -> None:
     )
 
 
+def test_text_that_tells_no_rows_apart_is_split_as_numbers_are() -> None:
+    words = {f"text {i}": ["a", "b", "a"] for i in range(10)}
+    own = parts(pd.DataFrame({"iteration": [0, 1, 2], **words}))
+    assert [list(part.table) for part in own] == [
+        ["iteration", *list(words)[:7]],
+        ["iteration", *list(words)[7:]],
+    ]
+
+
 def test_what_is_the_same_in_all_rows_is_said_once() -> None:
     table = long_table(10)
     for i in range(8):
