@@ -161,8 +161,10 @@ def _without_the_same(table: pd.DataFrame, keys: list[str]) -> tuple[pd.DataFram
 
 
 def _telling(table: pd.DataFrame, keys: list[str]) -> list[str]:
-    """As many of the first keys as tell all rows apart, of each part; at most half a table."""
-    for some in range(1, min(len(keys), COLUMNS // 2) + 1):
+    """The keys, or where they would be more than half a table as many as tell all rows apart."""
+    if len(keys) <= COLUMNS // 2:
+        return keys
+    for some in range(1, COLUMNS // 2 + 1):
         if not table.duplicated(keys[:some]).any():
             return keys[:some]
     return keys[: COLUMNS // 2 + 1]
