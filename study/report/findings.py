@@ -130,7 +130,7 @@ def _optimiser(design: Design, made: Made) -> Finding | None:
         "Which optimiser?",
         short,
         f"{METHODS[by_passes].label} takes the fewest passes, in the mean, in {passes.iloc[0]} of "
-        f"{of} {_where(design)}. The least time, in the median and without the shared start, takes "
+        f"{of} {_where(design)}. In seconds, the median without the shared start, the fastest is "
         f"{counts}: a step of EM is compiled, one of SciPy's is Python. Certified at the best "
         f"maximum that any method or start found end: {ends}.",
         "effort",
