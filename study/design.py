@@ -451,6 +451,8 @@ class Priors(_Strict):
     def named(self, name: str) -> NamedPrior:
         """The prior of that name."""
         return next(prior for prior in self.compared if prior.name == name)
+
+
 # Of a design that does not say: coverage to 2 points, and a look at the samplers.
 USUAL: dict[str, int] = dict.fromkeys(OPTIMISERS, 100) | {"map": 100, "nuts": 10}
 
