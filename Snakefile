@@ -43,6 +43,7 @@ MADE = [
     rules.figures.output,
     rules.paper.output,
     rules.walkthrough.output,
+    rules.index.output,
     rules.provenance.output,
 ]
 
@@ -56,8 +57,8 @@ if workflow.is_main_process:
 
 onsuccess:
     where = " and ".join(f"results/{place}/" for place in places())
-    first = f"; {OUT}/tables/findings.rst says in short what was found" * (OUT in where)
-    print(f"Done. Tables, figures and all else are in {where}{first}.", file=sys.stderr)
+    first = f" Open {OUT}/index.html first." * (OUT in where)
+    print(f"Done. Tables, figures and all else are in {where}.{first}", file=sys.stderr)
 
 
 onerror:

@@ -38,6 +38,7 @@ FOR_THE_WORKFLOW = {
     "tables": "study.report.steps:tables",
     "figures": "study.report.steps:figures",
     "paper": "study.report.steps:paper",
+    "index": "study.report.steps:index",
     "walkthrough": "study.walkthrough:make",
     "provenance": "study.workflow.provenance:write_provenance",
     "stages": "study.workflow.stages:write_stages",
@@ -61,7 +62,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with costs.recorded(given.get("step", command), given.get("out")):
             _call(function, given)
     except (ValueError, OSError) as error:
-        print(f"study {command}: {error}", file=sys.stderr)
+        # Of a design each problem, where it is checked.
+        problems = getattr(error, "problems", ()) if command == "check" else ()
+        for problem in problems or (error,):
+            print(f"study {command}: {problem}", file=sys.stderr)
         return 2
     return 0
 

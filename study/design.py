@@ -14,7 +14,7 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -37,7 +37,7 @@ from pydantic import (
 )
 
 from models import METHODS, Mixture, MixtureModel
-from models.methods import SAMPLERS
+from models.methods import OPTIMISERS, SAMPLERS
 from models.priors import (
     Dirichlet,
     HalfNormal,
@@ -56,7 +56,11 @@ DESIGNS = Path(__file__).parent / "designs"
 
 
 class DesignError(ValueError):
-    """A design that cannot be used; the text is one line."""
+    """A design that cannot be used; the text is one line. problems: each by itself."""
+
+    def __init__(self, text: str, problems: Sequence[str] = ()) -> None:
+        super().__init__(text)
+        self.problems = tuple(problems) or (text,)
 
 
 def _method(name: str) -> str:
@@ -456,23 +460,28 @@ class Starts(_Strict):
     replicates: PositiveInt
 
 
+# Of a design that does not say: coverage to 2 points, and a look at the samplers.
+USUAL: dict[str, int] = dict.fromkeys(OPTIMISERS, 100) | {"map": 100, "nuts": 10}
+
+
 class Design(_Strict):
     """A whole study. replicates: how many data sets of a scenario each method fits, or {mcse: 0.03}
     for so many that a coverage of 95% has that Monte Carlo error.
 
-    seed: root of every random number. level: of the intervals. chunk: replicates in one job.
-    keep_draws: from how many replicates of a scenario the posterior draws are kept. closely: how
-    many replicates are followed step by step and from many starts. intervals: of units that have
-    none of their own. options: by method, passed on. calibration: of the samplers, if asked for.
-    remedies: of label switching, where they are compared. priors: under which posteriors are
-    compared, and where. starts: where optimisers are compared from several. references: of how
-    many replicates, whose draws are kept, the posterior is also sampled at length.
+    name: of the file where none is given. seed: root of every random number. level: of the
+    intervals. chunk: replicates in one job. keep_draws: from how many replicates of a scenario the
+    posterior draws are kept. closely: how many replicates are followed step by step and from many
+    starts. intervals: of units that have none of their own. options: by method, passed on.
+    calibration: of the samplers, if asked for. remedies: of label switching, where they are
+    compared. priors: under which posteriors are compared, and where. starts: where optimisers are
+    compared from several. references: of how many replicates, whose draws are kept, the posterior
+    is also sampled at length.
     """
 
     name: Name
-    title: str
+    title: str = ""
     description: str = ""
-    seed: Annotated[int, Field(ge=0)]
+    seed: Annotated[int, Field(ge=0)] = 1
     level: Annotated[float, Field(gt=0, lt=1)] = 0.95
     chunk: PositiveInt = 100
     keep_draws: Annotated[int, Field(ge=0)] = 1
@@ -482,7 +491,7 @@ class Design(_Strict):
     priors: Priors | None = _Given
     starts: Starts | None = _Given
     references: Annotated[int, Field(ge=0)] = 0
-    replicates: Replicates
+    replicates: Replicates = USUAL
     options: Options = {}
     calibration: Calibration | None = None
     scenarios: list[Scenario] = []
@@ -640,18 +649,30 @@ def load(name_or_path: str, **changes: Any) -> Design:
         raise DesignError(f"{path.name}: is {type(content).__name__}; a design is a mapping")
     try:
         # As JSON, where a path is a text and a number is strictly one.
-        text = json.dumps({**content, **changes})
+        text = json.dumps({"name": _named_after(path)} | content | changes)
     except (TypeError, ValueError, RecursionError) as error:
         raise DesignError(f"{path.name}: holds what no design can: {error}") from None
     try:
         design = Design.model_validate_json(text, strict=True)
     except ValidationError as error:
-        raise DesignError(f"{path.name}: {_first(error)}") from None
-    data = [
-        unit.model_copy(update={"file": _resolve(path, index, unit)})
-        for index, unit in enumerate(design.data)
+        problems = [f"{path.name}: {problem}" for problem in _problems(error)]
+        raise DesignError(f"{path.name}: {_first(error)}", problems) from None
+    files = [(path.parent / unit.file).resolve() for unit in design.data]
+    missing = [
+        f"{path.name}: data[{index}].file: there is no file {design.data[index].file}"
+        for index, file in enumerate(files)
+        if not file.is_file()
     ]
+    if missing:
+        raise DesignError(missing[0], missing)
+    pairs = zip(design.data, files, strict=True)
+    data = [unit.model_copy(update={"file": file}) for unit, file in pairs]
     return design.model_copy(update={"data": data})
+
+
+def _named_after(path: Path) -> str:
+    """A name for what a file holds that gives none."""
+    return re.sub(r"[^a-z0-9.-]+", "-", path.stem.lower()).strip("-.") or "design"
 
 
 def contents(path: Path) -> Any:
@@ -735,26 +756,26 @@ for _tag in ("binary", "timestamp", "set", "omap", "pairs"):
     _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _unknown)
 
 
-def _resolve(path: Path, index: int, unit: DataSet) -> Path:
-    file = (path.parent / unit.file).resolve()
-    if not file.is_file():
-        raise DesignError(f"{path.name}: data[{index}].file: there is no file {unit.file}")
-    return file
+def _problems(error: ValidationError) -> list[str]:
+    """Each problem as path: what (given value)."""
+    found = []
+    for problem in error.errors():
+        where = ""
+        for part in problem["loc"]:
+            where += f"[{part}]" if isinstance(part, int) else f".{part}"
+        what = problem["msg"].removeprefix("Value error, ")
+        given = problem["input"]
+        text = repr(given)
+        text = text if len(text) <= 60 else f"{text[:60]}…"
+        shown = f" (got {text})" if isinstance(given, str | int | float | None) else ""
+        if problem["type"] == "extra_forbidden":
+            what, shown = "unknown key", ""
+        found.append(f"{where.lstrip('.') or 'the design'}: {what}{shown}")
+    return found
 
 
 def _first(error: ValidationError) -> str:
-    """The first problem as path: what (given value)."""
-    problem = error.errors()[0]
-    where = ""
-    for part in problem["loc"]:
-        where += f"[{part}]" if isinstance(part, int) else f".{part}"
-    what = problem["msg"].removeprefix("Value error, ")
-    given = problem["input"]
-    text = repr(given)
-    text = text if len(text) <= 60 else f"{text[:60]}…"
-    shown = f" (got {text})" if isinstance(given, str | int | float | None) else ""
-    if problem["type"] == "extra_forbidden":
-        what, shown = "unknown key", ""
+    """The first problem, and how many more there are."""
     more = error.error_count() - 1
     rest = f"; and {more} more problem{'s' if more > 1 else ''}" if more else ""
-    return f"{where.lstrip('.') or 'the design'}: {what}{shown}{rest}"
+    return f"{_problems(error)[0]}{rest}"

@@ -47,18 +47,23 @@ def write_first(design: Design, *, out: Annotated[Path, "folder"]) -> None:
 
 
 def check_data(design: Design, say: Callable[[str], None] = lambda line: None) -> None:
-    """Read every real data set of the design; DesignError, in one line, if one cannot be fitted.
+    """Read every real data set of the design; DesignError, the first in its line, if any cannot be
+    fitted.
 
     say: gets a line for each that missing values are left out of.
     """
+    problems = []
     for index, unit in enumerate(design.data):
         try:
             x, dropped = real_column(unit)
             as_data(x / unit.divide_by, None, unit.model.build())
         except ValueError as error:
-            raise DesignError(f"{design.name}: data[{index}] ({unit.name}): {error}") from None
+            problems.append(f"{design.name}: data[{index}] ({unit.name}): {error}")
+            continue
         if dropped:
             say(f"{unit.name}: {dropped} of {dropped + x.size} values missing, left out")
+    if problems:
+        raise DesignError(problems[0], problems)
 
 
 # Text files ------------------------------------------------------------------------------------

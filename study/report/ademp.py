@@ -1,28 +1,35 @@
 """A study's methods in a few paragraphs, from its design: aims, data, estimands, methods, measures.
 
-The order is that of Morris, White and Crowther (2019), Statistics in Medicine 38, 2074-2102.
+The order is that of Morris, White and Crowther (2019), Statistics in Medicine 38, 2074-2102. What
+is cited stands as [@key], the keys of references.bib.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from models import METHODS
 from models.inference.certificate import CERTIFIED_DISTANCE
 from models.methods import OPTIMISERS, SAMPLERS
 from study.design import Design, Grid
 
+REFERENCES = Path(__file__).parent / "references.bib"
 
-def ademp(design: Design) -> list[str]:
-    """Five paragraphs of plain text."""
-    return [_aims(design), _data(design), _estimands(design), _methods(design), _measures(design)]
+
+def ademp(design: Design, packages: Mapping[str, str]) -> list[str]:
+    """Paragraphs of plain text. packages: versions of what was used, by name."""
+    found = [_aims(design), _data(design), _model(), _estimands(design), _methods(design)]
+    found += [_priors()] if any(METHODS[m].engine == "pymc" for m in design.replicates) else []
+    return [*found, _measures(design), _software(packages)]
 
 
 def _aims(design: Design) -> str:
     return (
         f"Aims. To compare {_and(_labels(design))} as they fit Gaussian mixtures to the same data: "
         "which maximum each finds, how good its estimates and intervals are, and what it costs. "
-        f"Design: {design.name}. {design.description}".rstrip()
+        f"The design is {design.name}, reported as Morris et al. [@morris2019] propose."
     )
 
 
@@ -30,7 +37,7 @@ def _data(design: Design) -> str:
     parts = []
     if design.scenarios:
         parts.append(f"{_count(len(design.scenarios), 'named scenario')}")
-    parts += [_grid(grid) for grid in design.grids]
+    parts += _grids(design.grids)
     if design.data:
         parts.append(f"{_count(len(design.data), 'fit', 'fits')} to real data")
     simulated = sum(
@@ -43,12 +50,27 @@ def _data(design: Design) -> str:
     )
 
 
-def _grid(grid: Grid) -> str:
-    cells = sum(1 for _ in grid.scenarios())
+def _grids(grids: Sequence[Grid]) -> list[str]:
+    """In words; those that differ in n alone are one."""
+    sizes: dict[tuple[tuple[float, ...], ...], list[int]] = {}
+    for grid in grids:
+        shape = tuple(map(tuple, (grid.separation, grid.weight, grid.sd_ratio)))
+        sizes.setdefault(shape, []).extend(grid.n)
+    return [
+        f"a grid of {math.prod(map(len, shape)) * len(set(n))} cells with two components: "
+        f"separation of the means {_list(shape[0])} root-mean-square sds, weight of the first "
+        f"{_list(shape[1])}, ratio of the sds {_list(shape[2])}, n = {_list(sorted(set(n)))}"
+        for shape, n in sizes.items()
+    ]
+
+
+def _model() -> str:
     return (
-        f"a grid of {cells} cells with two components: separation of the means "
-        f"{_list(grid.separation)} root-mean-square sds, weight of the first {_list(grid.weight)}, "
-        f"ratio of the sds {_list(grid.sd_ratio)}, n = {_list(grid.n)}"
+        "Model. Observations are independent draws of a mixture of normal densities with weights, "
+        "means and sds as parameters, all free unless a scenario says which are known. The "
+        "likelihood is unbounded [@kiefer1956]; the maximum likelihood estimate is the highest "
+        "regular maximum in the interior, or on the boundary by the conditions of Karush, Kuhn and "
+        "Tucker, and a component much narrower than the others is believed on evidence alone."
     )
 
 
@@ -73,14 +95,19 @@ def _methods(design: Design) -> str:
     text += f" ({own} have)." if own else "."
     if any(m in OPTIMISERS for m in design.replicates):
         text += (
-            " Optimisers start from the same point and end certified if the Newton decrement is at "
-            f"most {CERTIFIED_DISTANCE:g} standard errors; their intervals are Wald's from the "
-            "observed information."
+            " EM is that of Dempster et al. [@dempster1977], its acceleration SQUAREM "
+            "[@varadhan2008], the direct methods those of SciPy [@scipy2020] on unconstrained "
+            "parameters, Newton's in a trust region. Optimisers start from the same point: the "
+            "best, after a few EM steps, of a quantile split, k-means, a split by scale and random "
+            f"centres [@biernacki2003]. They end certified if the Newton decrement is at most "
+            f"{CERTIFIED_DISTANCE:g} standard errors; their intervals are Wald's from the "
+            "observed information [@louis1982]."
         )
     if any(m in SAMPLERS for m in design.replicates):
         text += (
-            " Draws are relabelled by Stephens' algorithm, with ordered means by mean; intervals "
-            "are equal-tailed."
+            " NUTS [@hoffman2014] samples the marginalised mixture. Draws are relabelled by "
+            "Stephens' algorithm [@stephens2000], with ordered means by mean; intervals are "
+            "equal-tailed."
         )
     options = [
         f"{METHODS[m].label} with {', '.join(f'{k} = {v}' for k, v in chosen.items())}"
@@ -88,6 +115,27 @@ def _methods(design: Design) -> str:
         if m in design.replicates
     ]
     return f"{text} {_and(options)}.".replace(" .", "")
+
+
+def _priors() -> str:
+    return (
+        "Priors. Weights Dirichlet(2, ..., 2); means normal about the data's mean with twice its "
+        "sd; variances inverse-gamma(2, b) with one unknown b for all, itself "
+        "gamma(0.2, 1/s^2) with s the data's sd, integrated out [@richardson1997] and kept from "
+        "falling below the data's resolution. The posterior mode is that of the "
+        "constrained parameters, without Jacobian."
+    )
+
+
+def _software(packages: Mapping[str, str]) -> str:
+    names = {"pymc": "PyMC [@pymc2023]", "nutpie": "nutpie", "scipy": "SciPy", "numpy": "NumPy"}
+    names |= {
+        "numba": "Numba [@numba2015]",
+        "arviz": "ArviZ",
+        "snakemake": "Snakemake [@molder2021]",
+    }
+    used = [f"{label} {packages[name]}" for name, label in names.items() if name in packages]
+    return f"Software. {_and(used)}." if used else "Software. As provenance.json says."
 
 
 def _measures(design: Design) -> str:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 CAPTIONS = Path(__file__).parent / "captions"
 # The file beside exhibits with what each of them shows in a sentence, by name.
 FOUND = "found.json"
+# What a table of too many rows is summed up over first, for readers.
+OVER = ("scenario", "group", "component", "quantity", "parameter")
 
 type Reason = Callable[[Design], str]
 type Finding = Callable[[Results], str]
@@ -41,6 +43,7 @@ class Exhibit[Rows, Made]:
     timed: bool = False
     lacks: tuple[Reason, ...] = ()
     none: str = ""
+    over: tuple[str, ...] = OVER
     finding: Callable[[Rows], str] | None = None
 
     def found(self, rows: Rows) -> str:
@@ -74,7 +77,8 @@ def tabular(
     *lacks: Reason,
     none: str = "",
     timed: bool = False,
+    over: tuple[str, ...] = OVER,
     finding: Finding | None = None,
 ) -> Table:
     """A table of a study."""
-    return Exhibit(name, title, category, make, timed, lacks, none, finding)
+    return Exhibit(name, title, category, make, timed, lacks, none, over, finding)

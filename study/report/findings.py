@@ -1,45 +1,74 @@
-"""The findings on the report's front page, in reStructuredText, from a study's tables."""
+"""What was found, in words with numbers: from a study's tables, so that no sentence can be stale.
+
+made: the tables by name, each with the columns of its CSV file. A finding whose rows a design does
+not have is left out.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
 import pandas as pd
 
 from models import METHODS
-from models.methods import OPTIMISERS
-from study.design import Design
+from models.methods import OPTIMISERS, SAMPLERS
+from study.design import Design, Scenario
 from study.report import measures
-from study.report.measures import Share
-from study.report.write import for_readers
+from study.report.measures import Share, wilson
+from study.report.readers import FEW, number, with_error
 
-COLUMNS = {
-    "n": "n",
-    "separation": "d",
-    "by_passes": "By passes",
-    "by_seconds": "By seconds",
-    "interval": "Interval",
-    "coverage": "Covers",
-    "bayes": "The posterior",
+type Made = Mapping[str, pd.DataFrame]
+# What an interval costs, the least first.
+INTERVALS = {
+    "wald": "Wald",
+    "profile": "profile likelihood",
+    "studentised": "studentised bootstrap",
+    "percentile": "percentile bootstrap",
+    "equal-tailed": "posterior, equal-tailed",
 }
 
 
-def findings(design: Design, guide: pd.DataFrame, verdicts: pd.DataFrame) -> str:
-    """Paragraphs and a short table: where methods end, and what to use where.
-
-    guide, verdicts: the tables of those names.
-    """
-    parts = [_counts(design), _ends(design, verdicts)]
-    if not guide.empty:
-        parts.append(_guide(guide))
-    return f".. {design.stamp()}\n\n" + "\n\n".join(part for part in parts if part) + "\n"
+BAD = (
+    *("other local maximum", "stopped early", "not identified", "spurious"),
+    *("component not needed", "singular", "failed"),
+)
 
 
-def _counts(design: Design) -> str:
-    fits = sum(sum(design.replicates_of(unit).values()) for unit in design.units())
-    return (
-        f"**What was run.** {fits:,} fits of {len(design.all_scenarios())} simulated scenarios and "
-        f"{len(design.data)} real data sets; {design.stamp()}. Numbers in brackets are Monte Carlo "
-        "standard errors."
-    )
+class Finding(NamedTuple):
+    """question: what it answers. short: in one line. more: sentences. figure: that shows it."""
+
+    question: str
+    short: str
+    more: str
+    figure: str
+
+
+def findings(design: Design, made: Made) -> list[Finding]:
+    """All that the tables give, the five that matter most first."""
+    found = (make(design, made) for make in FINDINGS)
+    return [finding for finding in found if finding is not None]
+
+
+def simulated(design: Design) -> list[str]:
+    """The grid's cells, or all that is simulated where there is no grid."""
+    cells = [s.name for grid in design.grids for s in grid.scenarios()]
+    return cells or [s.name for s in design.all_scenarios()]
+
+
+def _of(made: Made, name: str, design: Design) -> pd.DataFrame:
+    table = made.get(name, pd.DataFrame())
+    if table.empty:
+        return table
+    return table[table["scenario"].isin(simulated(design))]
+
+
+def _where(design: Design) -> str:
+    return "cells of the grid" if design.grids else "simulated scenarios"
+
+
+# Optimisers ------------------------------------------------------------------------------------
 
 
 def certified_shares(design: Design, verdicts: pd.DataFrame) -> dict[str, Share]:
@@ -49,18 +78,13 @@ def certified_shares(design: Design, verdicts: pd.DataFrame) -> dict[str, Share]
 
     Over the grid, or over all that is simulated where there is no grid.
     """
-    cells = [s.name for grid in design.grids for s in grid.scenarios()]
-    simulated = cells or [s.name for s in design.all_scenarios()]
-    rows = verdicts[verdicts["scenario"].isin(simulated)]
+    rows = verdicts[verdicts["scenario"].isin(simulated(design))]
     sums = rows.groupby("method")[["R", "certified", "boundary"]].sum()
     shares = {}
     for method in OPTIMISERS:
         if method in sums.index:
-            good, r = (
-                int(sums["certified"][method] + sums["boundary"][method]),
-                int(sums["R"][method]),
-            )
-            shares[method] = measures.of_count(good, r)
+            good = int(sums["certified"][method] + sums["boundary"][method])
+            shares[method] = measures.of_count(good, int(sums["R"][method]))
     return shares
 
 
@@ -71,28 +95,514 @@ def error_in_points(share: Share) -> str:
     return " to ".join(f"{100 * end:.1f}" for end in share.ends)
 
 
-def _ends(design: Design, verdicts: pd.DataFrame) -> str:
-    shares = [
-        f"{METHODS[method].label} {100 * share.value:.1f}% ({error_in_points(share)})"
-        for method, share in certified_shares(design, verdicts).items()
+def _per_cent(share: Share) -> str:
+    return f"{100 * share.value:.1f}% ({error_in_points(share)})"
+
+
+def _fastest(table: pd.DataFrame, column: str) -> pd.Series[Any]:
+    """Of how many scenarios each optimiser has the least of a column, the most often first."""
+    if table.empty:
+        return pd.Series(dtype=int)
+    table = table[table["method"].isin(OPTIMISERS)].dropna(subset=[column])
+    least = table.loc[table.groupby("scenario", sort=False)[column].idxmin(), "method"]
+    return least.value_counts()
+
+
+def _optimiser(design: Design, made: Made) -> Finding | None:
+    passes = _fastest(_of(made, "optimisation", design), "passes") if made else None
+    timings = _of(made, "timings", design)
+    shares = certified_shares(design, made["verdicts"]) if "verdicts" in made else {}
+    if passes is None or passes.empty or timings.empty or not shares:
+        return None
+    seconds = _fastest(timings, "median")
+    by_passes, by_seconds = str(passes.index[0]), str(seconds.index[0])
+    of = int(passes.sum())
+    same = by_passes == by_seconds
+    short = (
+        f"{METHODS[by_passes].label}, by passes over the data and by seconds."
+        if same
+        else f"{METHODS[by_passes].label} by passes over the data, "
+        f"{METHODS[by_seconds].label} by seconds."
+    )
+    counts = ", ".join(f"{METHODS[str(m)].label} in {n}" for m, n in seconds.items())
+    ends = ", ".join(f"{METHODS[m].label} {_per_cent(s)}" for m, s in shares.items())
+    return Finding(
+        "Which optimiser?",
+        short,
+        f"{METHODS[by_passes].label} takes the fewest passes, in the mean, in {passes.iloc[0]} of "
+        f"{of} {_where(design)}. In seconds, the median without the shared start, the fastest is "
+        f"{counts}: a step of EM is compiled, one of SciPy's is Python. Certified at the best "
+        f"maximum that any method or start found end: {ends}.",
+        "effort",
+    )
+
+
+def _ends(design: Design, made: Made) -> Finding | None:
+    verdicts = _of(made, "verdicts", design)
+    rows = verdicts[verdicts["method"].isin(OPTIMISERS)] if len(verdicts) else verdicts
+    shares = certified_shares(design, made["verdicts"]) if len(rows) else {}
+    if not shares:
+        return None
+    counts = rows.set_index("method").select_dtypes("number").groupby(level=0, sort=False).sum()
+    bad = [name for name in BAD if name in counts]
+    low, high = (f(s.value for s in shares.values()) for f in (min, max))
+    parts = []
+    for name in bad:
+        most = str((counts[name] / counts["R"]).idxmax())
+        if counts[name].sum():
+            share = measures.of_count(int(counts[name][most]), int(counts["R"][most]))
+            said = _per_cent(share) if share.value > 1e-3 else f"{int(counts[name][most])} fits"
+            parts.append(
+                f"{name} (at most {said.replace('1 fits', '1 fit')}, {METHODS[most].label})"
+            )
+    return Finding(
+        "Where do optimisers end?",
+        f"{_range(100 * low, 100 * high)} of fits, by method, end certified at the best maximum "
+        "known, from a shared polished start.",
+        f"What is missing: {'; '.join(parts)}." if parts else "Nothing is missing.",
+        "verdict-shares",
+    )
+
+
+def _range(low: float, high: float) -> str:
+    ends = dict.fromkeys(f"{end:.1f}%" for end in (low, high))
+    return " to ".join(ends)
+
+
+# Intervals -------------------------------------------------------------------------------------
+
+
+def coverages(design: Design, made: Made) -> pd.DataFrame:
+    """By scenario and kind of interval, over the model's parameters: what the intervals cover.
+
+    Columns scenario, kind, R, coverage (the mean over the parameters), low and high (Wilson's 95%
+    interval, as if a data set's intervals held or missed together), worst and of (the parameter).
+    """
+    parts = []
+    table = _of(made, "grid" if design.grids else "estimates", design)
+    if len(table):
+        own = table.assign(of=table["parameter"] + " " + table["component"].astype(str))
+        own = own.assign(r=own["R_coverage" if "R_coverage" in own else "R"])
+        parts += [
+            own[own["method"] == method].assign(kind=kind)
+            for method, kind in ((_optimiser_of(own), "wald"), ("nuts", "equal-tailed"))
+        ]
+    table = _of(made, "intervals-grid" if design.grids else "intervals", design)
+    if len(table):
+        own = table[table["quantity"].str.fullmatch(r"(weight|mean|sd) \d+")]
+        own = own[own["kind"].isin(set(INTERVALS) - {"wald", "equal-tailed"})]
+        parts.append(own.rename(columns={"quantity": "of", "R": "r"}))
+    columns = ["scenario", "kind", "of", "coverage", "r"]
+    rows = pd.concat([part[columns] for part in parts]) if parts else pd.DataFrame(columns=columns)
+    found = []
+    for (scenario, kind), group in rows.dropna().groupby(["scenario", "kind"], sort=False):
+        r, mean = float(group["r"].min()), float(group["coverage"].mean())
+        worst = group.sort_values("coverage", kind="stable").iloc[0]
+        low, high = (float(end) for end in wilson(mean, r))
+        found.append(
+            {"scenario": scenario, "kind": kind, "R": int(r), "coverage": mean}
+            | {"low": low, "high": high, "worst": worst["coverage"], "of": worst["of"]}
+        )
+    names = ["scenario", "kind", "R", "coverage", "low", "high", "worst", "of"]
+    return pd.DataFrame(found, columns=names)
+
+
+def _optimiser_of(table: pd.DataFrame) -> str:
+    """The optimiser that fitted the most data sets, Newton's method of several.
+
+    They end at one point.
+    """
+    sums = table[table["method"].isin(OPTIMISERS)].groupby("method", sort=False)["r"].sum()
+    most = [str(method) for method in sums.index[sums == sums.max()]]
+    return "newton" if "newton" in most else next(iter(most), "")
+
+
+def pick(cell: pd.DataFrame, level: float) -> pd.Series[Any] | None:
+    """Of a scenario's rows of `coverages` the cheapest kind that may hold, else the best.
+
+    A kind may hold if Wilson's interval around its coverage reaches the level. Kinds on fewer than
+    FEW data sets, whose interval reaches nearly everything, are not considered.
+    """
+    cell = cell[cell["R"] >= FEW]
+    if cell.empty:
+        return None
+    order = {kind: place for place, kind in enumerate(INTERVALS)}
+    by_cost = cell.sort_values("kind", key=lambda kinds: kinds.map(order), kind="stable")
+    holds = by_cost[by_cost["high"] >= level]
+    if len(holds):
+        return holds.iloc[0]
+    return by_cost.sort_values("coverage", ascending=False, kind="stable").iloc[0]
+
+
+def _pooled(rows: pd.DataFrame) -> str:
+    """Mean coverage over scenarios, and its Monte Carlo standard error at most."""
+    p, r = rows["coverage"].to_numpy(float), rows["R"].to_numpy(float)
+    error = float(np.sqrt((p * (1.0 - p) / r).sum()) / p.size)
+    if error == 0.0:
+        low, high = wilson(float(p.mean()), float(r.sum()))
+        return f"{p.mean():.3f} ({low:.2f} to {high:.2f})"
+    return f"{p.mean():.3f} ({error:.3f})"
+
+
+def _intervals(design: Design, made: Made) -> Finding | None:
+    found = coverages(design, made)
+    if found.empty or "wald" not in set(found["kind"]):
+        return None
+    separations = {s.name: s.separation for s in design.all_scenarios()}
+    found["separation"] = found["scenario"].map(separations).astype(float)
+    distinct = sorted(found["separation"].dropna().unique())
+    if not design.grids or not distinct:
+        return None
+    kinds = [kind for kind in INTERVALS if kind in set(found["kind"])]
+    common = found.groupby("scenario")["kind"].nunique() == len(kinds)
+    found = found[found["scenario"].map(common)]
+    said: dict[str, dict[float, str]] = {}
+    for kind in kinds:
+        by = found[found["kind"] == kind].groupby("separation")
+        said[kind] = {float(str(d)): _pooled(rows) for d, rows in by}
+    lines = [
+        f"{INTERVALS[kind]} {', '.join(f'{p} at {d:g}' for d, p in by.items())}"
+        for kind, by in said.items()
     ]
-    where = "grid" if design.grids else "simulated scenarios"
-    return (
-        f"**Where they end.** Over the {where}, these shares of fits end certified at the best "
-        f"maximum that any method or start found: {', '.join(shares)}."
-        if shares
-        else ""
+    if not said["wald"]:
+        return None
+    first, last = min(said["wald"]), max(said["wald"])
+    short = f"Nominal {design.level:.0%} Wald intervals cover {said['wald'][first]}"
+    short += f" at separation {first:g}"
+    if last > first:
+        short += f", {said['wald'][last]} at {last:g}"
+    others = [kind for kind in ("profile", "equal-tailed") if kind in said]
+    also = [f"{INTERVALS[kind].partition(',')[0]} ones {said[kind][first]}" for kind in others]
+    if also:
+        short += f"; at {first:g} {' and '.join(also)}"
+    cells_, most = int(common.sum()), found.groupby("kind")["R"].agg(["min", "max"])
+    sizes = ", ".join(
+        f"{INTERVALS[kind]} {'–'.join(map(str, sorted({*most.loc[kind]})))}" for kind in kinds
+    )
+    return Finding(
+        "Which interval, and what does it cover?",
+        f"{short}.",
+        f"Mean over the parameters and over the cells of a separation, in the {cells_} cells that "
+        f"have every kind, an interval that is missing counted as a miss: {'; '.join(lines)}. Data "
+        f"sets a cell: {sizes}. In brackets Monte Carlo standard errors, at most.",
+        "coverage",
     )
 
 
-def _guide(guide: pd.DataFrame) -> str:
-    shown = guide[[c for c in map(str, guide) if c in COLUMNS or c.startswith("coverage_")]]
-    text = for_readers(shown)
-    lines = [",".join(COLUMNS[c] for c in shown if c in COLUMNS)]
-    lines += [",".join(f'"{cell}"' for cell in row) for row in text.itertuples(index=False)]
-    body = "\n".join(f"   {line}" for line in lines)
-    return (
-        "**Which method, which interval.** All weights and sd ratios of the grid together; d is "
-        "the separation of the means, *covers* is for all parameters, a data set without an "
-        f"interval a miss.\n\n.. csv-table::\n   :header-rows: 1\n\n{body}"
+# Posteriors, cost, stops -----------------------------------------------------------------------
+
+
+def _posterior(design: Design, made: Made) -> Finding | None:
+    ranks, verdicts = made.get("calibration", pd.DataFrame()), made.get("verdicts", pd.DataFrame())
+    own = verdicts[verdicts["method"].isin(SAMPLERS)] if len(verdicts) else verdicts
+    parts, short = [], ""
+    if len(own):
+        share = measures.of_count(int(own["sampled"].sum()), int(own["R"].sum()))
+        short = f"{_per_cent(share)} of the NUTS fits are sampled to the end"
+        parts.append(
+            f"Sampled to the end, by R-hat, effective draws and divergences, are "
+            f"{int(own['sampled'].sum()):,} of {int(own['R'].sum()):,} NUTS fits."
+        )
+    if len(ranks):
+        tests = int(ranks["p_all"].notna().sum())
+        failed = int((ranks["uniform"] != "yes").sum())
+        said = "none rejects" if not failed else f"{failed} reject"
+        short += f"; of {tests} tests of their calibration {said}"
+        parts.append(
+            f"Of {tests} exact tests that ranks among posterior draws are uniform, at a "
+            f"family-wise level of 5%, {said}."
+        )
+    if not parts:
+        return None
+    return Finding(
+        "Are the posteriors right?",
+        f"{short.lstrip('; ')}.",
+        " ".join(parts),
+        "calibration-bands",
     )
+
+
+def _cost(design: Design, made: Made) -> Finding | None:
+    timings = _of(made, "timings", design)
+    if timings.empty:
+        return None
+    sizes = {s.name: s.n for s in design.all_scenarios()}
+    timings = timings.assign(n=timings["scenario"].map(sizes))
+    counts = timings.groupby("n")["scenario"].nunique()
+    usual = counts.index[counts == counts.max()]
+    n = int(usual[len(usual) // 2])
+    here = timings[timings["n"] == n]
+    medians = here.groupby("method", sort=False)["median"].median()
+    said = ", ".join(f"{METHODS[str(m)].label} {seconds(s)}" for m, s in medians.items())
+    routes = [m for m in ("em", "newton", "map", "nuts") if m in medians.index]
+    short = ", ".join(f"{METHODS[m].label} {seconds(medians[m])}" for m in routes)
+    return Finding(
+        "What does a fit cost?",
+        f"At n = {n:,}: {short}.",
+        f"Seconds on one thread, without compilation and the start, the median over data sets and "
+        f"over the {here['scenario'].nunique()} scenarios of that n: {said}.",
+        "time",
+    )
+
+
+def seconds(value: float) -> str:
+    """Such as 0.4 ms or 1.2 s."""
+    return f"{number(1e3 * value, significant=2)} ms" if value < 0.1 else (
+        f"{number(value, significant=2)} s"
+    )  # fmt: skip
+
+
+def _stops(design: Design, made: Made) -> Finding | None:
+    stops = made.get("stops", pd.DataFrame())
+    if stops.empty:
+        return None
+    first = next((g for g in stops["group"] if str(g).startswith("separation")), None)
+    if first is None:
+        return None
+    here = stops[stops["group"] == first].dropna(subset=["distance"])
+    if here.empty:
+        return None
+    said = [
+        f"{row.rule} {number(row.distance, significant=2)}" for row in here.itertuples(index=False)
+    ]
+    worst = here.loc[here["distance"].idxmax()]
+    return Finding(
+        "When may EM stop?",
+        f"The rule “{worst['rule']}” leaves it {number(worst['distance'], significant=2)} standard "
+        f"errors from the maximum at {first}.",
+        f"Median distance that is left, in standard errors, at {first}: {'; '.join(said)}.",
+        "stopping",
+    )
+
+
+def _rate(design: Design, made: Made) -> Finding | None:
+    rates = made.get("rates", pd.DataFrame())
+    if rates.empty or not rates["R_trusted"].sum():
+        return None
+    runs = int(rates["R_trusted"].sum())
+    return Finding(
+        "Is EM as slow as theory says?",
+        f"Yes: observed and predicted rate differ by {number(rates['largest_error'].max())} at "
+        "most.",
+        f"The rate seen in EM's last steps against the fraction of missing information at the same "
+        f"maximum, relative, in all of {runs} runs (those predicted below .995).",
+        "rate",
+    )
+
+
+def _words(design: Design, made: Made) -> Finding | None:
+    claims = made.get("claims", pd.DataFrame())
+    if claims.empty:
+        return None
+    wrong = claims.groupby("verdict", sort=False)[["wrong", "R"]].sum()
+    total = int(wrong["wrong"].sum())
+    kinds = ", ".join(f"{verdict} {int(row.wrong):,}" for verdict, row in wrong.iterrows())
+    return Finding(
+        "Is a method's own word a verdict?",
+        f"No: {total:,} fits said that they had converged, and had not ended at the best maximum.",
+        f"By what they came to: {kinds}.",
+        "verdict-shares",
+    )
+
+
+def _labels(design: Design, made: Made) -> Finding | None:
+    labels = made.get("labels", pd.DataFrame())
+    labels = labels[labels["method"] == "nuts"] if len(labels) else labels
+    if labels.empty or labels["rhat_raw"].isna().all():
+        return None
+    raw, relabelled = (labels[f"rhat_{which}"].median() for which in ("raw", "relabelled"))
+    return Finding(
+        "Does label switching harm?",
+        f"R-hat of means is {number(raw, significant=3)} as sampled and "
+        f"{number(relabelled, significant=4)} relabelled (medians over scenarios).",
+        "Chains start spread over the labellings, so that what differs before relabelling and not "
+        "after is the labels alone.",
+        "rhat",
+    )
+
+
+ENOUGH = 500  # replicates, for a variance to 6%
+
+
+def _bound(design: Design, made: Made) -> Finding | None:
+    table = made.get("estimates", pd.DataFrame())
+    if table.empty or "efficiency" not in table:
+        return None
+    own = table[(table["R"] >= ENOUGH) & table["efficiency"].notna()]
+    own = own[own["method"].isin(OPTIMISERS)]
+    if own.empty:
+        return None
+    first = own[own["scenario"] == own["scenario"].iloc[0]]
+    first = first[first["method"] == first["method"].iloc[0]]
+    error, share_error = first["efficiency_mcse"].max(), first["coverage_mcse"].max()
+    efficient, covered = first["efficiency"], first["coverage"]
+    return Finding(
+        "Are estimates as good as theory allows?",
+        f"In {first['scenario'].iloc[0]} their variances are {100 / efficient.max():.0f}% to "
+        f"{100 / efficient.min():.0f}% of Cramer and Rao's bound ({100 * error:.0f} points), and "
+        f"Wald intervals cover {covered.min():.3f} to {covered.max():.3f} ({share_error:.3f}).",
+        f"{METHODS[str(first['method'].iloc[0])].label}, the {len(first)} parameters, "
+        f"R = {int(first['R'].min()):,}; an interval that is missing counted as a miss.",
+        "profile",
+    )
+
+
+def _warnings(design: Design, made: Made) -> Finding | None:
+    table = made.get("warnings", pd.DataFrame())
+    own = table[table["answer"] == "relabelled"] if len(table) else table
+    own = own[own["R"] > 0] if len(own) else own
+    if own.empty:
+        return None
+    wrong, of = int(own["wrong"].max()), int(own["R"].max())
+    said = [
+        f"{name} {_per_cent(measures.of_count(int(fired), int(r)))}"
+        for name, fired, r in own[["diagnostic", "fired", "R"]].to_numpy()
+    ]
+    return Finding(
+        "Do diagnostics tell wrong answers from right ones?",
+        f"Of {of:,} relabelled answers held against posteriors sampled at length {wrong} were "
+        "wrong.",
+        f"So often each diagnostic was up: {', '.join(said)}.",
+        "warning-rates",
+    )
+
+
+FINDINGS: tuple[Callable[[Design, Made], Finding | None], ...] = (
+    *(_optimiser, _intervals, _posterior, _ends, _cost),
+    *(_bound, _stops, _rate, _words, _labels, _warnings),
+)
+
+
+# Which method here -----------------------------------------------------------------------------
+
+
+class Advice(NamedTuple):
+    """For one scenario: its place, what to use in a sentence, and a table of texts behind it."""
+
+    place: dict[str, float | str]
+    sentence: str
+    table: pd.DataFrame
+
+
+def advice(design: Design, made: Made) -> list[Advice]:
+    """A piece of advice for each scenario: which method, which interval, what it covers."""
+    covered, optimised = coverages(design, made), _of(made, "optimisation", design)
+    verdicts, timings = _of(made, "verdicts", design), _of(made, "timings", design)
+    scenarios = {s.name: s for s in design.all_scenarios()}
+    found = []
+    for name in simulated(design):
+        cell = covered[covered["scenario"] == name]
+        tables = [t[t["scenario"] == name] if len(t) else t for t in (optimised, verdicts, timings)]
+        sentence = " ".join([*_which_method(*tables), *_which_interval(cell, design.level)])
+        if sentence:
+            found.append(Advice(_place(design, scenarios[name]), sentence, _texts_of(cell)))
+    return found
+
+
+def _place(design: Design, scenario: Scenario) -> dict[str, float | str]:
+    if not design.grids:
+        return {"scenario": scenario.title or scenario.name}
+    assert scenario.separation is not None
+    assert scenario.weight is not None
+    assert scenario.sd_ratio is not None
+    return {
+        "n": scenario.n,
+        "separation": scenario.separation,
+        "weight": scenario.weight,
+        "sd ratio": scenario.sd_ratio,
+    }
+
+
+def _which_method(
+    optimised: pd.DataFrame, verdicts: pd.DataFrame, timings: pd.DataFrame
+) -> Iterator[str]:
+    own = optimised[optimised["method"].isin(OPTIMISERS)] if len(optimised) else optimised
+    own = own.dropna(subset=["passes"]) if len(own) else own
+    if own.empty or verdicts.empty:
+        return
+    best = own.sort_values("passes", kind="stable").iloc[0]
+    method = str(best["method"])
+    row = verdicts[verdicts["method"] == method].iloc[0]
+    share = Share(row["share_good"], row["share_good_mcse"], int(row["R"]))
+    text = (
+        f"Use {METHODS[method].label}: {with_error(best['passes'], best['passes_mcse'])} passes, "
+        f"and {_per_cent(share)} of {int(row['R'])} data sets end certified at the best maximum "
+        "known."
+    )
+    clock = timings[timings["method"].isin(OPTIMISERS)] if len(timings) else timings
+    if len(clock):
+        fastest = clock.sort_values("median", kind="stable").iloc[0]
+        other = str(fastest["method"])
+        if other != method:
+            mine = clock.loc[clock["method"] == method, "median"]
+            than = f" against {seconds(float(mine.iloc[0]))}" if len(mine) else ""
+            text += f" {METHODS[other].label} is faster, {seconds(float(fastest['median']))}{than}."
+    yield text
+
+
+def _which_interval(cell: pd.DataFrame, level: float) -> Iterator[str]:
+    chosen = pick(cell, level)
+    if chosen is None:
+        if len(cell):
+            yield f"Too few data sets (R = {cell['R'].max()}) to say which interval holds."
+        return
+    share = _covers(chosen)
+    label = INTERVALS[chosen["kind"]]
+    text = f"Of intervals at {level:.0%} take {label}: they cover {share}, R = {chosen['R']}."
+    if chosen["high"] < level:
+        text = (
+            f"No interval holds its {level:.0%} here; best is {label}, {share}, R = {chosen['R']}."
+        )
+    yield text
+
+
+def _covers(row: pd.Series[Any]) -> str:
+    return f"{row['coverage']:.3f} ({row['low']:.2f} to {row['high']:.2f})"
+
+
+def _texts_of(cell: pd.DataFrame) -> pd.DataFrame:
+    order = [kind for kind in INTERVALS if kind in set(cell["kind"])]
+    rows = [cell[cell["kind"] == kind].iloc[0] for kind in order]
+    return pd.DataFrame(
+        [
+            {
+                "interval": INTERVALS[row["kind"]][0].upper() + INTERVALS[row["kind"]][1:],
+                "covers": _covers(row),
+                "least covered": f"{row['of']}, {row['worst']:.2f}",
+                "R": str(row["R"]),
+            }
+            for row in rows
+        ],
+        columns=["interval", "covers", "least covered", "R"],
+    )
+
+
+# Forms -----------------------------------------------------------------------------------------
+
+
+def counts(design: Design) -> str:
+    """What was run, in a sentence."""
+    fits = sum(sum(design.replicates_of(unit).values()) for unit in design.units())
+    return (
+        f"{fits:,} fits of {len(design.all_scenarios())} simulated scenarios and "
+        f"{len(design.data)} real data sets; {design.stamp()}. Numbers in brackets are Monte Carlo "
+        "standard errors."
+    )
+
+
+def restructured(design: Design, found: Sequence[Finding]) -> str:
+    """For the front page of Snakemake's report."""
+    parts = [f"**What was run.** {counts(design)}"]
+    parts += [f"**{one.question}** {one.short} {one.more}" for one in found]
+    return f".. {design.stamp()}\n\n" + "\n\n".join(parts) + "\n"
+
+
+def in_markdown(design: Design, found: Sequence[Finding], made_on: str = "") -> str:
+    """A page of its own. made_on: revision and machine."""
+    head = f"# What was found\n\n{counts(design)} {made_on}".rstrip()
+    parts = [
+        f"## {one.question}\n\n**{one.short}** {one.more}\n\n"
+        f"![{one.question}](figures/{one.figure}.png)"
+        for one in found
+    ]
+    return "\n\n".join([f"<!-- {design.stamp()} -->", head, *parts]) + "\n"

@@ -8,29 +8,30 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from study.design import Design
-from study.report.ademp import ademp
+from study.report.ademp import REFERENCES, ademp
 from study.report.contents import FIGURES, TABLES
-from study.report.exhibit import Drawing
-from study.report.findings import certified_shares, error_in_points
+from study.report.exhibit import OVER, Drawing
+from study.report.findings import certified_shares, error_in_points, findings
+from study.report.readers import for_readers, is_measured, parts, places
 from study.report.style import SINGLE
-from study.report.write import TEXT_WIDTH, escaped, for_readers, latex_width
-
-# Columns of numbers that tell rows apart; text does so anyway.
-PLACES = {"component", "k", "target", "level", "weight", "sd_ratio", "n"}
+from study.report.write import escaped
 
 
-def write_paper(design: Design, tables: Path, figures: Path, folder: Path) -> None:
-    """folder/figures, folder/tables, macros.tex, methods.tex, example.tex and README.md.
+def write_paper(
+    design: Design, tables: Path, figures: Path, packages: Mapping[str, str], folder: Path
+) -> None:
+    """folder/figures, folder/tables, and macros, methods, references, an example and a README.
 
-    tables, figures: the folders that hold the study's. Nothing is computed or drawn anew.
+    tables, figures: the folders that hold the study's. packages: the versions of what made its
+    rows, by name. Nothing is computed or drawn anew.
     """
     for name in ("figures", "tables"):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -38,9 +39,7 @@ def write_paper(design: Design, tables: Path, figures: Path, folder: Path) -> No
     made = {table.name: read_table(tables / f"{table.name}.csv") for table in TABLES}
     for table in TABLES:
         shutil.copyfile(tables / f"{table.name}.tex", folder / "tables" / f"{table.name}.tex")
-        alone = _ALONE.format(
-            source=source, width=max(21.0, 4.0 + latex_width(made[table.name])), name=table.name
-        )
+        alone = _ALONE.format(source=source, name=table.name)
         (folder / "tables" / f"{table.name}-alone.tex").write_text(alone, encoding="utf-8")
     drawn = []
     for figure in FIGURES:
@@ -49,8 +48,9 @@ def write_paper(design: Design, tables: Path, figures: Path, folder: Path) -> No
         drawn.append(Drawn(figure, pdf_size(file)))
     texts = {
         "macros.tex": macros(design, made),
-        "methods.tex": "\n\n".join(escaped(text) for text in ademp(design)) + "\n",
-        "example.tex": example(drawn, made),
+        "methods.tex": "\n\n".join(cited(text) for text in ademp(design, packages)) + "\n",
+        "references.bib": REFERENCES.read_text(encoding="utf-8"),
+        "example.tex": example(design, drawn, made),
     }
     for name, text in texts.items():
         (folder / name).write_text(f"% {source}\n{text}", encoding="utf-8")
@@ -79,8 +79,8 @@ def pdf_size(file: Path) -> tuple[float, float]:
 
 _ALONE = r"""%% {source}
 \documentclass{{article}}
-\usepackage[paperwidth={width:.1f}cm,paperheight=29.7cm,margin=2cm]{{geometry}}
-\usepackage{{booktabs,longtable}}
+\usepackage[a4paper,margin=1.4cm]{{geometry}}
+\usepackage{{booktabs}}
 \pagestyle{{empty}}
 \makeatletter\setlength\@fptop{{0pt}}\makeatother
 \begin{{document}}
@@ -93,8 +93,9 @@ _MACROS = r"""
 % \mix{KEY} is a number and \mixse{KEY} its Monte Carlo standard error, both cut to the second
 % digit of the error, or, of a share of 0 or 1 or of few replicates, its 95% Wilson interval;
 % \mixboth{KEY} is both, as in the tables. KEY is TABLE/ROW/COLUMN as in
-% TABLE.csv: the row by the columns before its first number, and all but letters, digits and points
-% as hyphens. An unknown key is an error.
+% TABLE.tex: the row by the columns before its first number, and all but letters, digits and points
+% as hyphens. Of a table that is summed up numbers are medians, and what stands in brackets is the
+% range. An unknown key is an error.
 \makeatletter
 \newcommand{\mix}[1]{\mix@find{#1}\mix@first}
 \newcommand{\mixse}[1]{\mix@find{#1}\mix@second}
@@ -114,9 +115,9 @@ def macros(design: Design, made: dict[str, pd.DataFrame]) -> str:
     """Definitions: short names for the study's headline numbers, keys for those of its tables."""
     short = [rf"\newcommand{{\mix{name}}}{{{text}}}" for name, text in headlines(design, made)]
     keyed = [
-        rf"\mix@is{{{key}}}{{{{{escaped(value)}}}{{{error}}}}}"
-        for name, table in made.items()
-        for key, value, error in numbers(name, table)
+        rf"\mix@is{{{key}}}{{{{{escaped(value)}}}{{{escaped(error)}}}}}"
+        for table in TABLES
+        for key, value, error in numbers(table.name, made[table.name], table.over)
     ]
     return "\n".join([*short, _MACROS.strip(), *keyed, r"\makeatother"]) + "\n"
 
@@ -143,35 +144,31 @@ def _letters(method: str) -> str:
     return "".join(part.capitalize() for part in method.split("-"))
 
 
-def numbers(name: str, table: pd.DataFrame) -> Iterator[tuple[str, str, str]]:
-    """(key, value, standard error or nothing) of every finite number of a table.
+def numbers(
+    name: str, table: pd.DataFrame, over: Sequence[str] = OVER
+) -> Iterator[tuple[str, str, str]]:
+    """(key, value, standard error or nothing) of every finite number of a table for readers.
 
     Raises ValueError if two of them have one key.
     """
-    columns = [str(column) for column in table.columns]
-    places = []
-    for column in columns:
-        if column not in PLACES and _measured(table[column]):
-            break
-        places.append(column)
-    rows = ["/".join([name, *map(_slug, row)]) for row in table[places].itertuples(index=False)]
+    for part in parts(table, over):
+        yield from _of_part(name, part.table)
+
+
+def _of_part(name: str, table: pd.DataFrame) -> Iterator[tuple[str, str, str]]:
+    keys = places(table)
+    rows = ["/".join([name, *map(_slug, row)]) for row in table[keys].itertuples(index=False)]
     if len(set(rows)) < len(rows):
-        raise ValueError(f"table {name}: {', '.join(places)} do not tell its rows apart")
+        raise ValueError(f"table {name}: {', '.join(keys)} do not tell its rows apart")
     shown = for_readers(table)
-    for column in columns:
-        measured = _measured(table[column])
-        if column in places or not measured or column.replace("_", " ") not in shown:
+    for column in map(str, table.columns):
+        words = column.replace("_", " ")
+        if column in keys or not is_measured(table[column]) or words not in shown:
             continue
-        texts = shown[column.replace("_", " ")]
-        for row, text, value in zip(rows, texts, table[column], strict=True):
+        for row, text, value in zip(rows, shown[words], table[column], strict=True):
             if pd.notna(value) and np.isfinite(value):
                 number, _, error = text.partition(" (")
-                yield f"{row}/{_slug(column)}", number, error.removesuffix(")")
-
-
-def _measured(column: pd.Series[Any]) -> bool:
-    types = pd.api.types
-    return types.is_numeric_dtype(column) and not types.is_bool_dtype(column)
+                yield f"{row}/{_slug(column)}", number or "0", error.removesuffix(")")
 
 
 def _slug(value: object) -> str:
@@ -179,21 +176,57 @@ def _slug(value: object) -> str:
     return re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-")
 
 
-def example(drawn: list[Drawn], made: dict[str, pd.DataFrame]) -> str:
-    """A manuscript of a page or two that takes the methods, figures, tables and numbers."""
-    narrow = [d for d in drawn if d.size[0] <= SINGLE]
-    wide = [d for d in drawn if d.size[0] > SINGLE]
-    figures = [*narrow[:2], *wide, *narrow[2:]][:3]
-    filled = [name for name in made if len(made[name])]
-    short = sorted(
-        filled, key=lambda name: (latex_width(made[name]) > TEXT_WIDTH, len(made[name]) > 40)
-    )
-    cited = [key for name in filled for key, _, error in numbers(name, made[name]) if error][:5]
+def cited(text: str) -> str:
+    """Plain text as LaTeX, its [@key] as citations."""
+    words, *rest = re.split(r" \[@(\w+)\]", text)
+    pairs = zip(rest[::2], rest[1::2], strict=True)
+    return escaped(words) + "".join(rf"~\cite{{{key}}}{escaped(more)}" for key, more in pairs)
+
+
+def example(design: Design, drawn: list[Drawn], made: dict[str, pd.DataFrame]) -> str:
+    """A manuscript of two pages that takes the methods, figures, a table and numbers."""
+    found = findings(design, made)
+    wanted = [one.figure for one in found]
+    by_name = {one.exhibit.name: one for one in drawn if one.size[0] <= SINGLE}
+    narrow = [by_name[name] for name in dict.fromkeys(wanted) if name in by_name]
+    narrow += [one for one in by_name.values() if one not in narrow]
+    small = [table.name for table in TABLES if _fits_a_column(made[table.name], table.over)]
+    table = next((name for name in EXAMPLE if name in small), small[0] if small else "")
+    keyed = [
+        key
+        for name in EXAMPLE
+        if name in made
+        for key, _, error in numbers(name, made[name], _over(name))
+        if error and not made[name].empty
+    ]
+    sentences = [rf"\paragraph{{{escaped(one.question)}}} {_plain(one.short)} {_plain(one.more)}"
+                 for one in found[:4]]  # fmt: skip
+    number = rf" For instance, {_words(keyed[0])} is \mixboth{{{keyed[0]}}}." if keyed else ""
     return _EXAMPLE % {
-        "numbers": "; ".join(rf"{_words(key)}: \mixboth{{{key}}}" for key in cited),
-        "figures": "\n".join(map(_float, figures)),
-        "tables": "\n".join(rf"\input{{tables/{name}}}" for name in short[:2]),
+        "sentences": "\n\n".join(sentences),
+        "number": number,
+        "figures": "\n".join(map(_float, narrow[:2])),
+        "tables": rf"\input{{tables/{table}}}" if table else "",
+        "table": rf"Table~\ref{{tab:{table}}} has more." if table else "",
     }
+
+
+# Tables that the example takes one of, the first that fits.
+EXAMPLE = ("failures", "profiles", "verdicts", "losses")
+
+
+def _over(name: str) -> Sequence[str]:
+    return next(table.over for table in TABLES if table.name == name)
+
+
+def _fits_a_column(table: pd.DataFrame, over: Sequence[str]) -> bool:
+    """Whether a table has one part alone."""
+    own = parts(table, over)
+    return len(own) == 1 and 0 < len(own[0].table) <= 12
+
+
+def _plain(text: str) -> str:
+    return escaped(text.replace("“", '"').replace("”", '"'))
 
 
 def _words(key: str) -> str:
@@ -201,28 +234,33 @@ def _words(key: str) -> str:
 
 
 def _float(drawn: Drawn) -> str:
-    name, star = drawn.exhibit.name, "" if drawn.size[0] <= SINGLE else "*"
+    name = drawn.exhibit.name
+    caption = drawn.exhibit.caption.replace("**", "").partition(". ")[0].rstrip(".")
     return (
-        rf"\begin{{figure{star}}}\centering\includegraphics{{figures/{name}}}"
-        rf"\caption{{{escaped(drawn.exhibit.caption)}}}\label{{fig:{name}}}"
-        rf"\end{{figure{star}}}"
+        rf"\begin{{figure}}[tb]\centering\includegraphics{{figures/{name}}}"
+        rf"\caption{{{escaped(caption)}.}}\label{{fig:{name}}}"
+        r"\end{figure}"
     )
 
 
-_EXAMPLE = r"""\documentclass[twocolumn]{article}
+_EXAMPLE = r"""\documentclass[twocolumn,10pt]{article}
 \usepackage[a4paper,margin=1.4cm]{geometry}
-\usepackage{booktabs,longtable,graphicx}
+\usepackage{booktabs,graphicx}
 \input{macros}
-\makeatletter\setlength\@fptop{0pt}\setlength\@dblfptop{0pt}\makeatother
+\renewenvironment{table}[1][]{\begin{table*}[t]}{\end{table*}}
 \begin{document}
 \section*{Methods}
-\input{methods}
+{\small\input{methods}\par}
 \section*{Results}
-Design \mixDesign{} (digest \mixDigest): \mixFits{} fits of \mixDataSets{} data sets.
-\begin{sloppypar}\raggedright %(numbers)s.\end{sloppypar}
+The study \mixDesign{} (digest \mixDigest) made \mixFits{} fits of \mixDataSets{} data sets. Monte
+Carlo standard errors stand in brackets.%(number)s %(table)s
+
+%(sentences)s
+
 %(figures)s
-\onecolumn
 %(tables)s
+\bibliographystyle{plain}
+{\small\bibliography{references}}
 \end{document}
 """
 
@@ -244,10 +282,12 @@ _INDEX = """<!-- {source} -->
 # For a manuscript
 Made from {source}. Every file says so in a comment, a PDF file under its keywords.
 
-- `macros.tex`: numbers, as `\\mix{{KEY}}` and by short names such as `\\mixFits`; it says how keys
-  are made.
-- `methods.tex`: aims, data, estimands, methods and measures in a few paragraphs, from the design.
-- `example.tex`: a document with some of each; `pdflatex example`, twice, in this folder.
+- `macros.tex`: the numbers of the tables below, as `\\mix{{KEY}}`, and short names such as
+  `\\mixFits`; it says how keys are made.
+- `methods.tex`: aims, data, model, estimands, methods, priors, measures and software in a few
+  paragraphs, from the design; what they cite is in `references.bib`.
+- `example.tex`: two pages of methods and results; `pdflatex example`, `bibtex example`, and
+  `pdflatex example` twice, in this folder.
 
 ## Figures
 In `figures/`, vectors with embedded fonts, at the width (inches) at which to print them: a
@@ -258,8 +298,8 @@ journal's column is 3.5 wide, its page 7.2.
 {figures}
 
 ## Tables
-In `tables/`: a `.tex` file to `\\input` (packages booktabs and longtable; those of more than 40
-rows are a longtable, which needs one column), and a document that compiles alone.
+In `tables/`: a `.tex` file to `\\input` (package booktabs), in parts where the table is large, and
+a document that compiles alone.
 
 | file | holds | rows | alone |
 |---|---|---|---|

@@ -121,7 +121,9 @@ def _panel(upper: Axes, lower: Axes, x: Floats, fits: dict[str, Mixture]) -> Non
 
 
 TABLES: tuple[Table, ...] = (
-    tabular("real-data", "Real data", "Real data", real_data, no_real_data),
+    tabular(
+        "real-data", "Real data", "Real data", real_data, no_real_data, over=("method", "scenario")
+    ),
 )
 FIGURES: tuple[Drawing, ...] = (
     drawing("fitted-densities", "Real data and fits", "Real data", fitted_densities, no_real_data),

@@ -21,7 +21,7 @@ def tables(
 ) -> None:
     """Make the tables."""
     from study.report.contents import TABLES
-    from study.report.findings import findings
+    from study.report.findings import findings, restructured
     from study.report.performance import LONG
     from study.report.write import write, write_sums
 
@@ -33,7 +33,7 @@ def tables(
         none = table.nothing(design)
         said[table.name] = table.found(results)
         caption = table.caption_with(said[table.name])
-        write(made[table.name], caption, out / table.name, source, none)
+        write(made[table.name], caption, out / table.name, source, none, table.over)
     if only:
         return
     _keep(said, out)
@@ -41,7 +41,7 @@ def tables(
         make(results).to_csv(out / f"{name}.csv", index=False, lineterminator="\n")
     lasting = [table.name for table in TABLES if not table.timed]
     write_sums([out / f"{name}.csv" for name in (*lasting, *LONG)], out / "csv.sha256", source)
-    text = findings(design, made["guide"], made["verdicts"])
+    text = restructured(design, findings(design, made))
     (out / "findings.rst").write_text(text, encoding="utf-8")
 
 
@@ -70,12 +70,28 @@ def paper(
     *,
     tables: Annotated[Path, "folder of the tables"],
     figures: Annotated[Path, "folder of the figures"],
+    provenance: Annotated[Path, "file that provenance wrote"],
     out: Annotated[Path, "folder"],
 ) -> None:
     """Make what a manuscript takes: figures, tables, macros."""
     from study.report.paper import write_paper
 
-    write_paper(design, tables, figures, out)
+    record = json.loads(provenance.read_text(encoding="utf-8"))
+    write_paper(design, tables, figures, record["packages"], out)
+
+
+def index(
+    design: Design,
+    *,
+    tables: Annotated[Path, "folder of the tables"],
+    figures: Annotated[Path, "folder of the figures"],
+    provenance: Annotated[Path, "file that provenance wrote"],
+    out: Annotated[Path, "folder"],
+) -> None:
+    """Make the page of a study, index.html, and its findings, findings.md."""
+    from study.report.index import write_index
+
+    write_index(design, tables, figures, provenance, out)
 
 
 def _keep(said: Mapping[str, str], out: Path) -> None:

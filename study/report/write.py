@@ -1,68 +1,55 @@
 """How exhibits are written: tables as CSV, Markdown, LaTeX and HTML, sums, figures in three files.
 
 CSV is tidy, for machines: a number a column, Monte Carlo standard errors in columns ending in
-_mcse. Markdown and LaTeX (booktabs) are for readers: the standard error in brackets behind its
-number, both cut to its second digit.
+_mcse. The others are for readers, cut as `readers` says.
 """
 
 from __future__ import annotations
 
 import hashlib
-import html
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from study.report.page import LONG, is_number, table_page
+from study.report.readers import OVER, Part, for_readers, parts
 from study.report.style import STYLE
 
-# Below these, in seconds, what is left is the clock's own noise.
-SMALLEST = {"compile": 1e-3}
-TEXT_WIDTH = 17.0  # centimetres, between the margins of a page
-_PAGE = """<!doctype html>
-<meta charset="utf-8">
-<meta name="source" content="{source}">
-<style>
-body {{ font: 14px/1.4 system-ui, sans-serif; margin: 1em; }}
-table {{ border-collapse: collapse; border-top: 2px solid; border-bottom: 2px solid; }}
-th {{ position: sticky; top: 0; background: #fff; border-bottom: 1px solid; }}
-th, td {{ padding: 2px 10px; text-align: left; white-space: nowrap; }}
-tr:nth-child(even) td {{ background: #f4f4f4; }}
-</style>
-<p>{caption}</p>
-{table}
-<p><small>{source}</small></p>
-"""
+TEXT_WIDTH = 18.0  # centimetres, between the margins of a page
 
 
-def write(table: pd.DataFrame, caption: str, stem: Path, source: str = "", none: str = "") -> None:
+def write(
+    table: pd.DataFrame,
+    caption: str,
+    stem: Path,
+    source: str = "",
+    none: str = "",
+    over: Sequence[str] = OVER,
+) -> None:
     """stem.csv, stem.md, stem.tex and stem.html; of a table without rows, that and why: `none`.
 
-    source: of the numbers, such as a design and its digest; for readers' forms, for a comment in
-    a CSV file is a row to most readers of it. `write_sums` ties those to it.
+    The CSV file is whole; the others are in parts, or summed up over `over`. source: of the
+    numbers, such as a design and its digest; for readers' forms, for a comment in a CSV file is a
+    row to most readers of it. `write_sums` ties those to it.
     """
     table.to_csv(stem.with_suffix(".csv"), index=False, lineterminator="\n")
-    shown = for_readers(table)
-    text = markdown_table(shown) if len(table) else markdown(_no_rows(none))
+    own, none = parts(table, over), _no_rows(none)
     origin = f"<!-- {source} -->\n" if source else ""
-    words = f"{origin}{markdown(caption)}\n\n{text}\n"
-    stem.with_suffix(".md").write_text(words, encoding="utf-8")
-    stem.with_suffix(".tex").write_text(
-        latex(table, caption, stem.name, source, none), encoding="utf-8"
-    )
-    page = _PAGE.format(
-        caption=html.escape(caption),
-        table=shown.to_html(index=False, border=0)
-        if len(table)
-        else f"<p>{html.escape(_no_rows(none))}</p>",
-        source=html.escape(source),
-    )
-    stem.with_suffix(".html").write_text(page, encoding="utf-8")
+    words = "\n\n".join(markdown(text) for text in (caption, *(p.note for p in own)) if text)
+    shown = [markdown_table(for_readers(part.table)) for part in own if len(part.table)]
+    text = "\n\n".join(shown or [markdown(none)])
+    forms = {
+        ".md": f"{origin}{words}\n\n{text}\n",
+        ".tex": latex(own, caption, stem.name, source, none),
+        ".html": table_page(own, stem.name, caption, source, none),
+    }
+    for ending, form in forms.items():
+        stem.with_suffix(ending).write_text(form, encoding="utf-8")
 
 
 def _no_rows(why: str) -> str:
@@ -78,100 +65,93 @@ def write_sums(files: Iterable[Path], out: Path, source: str) -> None:
     out.write_text("\n".join([f"# {source}", *lines]) + "\n", encoding="utf-8")
 
 
-def for_readers(table: pd.DataFrame) -> pd.DataFrame:
-    """Text only: a number with its Monte Carlo standard error behind it, others to four digits.
+def latex(own: Sequence[Part], caption: str, label: str, source: str = "", none: str = "") -> str:
+    """The parts for readers as tables of booktabs, each on a page, numbers aligned at the point.
 
-    A share of 0 or 1, or of few replicates, has its interval in the place of the error. The
-    columns' names have spaces for their underscores.
+    The first has the caption and the label tab:LABEL, the second tab:LABEL-2.
     """
-    shown = pd.DataFrame(index=table.index)
-    measured = [str(name) for name in table.columns if f"{name}_mcse" in table]
-    behind = {f"{name}_{end}" for name in measured for end in ("mcse", "low", "high")}
-    for name in table.columns:
-        column = table[name]
-        if name in behind:
-            continue
-        if name in measured:
-            parts = [
-                table[f"{name}_{end}"]
-                for end in ("mcse", "low", "high")
-                if f"{name}_{end}" in table
-            ]
-            values = column.astype(float)
-            shown[name] = [with_error(*row) for row in zip(values, *parts, strict=True)]
-        elif pd.api.types.is_float_dtype(column):
-            shown[name] = [_number(str(name), value) for value in column]
-        else:
-            shown[name] = ["–" if pd.isna(value) else str(value) for value in column]
-    shown.columns = pd.Index([str(name).replace("_", " ") for name in shown.columns])
-    return shown
+    floats = [
+        _FLOAT.format(
+            caption=f"{escaped(f'{caption} {part.note}'.rstrip())}"
+            if place == 1
+            else rf"Table~\ref{{tab:{label}}}, continued: part {place} of {len(own)}.",
+            label=label if place == 1 else f"{label}-{place}",
+            table=_tabular(for_readers(part.table)) if len(part.table) else escaped(none) + "\n",
+        )
+        for place, part in enumerate(own, 1)
+    ]
+    return (f"% {source}\n" if source else "") + "\n".join(floats)
 
 
-FEW = 20  # replicates
+_FLOAT = r"""\begin{{table}}[tp]
+\centering
+\caption{{{caption}}}
+\label{{tab:{label}}}
+\smallskip
+{table}\end{{table}}
+"""
 
 
-def with_error(value: float, error: float, low: float = np.nan, high: float = np.nan) -> str:
-    """Such as 0.1234 (0.0056): both to the second digit of the error.
-
-    low, high: of a share, which is followed by these, such as 1 (0.96 to 1), where the error is
-    none or is from few replicates. A number that has no error stands alone.
-    """
-    if not np.isfinite(value):
-        return "–" if np.isnan(value) else f"{value:g}"
-    if np.isfinite(low) and value * (1.0 - value) <= FEW * error**2:
-        digits = max(1 - int(np.floor(np.log10(high - low))), 0)
-        share, *ends = (f"{x:.{digits}f}" if 0 < x < 1 else f"{x:.0f}" for x in (value, low, high))
-        return f"{share} ({ends[0]} to {ends[1]})"
-    if np.isnan(error) or error == 0:
-        return f"{value:.4g}"
-    if np.isinf(error):
-        return f"{value:.4g} (inf)"
-    decimals = max(1 - int(np.floor(np.log10(error))), 0)
-    return f"{value:.{decimals}f} ({error:.{decimals}f})"
-
-
-def _number(name: str, value: float) -> str:
-    if pd.isna(value):
-        return "–"
-    if name.endswith("loglik"):
-        return f"{value:.3f}"
-    return "0" if abs(value) < SMALLEST.get(name, 0.0) else f"{value:.4g}"
+def _tabular(shown: pd.DataFrame) -> str:
+    """Columns of numbers are two to LaTeX, which meet at the point; in small type if it is wide."""
+    small = latex_width(shown, small=False) > TEXT_WIDTH
+    wide = _widths(shown, small)
+    numeric = {name: all(map(is_number, shown[name])) for name in shown}
+    form, heads = "", []
+    for name in map(str, shown):
+        long = shown[name].map(len).max() > LONG
+        form += f"p{{{wide[name] - 0.3:.1f}cm}}" if long else "r@{}l" if numeric[name] else "l"
+        head = escaped(name)
+        heads.append(rf"\multicolumn{{2}}{{c}}{{{head}}}" if numeric[name] else head)
+    rows = [
+        " & ".join(
+            _at_point(cell) if numeric[name] else escaped(cell)
+            for name, cell in zip(shown, row, strict=True)
+        )
+        for row in shown.itertuples(index=False)
+    ]
+    head, *body = (rf"{line} \\" for line in (" & ".join(heads), *rows))
+    ruled = "\n".join([r"\toprule", head, r"\midrule", *body, r"\bottomrule"])
+    begin = f"{_SMALL if small else ''}\\begin{{tabular}}{{@{{}}{form}@{{}}}}"
+    return f"{begin}\n{ruled}\n\\end{{tabular}}\n"
 
 
-def latex(table: pd.DataFrame, caption: str, label: str, source: str = "", none: str = "") -> str:
-    """The table for readers as a booktabs table, or a longtable where it is longer than a page.
-
-    In small type where it would be wider than a page otherwise.
-    """
-    shown = for_readers(table).map(escaped)
-    shown.columns = pd.Index([escaped(str(c)) for c in shown.columns])
-    origin = f"% {source}\n" if source else ""
-    if table.empty:
-        named = f"\\caption{{{escaped(caption)}}}\n\\label{{tab:{label}}}"
-        words = escaped(_no_rows(none))
-        return f"{origin}\\begin{{table}}[t]\n\\centering\n{named}\n{words}\n\\end{{table}}\n"
-    text = shown.to_latex(
-        index=False,
-        caption=escaped(caption),
-        label=f"tab:{label}",
-        longtable=len(shown) > 40,
-        position=None if len(shown) > 40 else "t",
-        column_format="l" * max(len(shown.columns), 1),
-    )
-    if latex_width(table, small=False) <= TEXT_WIDTH:
-        return origin + text
-    small = "\\scriptsize\\setlength{\\tabcolsep}{3pt}\n"
-    if len(shown) > 40:
-        return f"{origin}{{{small}{text}}}\n"
-    return origin + text.replace("\\begin{tabular}", f"{small}\\begin{{tabular}}")
+_SMALL = "\\scriptsize\\setlength{\\tabcolsep}{3pt}\n"
 
 
-def latex_width(table: pd.DataFrame, small: bool = True) -> float:
-    """About how wide `latex` sets the table, in centimetres; in its small type unless it is not."""
-    shown = for_readers(table)
-    widest = [max([len(str(name)), *shown[name].map(len)]) for name in shown.columns]
+def _at_point(cell: str) -> str:
+    """A number as what stands left of its point, and the rest."""
+    whole = re.match(r"[^.( ]*|[<>] [^.( ]*", cell)
+    assert whole is not None
+    if cell[:1] in "<>" and cell:
+        return f"& {_math(cell)}"
+    rest = cell[whole.end() :]
+    return f"{_math(whole[0])} & {'~' * rest.startswith(' ')}{_math(rest.lstrip(' '))}"
+
+
+def _math(text: str) -> str:
+    """Escaped, and 5.1e-5 as a power of ten."""
+    parts_ = re.split(r"e(−?\d+)(?!\d)", text)
+    found = [
+        rf"$\times10^{{{part.replace('−', '-')}}}$" if place % 2 else escaped(part)
+        for place, part in enumerate(parts_)
+    ]
+    return "".join(found)
+
+
+def latex_width(shown: pd.DataFrame, small: bool = True) -> float:
+    """About how wide LaTeX sets such texts, in centimetres; in its small type unless it is not."""
+    return sum(_widths(shown, small).values())
+
+
+def _widths(shown: pd.DataFrame, small: bool) -> dict[str, float]:
+    """Of each column; long texts are broken into lines of what the others leave."""
     letter, between = (0.145, 0.21) if small else (0.19, 0.42)
-    return sum(letter * letters + between for letters in widest)
+    widest = {str(n): max(len(str(n)), int(shown[n].map(len).max())) for n in shown.columns}
+    found = {n: letter * letters + between for n, letters in widest.items() if letters <= LONG}
+    long = [n for n in widest if n not in found]
+    each = (TEXT_WIDTH - sum(found.values())) / max(len(long), 1)
+    return found | {n: min(max(each, 2.0), letter * LONG + between) for n in long}
 
 
 def markdown_table(shown: pd.DataFrame) -> str:

@@ -7,7 +7,10 @@ in order, and the page that ties it together: `page.md`, with numbers in place o
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+import html
+import inspect
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -18,8 +21,10 @@ from markdown_it import MarkdownIt
 from matplotlib.figure import Figure
 
 from study.report.exhibit import Exhibit
+from study.report.page import document, tables
+from study.report.readers import for_readers, parts
 from study.report.style import Draw, styled
-from study.report.write import save, write
+from study.report.write import markdown_table, save, write
 from study.walkthrough import five_parameters as five
 from study.walkthrough import known_components
 
@@ -102,9 +107,28 @@ def make(*, out: Annotated[Path, "folder"]) -> None:
         save(figure.make(walk), folder / "figures" / figure.name)
     for table in TABLES:
         write(table.make(walk), table.caption, folder / "tables" / table.name)
-    text = PAGE.read_text(encoding="utf-8").format_map(numbers(walk) | _exhibits(folder))
-    (folder / "walkthrough.md").write_text(text, encoding="utf-8")
-    (folder / "walkthrough.html").write_text(_html(text, folder), encoding="utf-8")
+    words = numbers(walk) | {"code_of_a_step": inspect.getsource(five.em_step).rstrip()}
+    text = PAGE.read_text(encoding="utf-8")
+    shown = filled(text, words | {"contents": _contents(text)} | _exhibits(walk))
+    (folder / "walkthrough.md").write_text(shown, encoding="utf-8")
+    (folder / "walkthrough.html").write_text(_html(text, words, walk, folder), encoding="utf-8")
+
+
+def filled(text: str, words: Mapping[str, str]) -> str:
+    """The text with words in the place of their {names}; other braces are those of formulas."""
+    return re.sub(r"\{(\w+)\}", lambda found: words.get(found[1], found[0]), text)
+
+
+def _headings(text: str) -> list[str]:
+    return re.findall(r"^## (.*)$", text, re.MULTILINE)
+
+
+def _anchor(heading: str) -> str:
+    return re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-")
+
+
+def _contents(text: str) -> str:
+    return "\n".join(f"- [{heading}](#{_anchor(heading)})" for heading in _headings(text))
 
 
 def numbers(walk: Walk) -> dict[str, str]:
@@ -161,33 +185,85 @@ def numbers(walk: Walk) -> dict[str, str]:
     }
 
 
-def _exhibits(folder: Path) -> dict[str, str]:
+def _exhibits(walk: Walk) -> dict[str, str]:
     """Figures and tables in Markdown, under their names."""
     found = {}
     for figure in FIGURES:
         image = f"![{figure.title}](figures/{figure.name}.svg)"
         found[f"figure_{figure.name.replace('-', '_')}"] = f"{image}\n\n*{figure.caption}*"
     for table in TABLES:
-        text = (folder / "tables" / f"{table.name}.md").read_text(encoding="utf-8")
-        caption, rows = text.split("\n\n", 1)
-        found[f"table_{table.name.replace('-', '_')}"] = f"{rows.strip()}\n\n*{caption}*"
+        own = parts(table.make(walk), table.over)
+        rows = "\n\n".join(markdown_table(for_readers(part.table)) for part in own)
+        found[f"table_{table.name.replace('-', '_')}"] = f"{rows}\n\n*{table.caption}*"
     return found
 
 
 _STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 48em; margin: 2em auto; padding: 0 1em; }
-img { max-width: 100%; } em { color: #444; font-size: 90%; }
-table { border-collapse: collapse; border-top: 2px solid; border-bottom: 2px solid;
-        font-size: 80%; display: block; overflow-x: auto; }
-th { border-bottom: 1px solid; } th, td { padding: 2px 8px; text-align: left; }
+main { max-width: 46rem; } figure { margin: 1.2rem 0; }
+.paper { background: #fff; padding: .4rem; } .paper img { display: block; max-width: 100%;
+  height: auto; margin: 0 auto; }
+blockquote { margin: 1rem 0; padding: .2rem 1rem; border-left: 4px solid var(--line);
+  background: var(--soft); }
+pre { overflow-x: auto; padding: .6rem; background: var(--soft); font-size: .8rem; }
+.formula { overflow-x: auto; overflow-y: hidden; margin: .8rem 0; } math { font-size: 1.05em; }
+nav ul { list-style: none; padding: 0; }
 """
 
 
-def _html(text: str, folder: Path) -> str:
-    """The page as one HTML file, its figures inside."""
+def _html(text: str, words: Mapping[str, str], walk: Walk, folder: Path) -> str:
+    """The page as one HTML file: its figures inside, its formulas as MathML.
+
+    What is no Markdown stands in it under a token while the rest is rendered.
+    """
+    found: dict[str, str] = {}
+
+    def token(html_: str) -> str:
+        name = f"TOKEN{len(found)}X"
+        found[name] = html_
+        return name
+
+    for name, shown in _in_html(walk, folder).items():
+        text = text.replace(f"{{{name}}}", token(shown))
+    text = re.sub(r"\$\$(.+?)\$\$", lambda m: token(_formula(m[1], "block")), text, flags=re.DOTALL)
+    text = re.sub(r"\$([^$\n]+)\$", lambda m: token(_formula(m[1], "inline")), text)
+    contents = f'<nav aria-label="Contents">{MarkdownIt().render(_contents(text))}</nav>'
+    text = filled(text, {**words, "contents": token(contents)})
     body = MarkdownIt("commonmark").enable("table").render(text)
+    for heading in _headings(text):
+        body = body.replace(
+            f"<h2>{html.escape(heading, quote=False)}</h2>",
+            f'<h2 id="{_anchor(heading)}">{html.escape(heading, quote=False)}</h2>',
+        )
+    body = body.replace("<pre>", '<pre tabindex="0">')
+    for name in reversed(found):  # a token in a paragraph of its own is none
+        body = body.replace(f"<p>{name}</p>", found[name])
+    for name in reversed(found):
+        body = body.replace(name, found[name])
+    title = "From likelihood to EM, and on"
+    return document(title, f"<main>\n{body}</main>", "the two articles, run anew", _STYLE)
+
+
+def _formula(latex: str, display: str) -> str:
+    from latex2mathml.converter import convert
+
+    shown: str = convert(latex.strip(), display=display)
+    return f'<div class="formula" tabindex="0">{shown}</div>' if display == "block" else shown
+
+
+def _in_html(walk: Walk, folder: Path) -> dict[str, str]:
+    """Figures and tables in HTML, under their names."""
+    found = {}
     for figure in FIGURES:
-        file = f"figures/{figure.name}.svg"
-        image = base64.b64encode((folder / file).read_bytes()).decode()
-        body = body.replace(f'src="{file}"', f'src="data:image/svg+xml;base64,{image}"')
-    return f'<!doctype html>\n<meta charset="utf-8">\n<style>{_STYLE}</style>\n{body}'
+        image = base64.b64encode((folder / f"figures/{figure.name}.svg").read_bytes()).decode()
+        alt = f"{figure.title}. {figure.caption.partition('. ')[0].rstrip('.')}."
+        found[f"figure_{figure.name.replace('-', '_')}"] = (
+            f'<figure><div class="paper"><img src="data:image/svg+xml;base64,{image}" '
+            f'alt="{html.escape(alt)}"></div><figcaption>{html.escape(figure.caption)}'
+            "</figcaption></figure>"
+        )
+    for table in TABLES:
+        shown = tables(parts(table.make(walk), table.over), table.name)
+        found[f"table_{table.name.replace('-', '_')}"] = (
+            f'{shown}\n<p class="note">{html.escape(table.caption)}</p>'
+        )
+    return found

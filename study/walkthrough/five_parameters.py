@@ -387,6 +387,20 @@ def new_mean_step(mixture: Mixture, data: Data) -> Mixture:
     return m_step(mixture, e_step(mixture, data), MixtureModel())
 
 
+type Three = tuple[Floats, Floats, Floats]
+
+
+def em_step(w: Floats, mu: Floats, sigma: Floats, x: Floats) -> Three:
+    """One step of EM from weights, means and sds (K,), for observations (n,)."""
+    f = np.exp(-0.5 * ((x[:, None] - mu) / sigma) ** 2) / (sigma * np.sqrt(2 * np.pi))
+    t = w * f / (w * f).sum(axis=1, keepdims=True)  # E: responsibilities, (n, K)
+    size = t.sum(axis=0)
+    w = size / x.size  # M: shares, means and sds, weighted
+    mu = (t * x[:, None]).sum(axis=0) / size
+    sigma = np.sqrt((t * (x[:, None] - mu) ** 2).sum(axis=0) / size)
+    return w, mu, sigma
+
+
 @dataclass(frozen=True)
 class Runs:
     """EM from one of the article's random starts, with either update of the sds.

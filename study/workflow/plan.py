@@ -43,6 +43,7 @@ SECONDS = {
     "number simulated": 5e-7,
     "chunk gathered": 0.03,
     "paper": 4.0,
+    "index": 5.0,
     "tables": 2.0,
     "tables, a fit": 3e-4,
     "figure": 1.4,
@@ -319,6 +320,7 @@ STAGES = (
     Stage("tables", 3, _tables),
     Stage("draw", 3, _figures),
     Stage("paper", 3, _once("paper")),
+    Stage("index", 3, _once("index")),
 )
 
 

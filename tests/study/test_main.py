@@ -1,11 +1,14 @@
 """The command line, in this process where that is enough."""
 
+import json
+import re
+
 import numpy as np
 import pytest
 
 from models import MixtureModel, fit
 from study.__main__ import COMMANDS, main
-from study.workflow.terminal import fits_table
+from study.workflow.terminal import estimate, fits_table
 
 
 def run(capsys, *arguments):
@@ -20,9 +23,93 @@ def test_fit_prints_a_table(capsys, data_folder):
         "--methods", "em,lbfgs,newton",
     )  # fmt: skip
     assert (code, err) == (0, "")
-    assert out.count("0.36085 (0.03)") == 3
+    assert out.count("0.361 (0.030)") == 3
     assert out.count("-1034.002") == 3
-    assert out.count("54.614 (0.65)") == 3
+    assert out.count("54.61 (0.65)") == 3
+    assert out.count(" certified  ") == 3
+    assert out.count("cut-off, where the two are as probable: 66.58 (0.48)") == 3
+    assert "…" not in out
+
+
+def test_estimates_have_as_many_digits_as_their_errors_deserve(capsys, tmp_path):
+    x = 2459000.0 + np.random.default_rng(0).normal(np.repeat([0.0, 0.06], 200), 0.01)
+    file = tmp_path / "days.csv"
+    file.write_text("\n".join(["x", *map(repr, x.tolist())]))
+    code, out, _ = run(capsys, "fit", str(file), "--column", "x", "--methods", "em")
+    assert code == 0
+    assert re.search(r"2459000\.000\d* \(0\.000\d\d\)", out)
+    assert re.search(r"2459000\.0[56]\d* \(0\.000\d\d\)", out)
+    assert estimate(0.123456, 0.0123) == "0.123 (0.012)"
+    assert estimate(0.123456, np.nan) == "0.12346"
+    assert estimate(12345.6, 234.5) == "12346 (234)"
+
+
+def test_fit_writes_what_it_is_asked_for(capsys, tmp_path, data_folder):
+    files = {name: tmp_path / f"out.{name}" for name in ("json", "csv", "svg")}
+    code, out, err = run(
+        *(capsys, "fit", str(data_folder / "faithful.csv"), "--column", "waiting"),
+        *("--methods", "newton", "--intervals", "wald,profile", "--level", "0.9", "--starts", "2"),
+        *("--json", str(files["json"]), "--responsibilities", str(files["csv"])),
+        *("--plot", str(files["svg"])),
+    )
+    assert (code, err) == (0, "")
+    found = json.loads(files["json"].read_text())
+    (one,) = found["fits"]
+    assert found["n"] == 272
+    assert one["verdict"] == "certified"
+    assert one["distance"] < 1e-4
+    assert one["evaluations"]["starts"] == 2
+    ends = {(row["kind"], row["quantity"]): row for row in one["intervals"]}
+    assert {kind for kind, _ in ends} == {"wald", "profile"}
+    assert ends["wald", "mean 1"]["lower"] == pytest.approx(
+        one["means"][0] - 1.6449 * one["se"]["means"][0], rel=1e-4
+    )
+    assert "Intervals at 0.9." in out
+    assert "cut-off" in out
+    shares = np.loadtxt(files["csv"], delimiter=",", skiprows=1)
+    assert shares.shape == (272, 3)
+    np.testing.assert_allclose(shares[:, 1:].sum(axis=1), 1.0, atol=1e-8)
+    assert files["svg"].read_text().startswith("<?xml")
+
+
+def test_counts_known_parameters_and_penalties_are_taken(capsys, tmp_path):
+    x = np.random.default_rng(1).integers(0, 9, 300)
+    values, seen = np.unique(x, return_counts=True)
+    (tmp_path / "all.csv").write_text("\n".join(["x", *map(str, x)]))
+    pairs = [f"{v},{c}" for v, c in zip(values, seen, strict=True)]
+    (tmp_path / "counted.csv").write_text("\n".join(["x,n", *pairs]))
+    how = ["--column", "x", "--methods", "em", "--sds", "1.5", "1.5", "--intervals", "wald"]
+    first = run(capsys, "fit", str(tmp_path / "all.csv"), *how)[1]
+    second = run(capsys, "fit", str(tmp_path / "counted.csv"), *how, "--counts", "n")[1]
+    assert first.count("1.5 (known)") == second.count("1.5 (known)") == 2
+    assert first.splitlines()[:3] == second.splitlines()[:3]
+    code, out, _ = run(
+        *(capsys, "fit", str(tmp_path / "all.csv"), "--column", "x", "--penalty", "chen"),
+        *("--methods", "em,newton", "--means", "-1", "5"),
+    )
+    assert code == 0
+    assert out.count("-1 (known)") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--intervals", "magic"], "--intervals: unknown 'magic'; choose from wald"),
+        (["--level", "2"], "--level: 2 is not between 0 and 1"),
+        (["--penalty", "much"], "--penalty: 'much' is neither chen nor a number"),
+        (["--plot", "a.txt"], "--plot: a.txt is no .pdf, .svg or .png"),
+        (["--counts", "no"], "no column 'no'"),
+        (["-k", "two"], "k: 'two' is not a whole number of at least 1"),
+        (["--means", "1"], "means"),
+        (["--starts", "0"], "starts: 0"),
+    ],
+)
+def test_bad_options_of_fit_are_one_line(capsys, data_folder, arguments, says):
+    where = [str(data_folder / "faithful.csv"), "--column", "waiting", "--methods", "em"]
+    code, _, err = run(capsys, "fit", *where, *arguments)
+    assert code == 2
+    assert says in err
+    assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -99,6 +186,33 @@ def test_check_counts_the_fits(capsys):
     code, out, _ = run(capsys, "check", "smoke")
     assert code == 0
     assert "8 scenarios, 2 data sets" in out
+
+
+def test_check_says_all_problems_of_a_design_at_once(capsys, tmp_path):
+    file = tmp_path / "bad.yaml"
+    file.write_text("seed: -1\nreplicates: {magic: 3}\nscenarios:\n- {name: a, n: 0}\n")
+    code, _, err = run(capsys, "check", str(file))
+    assert code == 2
+    lines = err.splitlines()
+    assert all(line.startswith("study check: bad.yaml: ") for line in lines)
+    for says in ("seed: ", "unknown method 'magic'", "scenarios[0].n: ", "scenarios[0].means: "):
+        assert any(says in line for line in lines), says
+    data = "- {name: %s, file: no-%s.csv, column: x}\n"
+    file.write_text("data:\n" + data % ("a", "a") + data % ("b", "b"))
+    assert run(capsys, "check", str(file))[2].count("there is no file") == 2
+    for name in "ab":
+        (tmp_path / f"no-{name}.csv").write_text("x\n1\n")
+    assert run(capsys, "check", str(file))[2].count("1 observations; 2 components") == 2
+
+
+def test_a_design_of_three_lines_is_enough(capsys, tmp_path):
+    file = tmp_path / "My design.yaml"
+    file.write_text(
+        "scenarios:\n  - {name: close, weights: [0.6, 0.4], means: [0, 1.5], sds: [1, 1], n: 300}\n"
+    )
+    code, out, _ = run(capsys, "check", str(file))
+    assert code == 0
+    assert out.startswith("my-design: 1 scenarios, 0 data sets, 610 fits")
 
 
 def test_every_command_says_what_it_takes(capsys):

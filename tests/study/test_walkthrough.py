@@ -1,5 +1,7 @@
 """The two articles' steps: published numbers, and the laws that the page states."""
 
+import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,8 @@ from matplotlib.figure import Figure
 
 from models import MixtureModel
 from models.theory import efficiency_bound
-from study.walkthrough import FIGURES, TABLES, five_parameters, known_components, make
+from study.report.readers import COLUMNS, ROWS
+from study.walkthrough import FIGURES, PAGE, TABLES, five_parameters, known_components, make
 from study.walkthrough.r_stream import RStream
 
 
@@ -161,7 +164,10 @@ def test_starts_end_where_the_table_says(sample):
 
 def test_the_page_shows_everything_and_leaves_no_name_open(page):
     text = (page / "walkthrough.md").read_text()
-    assert "{" not in text
+    names = re.findall(r"\{([a-z][a-z_0-9]{2,})\}", PAGE.read_text())
+    assert len(names) > 40
+    for name in names:
+        assert f"{{{name}}}" not in text
     for figure in FIGURES:
         assert f"figures/{figure.name}.svg" in text
         assert (page / "figures" / f"{figure.name}.svg").stat().st_size > 1000
@@ -171,7 +177,27 @@ def test_the_page_shows_everything_and_leaves_no_name_open(page):
     assert 1500 < words < 3500  # ten minutes at 250 words a minute, with captions
     html = (page / "walkthrough.html").read_text()
     assert html.count("data:image/svg+xml") == len(FIGURES)
-    assert 'src="figures' not in html
+    assert not re.search(r'src="(?!data:)|<link[^>]*href="(?!data:)|@import', html)
+    assert html.count("<img ") == html.count(' alt="') == len(FIGURES)
+    for wanted in ('<html lang="en">', "<title>From likelihood", 'name="viewport"', "em_step"):
+        assert wanted in html
+    formulas = re.findall(r"\$\$.+?\$\$|\$[^$\n]+\$", PAGE.read_text(), re.DOTALL)
+    assert html.count("<math ") == len(formulas) > 20
+    assert "$" not in re.sub(r"<(script|style).*?</\1>", "", html, flags=re.DOTALL)
+    assert "TOKEN" not in html
+    assert html.count("<h2 id=") == len(set(re.findall(r'href="#([^"]+)"', html))) == 7
+    for table in html.split("<table>")[1:]:
+        own = table.split("</table>")[0]
+        assert own.count("<tr>") - 1 <= ROWS
+        assert own.count('<th scope="col"') <= COLUMNS
+
+
+def test_the_ten_lines_are_the_compiled_step(sample):
+    start = five_parameters.article_start(sample.data, np.random.default_rng(3))
+    w, mu, sigma = five_parameters.em_step(*start.as_rows(), sample.data.x)
+    step = five_parameters.new_mean_step(start, sample.data)
+    np.testing.assert_allclose([w, mu, sigma], step.as_rows(), rtol=1e-11)
+    assert inspect.getsource(five_parameters.em_step).count("\n") <= 10
 
 
 def test_the_walk_needs_no_pymc():

@@ -22,8 +22,8 @@ CATEGORIES = {
 }
 
 
-def front(files):
-    text = Environment().from_string((CAPTIONS / "front.rst").read_text())
+def front(files, **settings):
+    text = Environment(**settings).from_string((CAPTIONS / "front.rst").read_text())
     categories = [SimpleNamespace(name=name) for name in CATEGORIES]
     rendered = text.render(files=files, categories=categories)
     return publish_parts(rendered, writer="html", settings_overrides={"halt_level": 2})["body"]
@@ -31,12 +31,28 @@ def front(files):
 
 def test_the_front_page_has_the_findings_and_every_category(tmp_path):
     (tmp_path / "findings.rst").write_text("**Found.** This & that.\n")
-    page = front([SimpleNamespace(path=tmp_path / "guide.html")])
+    figures = [
+        SimpleNamespace(
+            path=tmp_path / f"{figure.name}.svg",
+            category=SimpleNamespace(name=figure.category),
+            labels={"what": f"{figure.title} (figure)"},
+        )
+        for figure in FIGURES
+    ]
+    guide = SimpleNamespace(
+        path=tmp_path / "guide.html", category=SimpleNamespace(name=""), labels={}
+    )
+    assert front([guide, *figures]).count("<li>") == len(CATEGORIES)
+    page = front([guide, *figures], trim_blocks=True, lstrip_blocks=True)  # Snakemake's
     assert "<strong>Found.</strong> This &amp; that." in page
     assert "Open the whole guide" in page
     for name in CATEGORIES:
-        link = f"javascript:app.showCategory('{quote(name)}')"
-        assert link in page.replace("&#x27;", "'"), name
+        assert f"<strong>{name}</strong>" in page
+    for figure in FIGURES:
+        path = quote(str(tmp_path / f"{figure.name}.svg"))
+        link = f"javascript:app.setView({{content:'img',contentPath:results['{path}']"
+        assert link in page.replace("&#x27;", "'"), figure.name
+        assert f">{figure.title}</a>" in page
 
 
 def test_the_front_page_without_a_study():

@@ -140,6 +140,7 @@ def test_every_job_is_in_the_table_of_stages_once(finished):
     table = pd.read_csv(finished / "results/tiny/tables/stages.csv").set_index("stage")
     jobs = dict(table["jobs"][table["jobs"] > 0].drop(["overhead", "all"]))
     presented = ("simulate", "walkthrough", "gather", "tables", "draw", "paper", "provenance")
+    presented += ("index",)
     computed = Counter(step.makes for step in STEPS.values())
     assert jobs == {**computed, **dict.fromkeys((*presented, "stages"), 1)}
 
@@ -153,12 +154,15 @@ def test_what_presenting_steps_load_is_among_their_rules_inputs(finished, tmp_pa
     }
     out = "results/tiny"
     rows = ["--rows", f"{out}/rows"]
+    shown = ["--tables", f"{out}/tables", "--figures", f"{out}/figures"]
+    shown += ["--provenance", f"{out}/provenance.json"]
     for rule, arguments in {
         "simulate": ["tiny.yaml"],
         "gather": ["tiny.yaml", "--results", "results"],
         "tables": ["tiny.yaml", *rows],
         "figures": ["tiny.yaml", *rows],
-        "paper": ["tiny.yaml", "--tables", f"{out}/tables", "--figures", f"{out}/figures"],
+        "paper": ["tiny.yaml", *shown],
+        "index": ["tiny.yaml", *shown],
         "walkthrough": [],
         "provenance": ["tiny.yaml", *rows],
         "stages": ["tiny.yaml", "--results", "results"],

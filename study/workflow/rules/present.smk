@@ -67,10 +67,12 @@ rule paper:
         captions(FIGURES),
         tables=expand(f"{OUT}/tables/{{t.name}}.{{ending}}", t=TABLES, ending=["csv", "tex"]),
         figures=[f"{OUT}/figures/{figure.name}.pdf" for figure in FIGURES],
+        provenance=f"{OUT}/provenance.json",
+        references=code("study/report/references.bib"),
     output:
         expand(
             f"{OUT}/paper/{{file}}",
-            file=["macros.tex", "methods.tex", "example.tex", "README.md"],
+            file=["macros.tex", "methods.tex", "references.bib", "example.tex", "README.md"],
         ),
         [f"{OUT}/paper/figures/{figure.name}.pdf" for figure in FIGURES],
         [f"{OUT}/paper/tables/{table.name}.tex" for table in TABLES],
@@ -85,7 +87,33 @@ rule paper:
     localrule: True
     shell:
         "python -m study paper {params.design:q} --tables {params.tables:q}"
-        " --figures {params.figures:q} --out {params.folder:q} 2> {log:q}"
+        " --figures {params.figures:q} --provenance {input.provenance:q}"
+        " --out {params.folder:q} 2> {log:q}"
+
+
+rule index:
+    input:
+        loaded("study.report.steps", "study.report.index"),
+        captions((*TABLES, *FIGURES)),
+        tables=[f"{OUT}/tables/{table.name}.csv" for table in TABLES],
+        figures=[f"{OUT}/figures/{figure.name}.svg" for figure in FIGURES],
+        provenance=f"{OUT}/provenance.json",
+    output:
+        f"{OUT}/index.html",
+        f"{OUT}/findings.md",
+    log:
+        f"{OUT}/logs/index.log",
+    params:
+        design=config.get("design", "default"),
+        digest=design.digest(),
+        tables=lambda wildcards, input: str(Path(input.tables[0]).parent),
+        figures=lambda wildcards, input: str(Path(input.figures[0]).parent),
+        folder=subpath(output[0], parent=True),
+    localrule: True
+    shell:
+        "python -m study index {params.design:q} --tables {params.tables:q}"
+        " --figures {params.figures:q} --provenance {input.provenance:q}"
+        " --out {params.folder:q} 2> {log:q}"
 
 
 rule provenance:

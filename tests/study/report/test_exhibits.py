@@ -1,7 +1,6 @@
 """Laws of all exhibits: each draws for every kind of design, and none is empty without a reason."""
 
 import ast
-import functools
 import re
 from pathlib import Path
 
@@ -14,34 +13,15 @@ import study.report
 from study import walkthrough
 from study.benchmarks.scaling import BENCHMARK_FIGURES
 from study.benchmarks.tables import BENCHMARK_TABLES
-from study.design import Grid, load
+from study.design import load
 from study.report.contents import FIGURES, TABLES
 from study.report.exhibit import CAPTIONS, Drawing, Exhibit, Table
 from study.report.write import save, write
-from study.rows import Results
 from study.workflow.stages import STAGES
 from tests.study import synthetic
 from tests.study.report.checks import unexplained
-from tests.study.synthetic import FAITHFUL, KNOWN, NAMED, TAILS, design, of, rich
-
-SIZES = Grid(name="grid", separation=[2, 4], weight=[0.5], sd_ratio=[1], n=[100, 500])
-DESIGNS = {
-    "rich": rich(),
-    "no grid": design(scenarios=[NAMED, TAILS], data=[FAITHFUL]),
-    "only data": design(data=[FAITHFUL]),
-    "one optimiser": design(["newton"], grids=[SIZES], data=[FAITHFUL]),
-    "only a sampler": design(["nuts-ordered"], scenarios=[NAMED, KNOWN], data=[FAITHFUL]),
-}
-
-
-@functools.cache
-def results(name: str) -> Results:
-    return synthetic.study(DESIGNS[name])
-
-
-@functools.cache
-def made(name: str) -> dict[str, pd.DataFrame]:
-    return {table.name: table.make(results(name)) for table in TABLES}
+from tests.study.report.studies import DESIGNS, SIZES, made, results
+from tests.study.synthetic import design, of
 
 
 def words_of_nothing(figure: Figure) -> str:

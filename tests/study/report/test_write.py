@@ -5,15 +5,13 @@ import html
 import re
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 
-from study.report import measures
 from study.report.estimates import estimates
-from study.report.table import with_errors
-from study.report.write import escaped, for_readers, with_error, write, write_sums
+from study.report.page import is_number
+from study.report.write import escaped, write, write_sums
 from tests.study.synthetic import of, row
 
 
@@ -27,43 +25,6 @@ def test_reader_forms_hold_the_numbers_and_latex_has_booktabs(tmp_path: Path) ->
     assert r"\toprule" in latex
     assert r"95\% \& more\_things" in latex
     assert list(pd.read_csv(tmp_path / "t.csv").columns) == list(table.columns)
-
-
-@pytest.mark.parametrize(
-    ("value", "error", "text"),
-    [
-        (1.23456, 0.0123, "1.235 (0.012)"),
-        (0.5, 0.25, "0.50 (0.25)"),
-        (1234.5, 67.8, "1234 (68)"),
-        (1.0, 0.0, "1"),
-        (-99.86, np.inf, "-99.86 (inf)"),
-        (np.nan, 1.0, "–"),
-        (-np.inf, np.nan, "-inf"),
-        (2.0, np.nan, "2"),
-    ],
-)
-def test_numbers_are_cut_to_the_second_digit_of_their_error(
-    value: float, error: float, text: str
-) -> None:
-    assert with_error(value, error) == text
-
-
-def test_a_share_of_0_or_1_or_of_few_has_its_interval() -> None:
-    """Whatever else is in the table; never as 1 (0)."""
-    pairs = ((50, 50), (0, 8), (7, 8), (30, 40), (0, 0), (2000, 2000))
-    shares = [measures.of_count(*pair) for pair in pairs]
-    table = pd.DataFrame([with_errors({"coverage": share}, share.r) for share in shares])
-    assert for_readers(table)["coverage"].tolist() == [
-        "1 (0.929 to 1)",
-        "0 (0 to 0.32)",
-        "0.88 (0.53 to 0.98)",
-        "0.750 (0.068)",
-        "–",
-        "1 (0.9981 to 1)",
-    ]
-    assert list(for_readers(table)) == ["R", "coverage"]
-    counts = pd.DataFrame([with_errors({"failed": measures.count(np.zeros(5))}, 5)])
-    assert for_readers(counts).iloc[0].tolist() == ["5", "0"]
 
 
 def test_every_form_says_its_source_and_the_csv_stays_tidy(tmp_path: Path) -> None:
@@ -91,9 +52,9 @@ def test_texts_are_shown_as_they_are_in_every_form(tmp_path: Path) -> None:
     write(table, NASTY[0], tmp_path / "t")
     assert pd.read_csv(tmp_path / "t.csv")["unit"].tolist() == NASTY
     page = (tmp_path / "t.html").read_text(encoding="utf-8")
-    assert "<script>" not in page
-    cells = [html.unescape(cell) for cell in re.findall(r"<td>(.*?)</td>", page)]
-    assert cells[::2] == NASTY
+    assert "<script>alert" not in page
+    cells = [html.unescape(cell) for cell in re.findall(r'<th scope="row">(.*?)</th>', page)]
+    assert cells == NASTY
     assert html.unescape(re.findall(r"<p>(.*?)</p>", page)[0]) == NASTY[0]
     shown = MarkdownIt().enable("table").render((tmp_path / "t.md").read_text(encoding="utf-8"))
     assert "<script>" not in shown
@@ -110,3 +71,42 @@ def test_latex_has_no_special_character_left() -> None:
         assert not set(rest) & set('\\{}$&#^_%~"<>`|'), rest
     assert escaped("a---b") == "a-{}-{}-b"
     assert escaped("e\u0301") == "é"
+
+
+def test_titles_of_columns_are_escaped_and_numbers_meet_at_the_point(tmp_path: Path) -> None:
+    table = pd.DataFrame(
+        {
+            "50% & #1": ["a_b", "c"],
+            "bias": [-0.51, 12.345],
+            "bias_mcse": [0.12, 1.2],
+            "gap": [5.1e-5, 1e-9],
+        }
+    )
+    write(table, "A caption.", tmp_path / "t")
+    latex = (tmp_path / "t.tex").read_text()
+    assert r"50\% \& \#1 & \multicolumn{2}{c}{bias}" in latex
+    assert r"a\_b & $-$0 & .51 (0.12) & 5 & .1$\times10^{-5}$ \\" in latex
+    assert r"c & 12 & .3 (1.2) & & $<$ 1$\times10^{-6}$ \\" in latex
+    assert "−0.51 (0.12)" in (tmp_path / "t.md").read_text()
+    assert (tmp_path / "t.csv").read_text().splitlines()[1] == "a_b,-0.51,0.12,5.1e-05"
+
+
+def test_a_page_needs_nothing_from_outside_and_its_tables_sort(tmp_path: Path) -> None:
+    write(pd.DataFrame({"method": ["em"], "n": [5]}), "A caption.", tmp_path / "t")
+    page = (tmp_path / "t.html").read_text()
+    assert not re.findall(r"(?:src|href)=\"(?!data:|#)|@import|url\(", page)
+    assert page.count('<th scope="col"') == page.count("<button type=") == 2
+    for wanted in ('<html lang="en">', 'name="viewport"', "<title>T</title>", "aria-sort"):
+        assert wanted in page
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        *((t, True) for t in ("", "–", "5", "−0.5 (0.1)", "1 (0.9 to 1)", "< 1e−6", "5.1e−5")),
+        *((t, True) for t in ("12,345", "inf", "0.3 (< 0.001)")),
+        *((t, False) for t in ("a", "mean 1", "1 2", "EM", "1e", "0.5 of 3")),
+    ],
+)
+def test_what_is_a_number_is_told_from_text(text: str, number: bool) -> None:
+    assert is_number(text) == number

@@ -1,0 +1,310 @@
+"""A study on one page that needs nothing but itself: index.html, and findings.md beside it.
+
+The question of which method and which interval first, then what was found, figures and tables.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from study.design import Design
+from study.report.contents import FIGURES, TABLES
+from study.report.exhibit import Drawing, Table
+from study.report.findings import Advice, advice, counts, findings, in_markdown
+from study.report.page import document, table_of, tables
+from study.report.readers import parts
+
+# The figures that are on the page itself, in this order.
+SHOWN = ("overview", "coverage", "effort", "stopping", "barrier", "calibration-bands")
+# What is asked first where the grid has it: two parts that overlap, of unequal sds.
+ASKED = {"n": 500.0, "separation": 2.0, "weight": 0.5, "sd ratio": 2.0}
+FOLDERS = {
+    "tables/": "every table as CSV (whole, with Monte Carlo errors), Markdown, LaTeX and HTML",
+    "figures/": "every figure as PDF, SVG and PNG",
+    "findings.md": "what was found, in full",
+    "paper/README.md": "for a manuscript: figures, tables, numbers, methods, references",
+    "walkthrough/walkthrough.html": "the two articles that the study grew from, step by step",
+    "rows/": "what the tables are made of, as Parquet",
+    "data/": "the first data set of each scenario",
+    "provenance.json": "design, seed, versions, revision, machine",
+    "tables/csv.sha256": "sums of the CSV files",
+    "tables/stages.html": "CPU seconds by stage",
+    "costs/": "CPU seconds and memory of each job",
+    "chunks/": "the rows by job",
+    "logs/": "what each job said",
+}
+
+
+def write_index(
+    design: Design, folder_of_tables: Path, folder_of_figures: Path, provenance: Path, out: Path
+) -> None:
+    """out/index.html and out/findings.md, from what is made already."""
+    made = {t.name: read_table(folder_of_tables / f"{t.name}.csv") for t in TABLES}
+    record = json.loads(provenance.read_text(encoding="utf-8"))
+    made_on = made_by(record)
+    (out / "findings.md").write_text(
+        in_markdown(design, findings(design, made), made_on), encoding="utf-8"
+    )
+    names = {figure.name for figure in FIGURES}
+    images = {name: folder_of_figures / f"{name}.svg" for name in SHOWN if name in names}
+    text = page(design, made, images, made_on)
+    (out / "index.html").write_text(text, encoding="utf-8")
+
+
+def read_table(file: Path) -> pd.DataFrame:
+    """A table from its CSV file, as it was written."""
+    return pd.read_csv(file, keep_default_na=False, na_values=[""])
+
+
+def made_by(record: Mapping[str, Any]) -> str:
+    """Of which revision and machine a study is, in a sentence."""
+    git = record.get("git") or {}
+    revision = str(git.get("revision", ""))[:12]
+    own = "" if git.get("clean", True) else ", with changes of its own"
+    machine = record.get("machine") or {}
+    words = [
+        f"revision {revision}{own}" if revision else "",
+        f"{machine.get('processor', '')}, {machine.get('cores', '?')} cores" if machine else "",
+        str((record.get("fits") or {}).get("ended", ""))[:10],
+    ]
+    return f"Made by {', '.join(word for word in words if word)}."
+
+
+def page(
+    design: Design, made: Mapping[str, pd.DataFrame], images: Mapping[str, Path], made_on: str
+) -> str:
+    """The page. images: SVG files of the figures that are on it, by name."""
+    title = "Four routes to a Gaussian mixture"
+    if design.title not in ("", title):
+        title = f"{title}: {design.title}"
+    body = "\n".join(
+        [
+            '<a class="skip" href="#findings">To the findings</a>',
+            f"<header>\n<h1>{html.escape(title)}</h1>",
+            "<p>The same data, fitted by EM written by hand, by direct maximisation, by the "
+            "posterior mode (MAP) and by NUTS.</p>\n</header>",
+            "<main>",
+            *_question(advice(design, made)),
+            *_answers(design, made),
+            '<p class="links"><a href="#figures">Figures</a> <a href="#tables">Tables</a> '
+            '<a href="#folder">Everything in this folder</a></p>',
+            *_figures(images),
+            *_tables(design, made),
+            *_folder(),
+            f"<footer><p><small>{html.escape(counts(design))} {html.escape(made_on)}</small></p>"
+            "</footer>\n</main>",
+        ]
+    )
+    return document(title, body, design.stamp(), _STYLE, _SCRIPT)
+
+
+def _question(pieces: list[Advice]) -> Iterator[str]:
+    if not pieces:
+        return
+    names = list(pieces[0].place)
+    shown = min(range(len(pieces)), key=lambda i: _away(pieces[i].place))
+    yield '<section aria-labelledby="which"><h2 id="which">Which method, which interval?</h2>'
+    yield '<form class="ask" aria-describedby="answer">'
+    for name in names:
+        values = dict.fromkeys(piece.place[name] for piece in pieces)
+        options = "".join(
+            f"<option{' selected' if value == pieces[shown].place[name] else ''}>"
+            f"{html.escape(_said(value))}</option>"
+            for value in (sorted(values) if name != "scenario" else values)
+        )
+        label = _LABELS.get(name, name)
+        yield f'<label>{label} <select name="{html.escape(name)}">{options}</select></label>'
+    yield '</form>\n<div id="answer" aria-live="polite">'
+    for i, piece in enumerate(pieces):
+        place = html.escape(json.dumps([_said(piece.place[name]) for name in names]), quote=True)
+        where = ", ".join(f"{name} {_said(value)}" for name, value in piece.place.items())
+        text = f'<span class="note">{html.escape(where)}:</span> {html.escape(piece.sentence)}'
+        table = (
+            f'<div class="table" role="region" tabindex="0" aria-label="What intervals cover">'
+            f"{table_of(piece.table)}</div>"
+        )
+        yield (
+            f'<div data-place="{place}"{"" if i == shown else " hidden"}><p>{text}</p>{table}</div>'
+        )
+    yield (
+        '<p id="none" hidden>This setting was not run.</p></div>\n<p class="note">covers: the mean '
+        "over the model's parameters of the share of data sets whose interval holds the truth, a "
+        "missing interval counted as a miss; behind it Wilson's 95% interval and the parameter "
+        "that is covered least. d: distance of the means over the root-mean-square sd. A "
+        "share from few data sets (R) is no proof that an interval holds.</p></section>"
+    )
+
+
+_LABELS = {
+    "separation": "separation d",
+    "weight": "weight of component 1",
+    "sd ratio": "sd 2 / sd 1",
+}
+
+
+def _said(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
+
+
+def _away(place: Mapping[str, float | str]) -> float:
+    """How far a setting is from the one that is asked first."""
+    return sum(
+        abs(float(place[name]) - value) / value for name, value in ASKED.items() if name in place
+    )
+
+
+def _answers(design: Design, made: Mapping[str, pd.DataFrame]) -> Iterator[str]:
+    found = findings(design, made)
+    if not found:
+        return
+    yield '<section aria-labelledby="findings"><h2 id="findings" tabindex="-1">In short</h2>'
+    yield '<ol class="answers">'
+    for one in found[:5]:
+        link = f"#figure-{one.figure}" if one.figure in SHOWN else f"figures/{one.figure}.svg"
+        yield (
+            f"<li><b>{html.escape(one.question)}</b> {html.escape(one.short)} "
+            f'<a href="{link}" aria-label="Figure: {html.escape(one.question)}">figure</a></li>'
+        )
+    yield '</ol>\n<details class="more"><summary>In full</summary>'
+    for one in found:
+        text = f"<b>{html.escape(one.short)}</b> {html.escape(one.more)}"
+        yield f"<h3>{html.escape(one.question)}</h3>\n<p>{text}</p>"
+    yield "</details></section>"
+
+
+def _figures(images: Mapping[str, Path]) -> Iterator[str]:
+    by_name = {figure.name: figure for figure in FIGURES}
+    yield '<section aria-labelledby="figures"><h2 id="figures">Figures</h2>'
+    for name, file in images.items():
+        figure = by_name[name]
+        image = base64.b64encode(file.read_bytes()).decode()
+        yield (
+            f'<figure id="figure-{name}"><h3>{html.escape(figure.title)}</h3>'
+            f'<div class="paper"><img src="data:image/svg+xml;base64,{image}" '
+            f'alt="{html.escape(alt(figure))}"></div>'
+            f"<figcaption>{caption(figure)} {_files('figures', name, 'pdf svg png')}"
+            "</figcaption></figure>"
+        )
+    yield "</section>"
+
+
+def alt(figure: Drawing) -> str:
+    """What a figure shows, for who does not see it: its title and the first of its caption."""
+    text = figure.caption.replace("*", "")
+    return f"{figure.title}. {text.partition('. ')[0].rstrip('.')}."
+
+
+def caption(exhibit: Drawing | Table) -> str:
+    """A caption as HTML, what it has in bold too."""
+    parts_ = html.escape(exhibit.caption).split("**")
+    return "".join(f"<b>{part}</b>" if i % 2 else part for i, part in enumerate(parts_))
+
+
+def _tables(design: Design, made: Mapping[str, pd.DataFrame]) -> Iterator[str]:
+    yield '<section aria-labelledby="tables"><h2 id="tables">Tables, and the other figures</h2>'
+    yield (
+        '<form role="search" class="ask"><label>Search <input type="search" id="search" '
+        'autocomplete="off"></label> <span id="found" role="status"></span></form>'
+    )
+    categories = dict.fromkeys(e.category for e in (*TABLES, *FIGURES))
+    for category in categories:
+        yield f'<div class="group"><h3>{html.escape(category)}</h3>'
+        own = [figure for figure in FIGURES if figure.category == category]
+        if own:
+            yield "<ul>"
+            for figure in own:
+                words = html.escape(f"{figure.title} {figure.caption}".lower(), quote=True)
+                yield (
+                    f'<li class="find" data-words="{words}">Figure: {html.escape(figure.title)} '
+                    f"{_files('figures', figure.name, 'svg pdf png')}</li>"
+                )
+            yield "</ul>"
+        for table in (t for t in TABLES if t.category == category):
+            shown = tables(
+                parts(made[table.name], table.over),
+                table.name,
+                f"No rows. {table.nothing(design)}".rstrip(),
+            )
+            yield (
+                f'<details class="find" id="table-{table.name}"><summary>'
+                f"{html.escape(table.title)}</summary><p>{caption(table)} "
+                f"{_files('tables', table.name, 'csv md tex html')}</p>{shown}</details>"
+            )
+        yield "</div>"
+    yield "</section>"
+
+
+def _files(folder: str, name: str, endings: str) -> str:
+    links = [
+        f'<a href="{folder}/{name}.{ending}" aria-label="{name} as {ending.upper()}">{ending}</a>'
+        for ending in endings.split()
+    ]
+    return f'<span class="files">{" ".join(links)}</span>'
+
+
+def _folder() -> Iterator[str]:
+    yield '<section aria-labelledby="folder"><h2 id="folder">Everything in this folder</h2><ul>'
+    for place, what in FOLDERS.items():
+        yield f'<li><a href="{place}">{place}</a>: {html.escape(what)}</li>'
+    yield "</ul></section>"
+
+
+_STYLE = """
+.skip { position: absolute; left: -100rem; } .skip:focus { left: 1rem; top: .5rem; z-index: 9;
+        background: var(--paper); padding: .3rem .6rem; }
+.ask { display: flex; flex-wrap: wrap; gap: .3rem 1rem; align-items: center; margin: .4rem 0; }
+.ask select, .ask input { font: inherit; color: inherit; background: var(--soft);
+        border: 1px solid var(--line); border-radius: .25rem; padding: .15rem .4rem; }
+.answers { padding-left: 1.3rem; } .answers li { margin: .25rem 0; }
+h2#which { margin-top: .8rem; } #answer p { margin: .3rem 0; }
+.links a, .files a { margin-right: .5rem; white-space: nowrap; }
+figure { margin: 1.2rem 0; } .paper { background: #fff; padding: .4rem; border-radius: .25rem; }
+.paper img { display: block; max-width: 100%; height: auto; margin: 0 auto; }
+summary { cursor: pointer; padding: .2rem 0; } details { border-bottom: 1px solid var(--soft); }
+@media (max-width: 30rem) { h1 { font-size: 1.25rem; } header p { display: none; }
+  h2#which { margin: .3rem 0; } }
+"""
+
+_SCRIPT = """
+const ask = document.querySelector('form.ask:not([role])');
+if (ask) {
+  const choose = () => {
+    const wanted = JSON.stringify([...ask.querySelectorAll('select')].map(s => s.value));
+    let any = false;
+    for (const piece of document.querySelectorAll('#answer [data-place]')) {
+      piece.hidden = JSON.stringify(JSON.parse(piece.dataset.place)) !== wanted;
+      any = any || !piece.hidden;
+    }
+    document.getElementById('none').hidden = any;
+  };
+  ask.addEventListener('change', choose);
+  choose();
+}
+const search = document.getElementById('search'), found = document.getElementById('found');
+search.form.addEventListener('submit', event => event.preventDefault());
+search.addEventListener('input', () => {
+  const words = search.value.toLowerCase().split(/\\s+/).filter(Boolean);
+  let n = 0;
+  for (const one of document.querySelectorAll('.find')) {
+    const text = one.dataset.words || one.textContent.toLowerCase();
+    one.hidden = !words.every(word => text.includes(word));
+    n += !one.hidden;
+  }
+  for (const group of document.querySelectorAll('.group'))
+    group.hidden = !group.querySelector('.find:not([hidden])');
+  found.textContent = words.length ? `${n} found` : '';
+});
+const open = () => {
+  const one = location.hash && document.getElementById(location.hash.slice(1));
+  if (one && one.tagName === 'DETAILS') one.open = true;
+};
+addEventListener('hashchange', open);
+open();
+"""
