@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,26 @@ CAPTIONS = Path(__file__).parent / "captions"
 FOUND = "found.json"
 # What a table of too many rows is summed up over first, for readers.
 OVER = ("scenario", "group", "component", "quantity", "parameter")
+
+
+def emphasised(text: str, plain: Callable[[str], str], left: str, right: str) -> str:
+    """The text in a form of its own, what stands between two pairs of asterisks within left, right.
+
+    plain: what makes a part of it that form.
+    """
+    parts = [part.strip() for part in text.split("**")]
+    shown = [f"{left}{plain(p)}{right}" if i % 2 else plain(p) for i, p in enumerate(parts) if p]
+    return " ".join(shown)
+
+
+def read_found(*folders: Path) -> dict[str, str]:
+    """What the exhibits in these folders show, by name; none where a folder does not say."""
+    said: dict[str, str] = {}
+    for file in (folder / FOUND for folder in folders):
+        if file.is_file():
+            said |= json.loads(file.read_text(encoding="utf-8"))
+    return said
+
 
 type Reason = Callable[[Design], str]
 type Finding = Callable[[Results], str]

@@ -133,7 +133,7 @@ def _optimiser(design: Design, made: Made) -> Finding | None:
         f"{of} {_where(design)}. In seconds, the median without the shared start, the fastest is "
         f"{counts}: a step of EM is compiled, one of SciPy's is Python. Certified at the best "
         f"maximum that any method or start found end: {ends}.",
-        "effort",
+        "missing-information",
     )
 
 
@@ -160,7 +160,7 @@ def _ends(design: Design, made: Made) -> Finding | None:
         f"{_range(100 * low, 100 * high)} of fits, by method, end certified at the best maximum "
         "known, from a shared polished start.",
         f"What is missing: {'; '.join(parts)}." if parts else "Nothing is missing.",
-        "verdict-shares",
+        "beginnings-ends",
     )
 
 
@@ -285,7 +285,7 @@ def _intervals(design: Design, made: Made) -> Finding | None:
         f"Mean over the parameters and over the cells of a separation, in the {cells_} cells that "
         f"have every kind, an interval that is missing counted as a miss: {'; '.join(lines)}. Data "
         f"sets a cell: {sizes}. In brackets Monte Carlo standard errors, at most.",
-        "coverage",
+        "trust-map",
     )
 
 
@@ -386,7 +386,7 @@ def _rate(design: Design, made: Made) -> Finding | None:
         "most.",
         f"The rate seen in EM's last steps against the fraction of missing information at the same "
         f"maximum, relative, in all of {runs} runs (those predicted below .995).",
-        "rate",
+        "missing-information",
     )
 
 
@@ -401,7 +401,7 @@ def _words(design: Design, made: Made) -> Finding | None:
         "Is a method's own word a verdict?",
         f"No: {total:,} fits said that they had converged, and had not ended at the best maximum.",
         f"By what they came to: {kinds}.",
-        "verdict-shares",
+        "beginnings-ends",
     )
 
 
@@ -463,7 +463,7 @@ def _warnings(design: Design, made: Made) -> Finding | None:
         f"Of {of:,} relabelled answers held against posteriors sampled at length {wrong} were "
         "wrong.",
         f"So often each diagnostic was up: {', '.join(said)}.",
-        "warning-rates",
+        "rhat",
     )
 
 

@@ -10,19 +10,27 @@ import html
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 
 from study.design import Design
 from study.report.contents import FIGURES, TABLES
-from study.report.exhibit import Drawing, Table
+from study.report.exhibit import Drawing, Table, emphasised, read_found
 from study.report.findings import Advice, advice, counts, findings, in_markdown
 from study.report.page import document, table_of, tables
 from study.report.readers import parts
 
 # The figures that are on the page itself, in this order.
-SHOWN = ("overview", "coverage", "effort", "stopping", "barrier", "calibration-bands")
+SHOWN = (
+    "trust-map",
+    "when-to-distrust",
+    "missing-information",
+    "coverage-width",
+    "cut-off",
+    "beginnings-ends",
+)
 # What is asked first where the grid has it: two parts that overlap, of unequal sds.
 ASKED = {"n": 500.0, "separation": 2.0, "weight": 0.5, "sd ratio": 2.0}
 FOLDERS = {
@@ -54,7 +62,8 @@ def write_index(
     )
     names = {figure.name for figure in FIGURES}
     images = {name: folder_of_figures / f"{name}.svg" for name in SHOWN if name in names}
-    text = page(design, made, images, made_on)
+    found = read_found(folder_of_tables, folder_of_figures)
+    text = page(design, made, images, made_on, found)
     (out / "index.html").write_text(text, encoding="utf-8")
 
 
@@ -78,9 +87,14 @@ def made_by(record: Mapping[str, Any]) -> str:
 
 
 def page(
-    design: Design, made: Mapping[str, pd.DataFrame], images: Mapping[str, Path], made_on: str
+    design: Design,
+    made: Mapping[str, pd.DataFrame],
+    images: Mapping[str, Path],
+    made_on: str,
+    found: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """The page. images: SVG files of the figures that are on it, by name."""
+    """The page. images: SVG files of the figures that are on it, by name; found: what exhibits
+    show, by name."""
     title = "Four routes to a Gaussian mixture"
     if design.title not in ("", title):
         title = f"{title}: {design.title}"
@@ -95,8 +109,8 @@ def page(
             *_answers(design, made),
             '<p class="links"><a href="#figures">Figures</a> <a href="#tables">Tables</a> '
             '<a href="#folder">Everything in this folder</a></p>',
-            *_figures(images),
-            *_tables(design, made),
+            *_figures(images, found),
+            *_tables(design, made, found),
             *_folder(),
             f"<footer><p><small>{html.escape(counts(design))} {html.escape(made_on)}</small></p>"
             "</footer>\n</main>",
@@ -179,35 +193,36 @@ def _answers(design: Design, made: Mapping[str, pd.DataFrame]) -> Iterator[str]:
     yield "</details></section>"
 
 
-def _figures(images: Mapping[str, Path]) -> Iterator[str]:
+def _figures(images: Mapping[str, Path], found: Mapping[str, str]) -> Iterator[str]:
     by_name = {figure.name: figure for figure in FIGURES}
     yield '<section aria-labelledby="figures"><h2 id="figures">Figures</h2>'
     for name, file in images.items():
         figure = by_name[name]
         image = base64.b64encode(file.read_bytes()).decode()
+        said, files = found.get(name, ""), _files("figures", name, "pdf svg png")
         yield (
             f'<figure id="figure-{name}"><h3>{html.escape(figure.title)}</h3>'
             f'<div class="paper"><img src="data:image/svg+xml;base64,{image}" '
-            f'alt="{html.escape(alt(figure))}"></div>'
-            f"<figcaption>{caption(figure)} {_files('figures', name, 'pdf svg png')}"
-            "</figcaption></figure>"
+            f'alt="{html.escape(alt(figure, said))}"></div>'
+            f"<figcaption>{caption(figure, said)} {files}</figcaption></figure>"
         )
     yield "</section>"
 
 
-def alt(figure: Drawing) -> str:
-    """What a figure shows, for who does not see it: its title and the first of its caption."""
-    text = figure.caption.replace("*", "")
+def alt(figure: Drawing, found: str = "") -> str:
+    """What a figure shows, for who does not see it: its title, and what it shows or is of."""
+    text = found or figure.caption.replace("*", "")
     return f"{figure.title}. {text.partition('. ')[0].rstrip('.')}."
 
 
-def caption(exhibit: Drawing | Table) -> str:
-    """A caption as HTML, what it has in bold too."""
-    parts_ = html.escape(exhibit.caption).split("**")
-    return "".join(f"<b>{part}</b>" if i % 2 else part for i, part in enumerate(parts_))
+def caption(exhibit: Drawing | Table, found: str = "") -> str:
+    """A caption as HTML, what it shows in bold before it."""
+    return emphasised(exhibit.caption_with(found), html.escape, "<b>", "</b>")
 
 
-def _tables(design: Design, made: Mapping[str, pd.DataFrame]) -> Iterator[str]:
+def _tables(
+    design: Design, made: Mapping[str, pd.DataFrame], found: Mapping[str, str]
+) -> Iterator[str]:
     yield '<section aria-labelledby="tables"><h2 id="tables">Tables, and the other figures</h2>'
     yield (
         '<form role="search" class="ask"><label>Search <input type="search" id="search" '
@@ -234,7 +249,8 @@ def _tables(design: Design, made: Mapping[str, pd.DataFrame]) -> Iterator[str]:
             )
             yield (
                 f'<details class="find" id="table-{table.name}"><summary>'
-                f"{html.escape(table.title)}</summary><p>{caption(table)} "
+                f"{html.escape(table.title)}</summary><p>"
+                f"{caption(table, found.get(table.name, ''))} "
                 f"{_files('tables', table.name, 'csv md tex html')}</p>{shown}</details>"
             )
         yield "</div>"

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from study.report.exhibit import emphasised
 from study.report.readers import Part, for_readers
 
 STYLE_SHEET = """
@@ -108,7 +109,8 @@ def document(title: str, body: str, source: str, style: str = "", script: str = 
 def table_page(own: Sequence[Part], name: str, caption: str, source: str, none: str) -> str:
     """A page with the parts of one table."""
     body = (
-        f"<main>\n<h1>{html.escape(_words(name))}</h1>\n<p>{html.escape(caption)}</p>\n"
+        f"<main>\n<h1>{html.escape(_words(name))}</h1>\n"
+        f"<p>{emphasised(caption, html.escape, '<b>', '</b>')}</p>\n"
         f"{tables(own, name, none)}\n<p><small>{html.escape(source)}</small></p>\n</main>"
     )
     return document(_words(name), body, source)

@@ -18,7 +18,7 @@ import pandas as pd
 from study.design import Design
 from study.report.ademp import REFERENCES, ademp
 from study.report.contents import FIGURES, TABLES
-from study.report.exhibit import OVER, Drawing
+from study.report.exhibit import OVER, Drawing, emphasised, read_found
 from study.report.findings import certified_shares, error_in_points, findings
 from study.report.readers import for_readers, is_measured, parts, places
 from study.report.style import SINGLE
@@ -41,11 +41,11 @@ def write_paper(
         shutil.copyfile(tables / f"{table.name}.tex", folder / "tables" / f"{table.name}.tex")
         alone = _ALONE.format(source=source, name=table.name)
         (folder / "tables" / f"{table.name}-alone.tex").write_text(alone, encoding="utf-8")
-    drawn = []
+    drawn, said = [], read_found(figures)
     for figure in FIGURES:
         file = folder / "figures" / f"{figure.name}.pdf"
         shutil.copyfile(figures / file.name, file)
-        drawn.append(Drawn(figure, pdf_size(file)))
+        drawn.append(Drawn(figure, pdf_size(file), said.get(figure.name, "")))
     texts = {
         "macros.tex": macros(design, made),
         "methods.tex": "\n\n".join(cited(text) for text in ademp(design, packages)) + "\n",
@@ -63,10 +63,11 @@ def read_table(file: Path) -> pd.DataFrame:
 
 
 class Drawn(NamedTuple):
-    """A figure, and its width and height in inches."""
+    """A figure, its width and height in inches, and what it shows in a sentence."""
 
     exhibit: Drawing
     size: tuple[float, float]
+    found: str = ""
 
 
 def pdf_size(file: Path) -> tuple[float, float]:
@@ -235,10 +236,12 @@ def _words(key: str) -> str:
 
 def _float(drawn: Drawn) -> str:
     name = drawn.exhibit.name
-    caption = drawn.exhibit.caption.replace("**", "").partition(". ")[0].rstrip(".")
+    first = drawn.exhibit.caption.replace("**", "").partition(". ")[0].rstrip(".")
+    caption = f"**{drawn.found}** {first}." if drawn.found else f"{first}."
+    words = emphasised(caption, escaped, r"\textbf{", "}")
     return (
         rf"\begin{{figure}}[tb]\centering\includegraphics{{figures/{name}}}"
-        rf"\caption{{{escaped(caption)}.}}\label{{fig:{name}}}"
+        rf"\caption{{{words}}}\label{{fig:{name}}}"
         r"\end{figure}"
     )
 
@@ -269,7 +272,7 @@ def index(drawn: list[Drawn], made: dict[str, pd.DataFrame], source: str) -> str
     """What is in the folder and how to use it, with each figure's size."""
     lines = [
         f"| `{exhibit.name}.pdf` | {exhibit.title} | {width:.1f} × {height:.1f} |"
-        for exhibit, (width, height) in drawn
+        for exhibit, (width, height), _ in drawn
     ]
     tables = [
         f"| `{t.name}.tex` | {t.title} | {len(made[t.name])} | `{t.name}-alone.tex` |"

@@ -16,8 +16,9 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
+from study.report.exhibit import OVER, emphasised
 from study.report.page import LONG, is_number, table_page
-from study.report.readers import OVER, Part, for_readers, parts
+from study.report.readers import Part, for_readers, parts
 from study.report.style import STYLE
 
 TEXT_WIDTH = 18.0  # centimetres, between the margins of a page
@@ -40,7 +41,8 @@ def write(
     table.to_csv(stem.with_suffix(".csv"), index=False, lineterminator="\n")
     own, none = parts(table, over), _no_rows(none)
     origin = f"<!-- {source} -->\n" if source else ""
-    words = "\n\n".join(markdown(text) for text in (caption, *(p.note for p in own)) if text)
+    first = emphasised(caption, markdown, "**", "**")
+    words = "\n\n".join([first, *(markdown(p.note) for p in own if p.note)])
     shown = [markdown_table(for_readers(part.table)) for part in own if len(part.table)]
     text = "\n\n".join(shown or [markdown(none)])
     forms = {
@@ -72,7 +74,7 @@ def latex(own: Sequence[Part], caption: str, label: str, source: str = "", none:
     """
     floats = [
         _FLOAT.format(
-            caption=f"{escaped(f'{caption} {part.note}'.rstrip())}"
+            caption=emphasised(f"{caption} {part.note}", escaped, r"\textbf{", "}")
             if place == 1
             else rf"Table~\ref{{tab:{label}}}, continued: part {place} of {len(own)}.",
             label=label if place == 1 else f"{label}-{place}",

@@ -25,7 +25,7 @@ from tests.study.synthetic import FAITHFUL, NAMED, design
 
 CELLS = Grid(name="cells", separation=[2, 4], weight=[0.5], sd_ratio=[1], n=[100])
 # One of words, one panel, some panels side by side, and one that is too wide for a column.
-NAMES = ("rate", "verdict-shares", "time", "densities", "overview")
+NAMES = ("stopping", "trust-map", "time", "densities", "overview")
 BLANK = next(figure for figure in FIGURES if figure.name not in NAMES)
 LATEX = shutil.which("pdflatex")
 
