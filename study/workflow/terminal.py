@@ -26,16 +26,12 @@ from models.verdicts import GOOD
 from study.compute import fits
 from study.compute.intervals import kinds_of
 from study.compute.intervals import rows as interval_rows
-from study.design import Design
+from study.design import RULES, Design
 from study.rows import PARAMETERS, estimated
 from study.simulate import data_set, read_column
 from study.workflow.run import say
 
-PRIORS: dict[str, Callable[[Data, int], Prior]] = {
-    "default": Prior.default,
-    "one-scale": Prior.of_one_scale,
-    "asymmetric": Prior.asymmetric,
-}
+PRIORS: dict[str, Callable[[Data, int], Prior]] = RULES | {"asymmetric": Prior.asymmetric}
 REFITS = 199  # of a bootstrap
 MOST = 1_000_000  # observations that counts are written out to
 
@@ -76,7 +72,7 @@ def fit(
     methods: Annotated[str, "separated by commas"] = "em,lbfgs,newton,map,nuts",
     starts: Annotated[int, "of each optimiser and of map, the best of which counts"] = 1,
     penalty: Annotated[str, "on small sds, for optimisers and map: chen, or a number"] = "",
-    prior: Annotated[str, "of map and samplers: default, one-scale, asymmetric or flat"] = "",
+    prior: Annotated[str, "of map and samplers, such as one-scale, asymmetric or flat"] = "",
     intervals: Annotated[str, "kinds, separated by commas, such as wald,profile; or all"] = "",
     level: Annotated[float, "of the intervals"] = 0.95,
     responsibilities: Annotated[str, "CSV file for those of the first method"] = "",
