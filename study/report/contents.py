@@ -5,6 +5,7 @@ A module of its own, and not the package's `__init__`, so that a subject loads n
 
 from __future__ import annotations
 
+from study.design import Design
 from study.report import (
     alignment,
     calibration,
@@ -13,6 +14,7 @@ from study.report import (
     diagnostics,
     draws,
     estimates,
+    external,
     glance,
     intervals,
     optimisation,
@@ -49,3 +51,13 @@ SUBJECTS = (
 )
 TABLES: tuple[Table, ...] = tuple(e for subject in SUBJECTS for e in subject.TABLES)
 FIGURES: tuple[Drawing, ...] = tuple(e for subject in SUBJECTS for e in subject.FIGURES)
+
+
+def tables_of(design: Design) -> tuple[Table, ...]:
+    """Those of all designs and, of one that asks other packages, what these answered."""
+    return TABLES + (external.TABLES if design.external else ())
+
+
+def figures_of(design: Design) -> tuple[Drawing, ...]:
+    """The same."""
+    return FIGURES + (external.FIGURES if design.external else ())

@@ -1,6 +1,6 @@
 """What a manuscript takes from a study: vector figures, tables, numbers as macros, the methods.
 
-All of it goes over the registries FIGURES and TABLES, so that what is added there is here as well.
+All of it goes over the registries of contents.py, so that what is added there is here as well.
 Every file says which design it is of.
 """
 
@@ -17,7 +17,7 @@ import pandas as pd
 
 from study.design import Design
 from study.report.ademp import ademp
-from study.report.contents import FIGURES, TABLES
+from study.report.contents import figures_of, tables_of
 from study.report.exhibit import Drawing
 from study.report.findings import certified_shares, error_in_points
 from study.report.style import SINGLE
@@ -35,15 +35,15 @@ def write_paper(design: Design, tables: Path, figures: Path, folder: Path) -> No
     for name in ("figures", "tables"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     source = design.stamp()
-    made = {table.name: read_table(tables / f"{table.name}.csv") for table in TABLES}
-    for table in TABLES:
+    made = {table.name: read_table(tables / f"{table.name}.csv") for table in tables_of(design)}
+    for table in tables_of(design):
         shutil.copyfile(tables / f"{table.name}.tex", folder / "tables" / f"{table.name}.tex")
         alone = _ALONE.format(
             source=source, width=max(21.0, 4.0 + latex_width(made[table.name])), name=table.name
         )
         (folder / "tables" / f"{table.name}-alone.tex").write_text(alone, encoding="utf-8")
     drawn = []
-    for figure in FIGURES:
+    for figure in figures_of(design):
         file = folder / "figures" / f"{figure.name}.pdf"
         shutil.copyfile(figures / file.name, file)
         drawn.append(Drawn(figure, pdf_size(file)))
@@ -54,7 +54,7 @@ def write_paper(design: Design, tables: Path, figures: Path, folder: Path) -> No
     }
     for name, text in texts.items():
         (folder / name).write_text(f"% {source}\n{text}", encoding="utf-8")
-    (folder / "README.md").write_text(index(drawn, made, source), encoding="utf-8")
+    (folder / "README.md").write_text(index(design, drawn, made, source), encoding="utf-8")
 
 
 def read_table(file: Path) -> pd.DataFrame:
@@ -227,7 +227,7 @@ Design \mixDesign{} (digest \mixDigest): \mixFits{} fits of \mixDataSets{} data 
 """
 
 
-def index(drawn: list[Drawn], made: dict[str, pd.DataFrame], source: str) -> str:
+def index(design: Design, drawn: list[Drawn], made: dict[str, pd.DataFrame], source: str) -> str:
     """What is in the folder and how to use it, with each figure's size."""
     lines = [
         f"| `{exhibit.name}.pdf` | {exhibit.title} | {width:.1f} × {height:.1f} |"
@@ -235,7 +235,7 @@ def index(drawn: list[Drawn], made: dict[str, pd.DataFrame], source: str) -> str
     ]
     tables = [
         f"| `{t.name}.tex` | {t.title} | {len(made[t.name])} | `{t.name}-alone.tex` |"
-        for t in TABLES
+        for t in tables_of(design)
     ]
     return _INDEX.format(source=source, figures="\n".join(lines), tables="\n".join(tables))
 

@@ -18,23 +18,25 @@ def tables(
     only: Annotated[str, "one of them, by its name"] = "",
 ) -> None:
     """Make the tables."""
-    from study.report.contents import TABLES
+    from study.report.contents import tables_of
+    from study.report.external import LONG as OF_PACKAGES
     from study.report.findings import findings
     from study.report.performance import LONG
     from study.report.write import write, write_sums
 
     out.mkdir(parents=True, exist_ok=True)
     results, source, made = read(design, rows), design.stamp(), {}
-    for table in _chosen(TABLES, only):
+    shown, long = tables_of(design), {**LONG, **(OF_PACKAGES if design.external else {})}
+    for table in _chosen(shown, only):
         made[table.name] = table.make(results)
         none = table.nothing(design)
         write(made[table.name], table.caption, out / table.name, source, none)
     if only:
         return
-    for name, make in LONG.items():
+    for name, make in long.items():
         make(results).to_csv(out / f"{name}.csv", index=False, lineterminator="\n")
-    lasting = [table.name for table in TABLES if not table.timed]
-    write_sums([out / f"{name}.csv" for name in (*lasting, *LONG)], out / "csv.sha256", source)
+    lasting = [table.name for table in shown if not table.timed]
+    write_sums([out / f"{name}.csv" for name in (*lasting, *long)], out / "csv.sha256", source)
     text = findings(design, made["guide"], made["verdicts"])
     (out / "findings.rst").write_text(text, encoding="utf-8")
 
@@ -47,12 +49,12 @@ def figures(
     only: Annotated[str, "one of them, by its name"] = "",
 ) -> None:
     """Draw the figures."""
-    from study.report.contents import FIGURES
+    from study.report.contents import figures_of
     from study.report.write import save
 
     out.mkdir(parents=True, exist_ok=True)
     results = read(design, rows)
-    for figure in _chosen(FIGURES, only):
+    for figure in _chosen(figures_of(design), only):
         save(figure.make(results), out / figure.name, design.stamp())
 
 
