@@ -7,6 +7,7 @@ read by the rules of its version 1.2 (`_Loader`), and what those of 1.1 read oth
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import hashlib
 import inspect
@@ -139,6 +140,11 @@ class ModelSpec(_Strict):
     def _builds(self) -> Self:
         self.build()
         return self
+
+    @property
+    def free(self) -> bool:
+        """Whether nothing is known."""
+        return all(given is None for given in (self.weights, self.means, self.sds))
 
     def build(self) -> MixtureModel:
         """The model itself."""
@@ -464,6 +470,69 @@ class Starts(_Strict):
 USUAL: dict[str, int] = dict.fromkeys(OPTIMISERS, 100) | {"map": 100, "nuts": 10}
 
 
+class Orders(_Strict):
+    """For BIC: fits of 1 to `most` components, of so many replicates of a scenario."""
+
+    most: Annotated[int, Field(ge=2)]
+    replicates: PositiveInt
+
+
+class External(_Strict):
+    """A method of another package, whose answers are judged as the study's own fits.
+
+    script: Python (.py) or R (.R), relative to the design's own file; what it is asked for is in
+    compute/external.py. function: of the script. options: passed on to it. label: in tables and
+    figures. asked: in words, what it is asked for. aims: what its estimate is, the maximum of the
+    likelihood or something of a posterior. replicates: how many data sets of a scenario it fits.
+    scenarios: which, data sets among them; default all where nothing is known. common_sds:
+    whether it is asked where sds are common. orders: whether numbers of components are tried.
+    timeout: seconds for one data set. seconds: that one takes, roughly, for packing them into jobs.
+    """
+
+    name: Name
+    engine: Literal["external"]
+    script: Path
+    function: str = "fit"
+    options: dict[str, bool | int | float | str | None] = {}
+    label: str
+    asked: str = ""
+    aims: Literal["likelihood", "posterior"] = "likelihood"
+    replicates: Annotated[int, Field(ge=1), BeforeValidator(_by_precision)]
+    scenarios: list[Name] | None = None
+    common_sds: bool = True
+    orders: Orders | None = _Given
+    timeout: PositiveFloat = 120.0
+    seconds: PositiveFloat = 0.1
+
+    @field_validator("name")
+    @classmethod
+    def _apart(cls, name: str) -> str:
+        if name in METHODS:
+            raise ValueError("is a method of this project; give another name")
+        return name
+
+    @field_validator("script")
+    @classmethod
+    def _language(cls, script: Path) -> Path:
+        if script.suffix not in (".py", ".R"):
+            raise ValueError("is neither Python (.py) nor R (.R)")
+        return script
+
+    def contents(self) -> str:
+        """The SHA-256 sum of the script, in hex digits."""
+        return hashlib.sha256(self.script.read_bytes()).hexdigest()
+
+
+def externals(design: Design, unit: Scenario | DataSet) -> dict[str, int]:
+    """How many data sets of the unit each of other packages' methods fits."""
+    return {
+        external.name: 1 if isinstance(unit, DataSet) else external.replicates
+        for external in design.external
+        if (unit.model.free if external.scenarios is None else unit.name in external.scenarios)
+        and (external.common_sds or not unit.model.equal_sds)
+    }
+
+
 class Design(_Strict):
     """A whole study. replicates: how many data sets of a scenario each method fits, or {mcse: 0.03}
     for so many that a coverage of 95% has that Monte Carlo error.
@@ -475,7 +544,7 @@ class Design(_Strict):
     calibration: of the samplers, if asked for. remedies: of label switching, where they are
     compared. priors: under which posteriors are compared, and where. starts: where optimisers are
     compared from several. references: of how many replicates, whose draws are kept, the posterior
-    is also sampled at length.
+    is also sampled at length. external: methods of other packages.
     """
 
     name: Name
@@ -497,6 +566,7 @@ class Design(_Strict):
     scenarios: list[Scenario] = []
     grids: list[Grid] = []
     data: list[DataSet] = []
+    external: list[External] = Field(default=[], exclude_if=lambda value: not value)
 
     @field_validator("name")
     @classmethod
@@ -561,6 +631,24 @@ class Design(_Strict):
                 raise ValueError(f"starts: {name!r} is not fitted with two free components")
         return self
 
+    @model_validator(mode="after")
+    def _packages(self) -> Self:
+        named = [external.name for external in self.external]
+        twice = sorted({name for name in named if named.count(name) > 1})
+        if twice:
+            raise ValueError(f"external: {twice[0]!r} is there more than once; names must differ")
+        units = {unit.name: unit for unit in self.units()}
+        for external in self.external:
+            for name in external.scenarios or []:
+                if name not in units:
+                    raise ValueError(f"external: {external.name}: no scenario is called {name!r}")
+                if not units[name].model.free:
+                    raise ValueError(
+                        f"external: {external.name}: the model of {name!r} has known parameters; "
+                        "packages are asked for free ones"
+                    )
+        return self
+
     def all_scenarios(self) -> list[Scenario]:
         """The scenarios, with those of the grids."""
         return [*self.scenarios, *(s for grid in self.grids for s in grid.scenarios())]
@@ -580,6 +668,13 @@ class Design(_Strict):
                 return unit
         raise DesignError(f"{self.name}: no scenario or data set is called {name!r}")
 
+    def external_of(self, name: str) -> External:
+        """The package's method of that name; DesignError if there is none."""
+        for external in self.external:
+            if external.name == name:
+                return external
+        raise DesignError(f"{self.name}: no external method is called {name!r}")
+
     def replicates_of(self, unit: Scenario | DataSet) -> dict[str, int]:
         """How many data sets of the unit each method fits; a real data set is one."""
         if isinstance(unit, DataSet):
@@ -596,7 +691,9 @@ class Design(_Strict):
         Where the files lie does not matter, only what is in them.
         """
         apart: Any = {"chunk": True, "data": {"__all__": {"file"}}}
+        apart |= {"external": {"__all__": {"script"}}}
         files = [unit.contents() for unit in self.data]
+        files += [external.contents() for external in self.external]
         return _digest({"design": self.model_dump(mode="json", exclude=apart), "files": files})
 
     def stamp(self) -> str:
@@ -667,7 +764,11 @@ def load(name_or_path: str, **changes: Any) -> Design:
         raise DesignError(missing[0], missing)
     pairs = zip(design.data, files, strict=True)
     data = [unit.model_copy(update={"file": file}) for unit, file in pairs]
-    return design.model_copy(update={"data": data})
+    external = [
+        one.model_copy(update={"script": _script(path, index, one)})
+        for index, one in enumerate(design.external)
+    ]
+    return design.model_copy(update={"data": data, "external": external})
 
 
 def _named_after(path: Path) -> str:
@@ -772,6 +873,52 @@ def _problems(error: ValidationError) -> list[str]:
             what, shown = "unknown key", ""
         found.append(f"{where.lstrip('.') or 'the design'}: {what}{shown}")
     return found
+
+
+def _script(path: Path, index: int, external: External) -> Path:
+    """Where the script is; DesignError if it has no such function, or that no such option."""
+    where = f"{path.name}: external[{index}]"
+    file = (path.parent / external.script).resolve()
+    if not file.is_file():
+        raise DesignError(f"{where}.script: there is no file {external.script}")
+    named = f"{external.function} in {external.script}"
+    taken = _parameters(file.read_text(encoding="utf-8"), file.suffix, external.function)
+    if taken is None:
+        raise DesignError(f"{where}.function: there is no function {named}")
+    unknown = [name for name in external.options if not {name, "..."} & set(taken)]
+    if unknown:
+        options = ", ".join(taken[4:]) or "none"
+        raise DesignError(f"{where}.options: {unknown[0]}: no option of {named}; it has {options}")
+    return file
+
+
+def _parameters(text: str, suffix: str, function: str) -> list[str] | None:
+    """The names of what a function of a script takes, "..." for whatever is left; None if there is
+    none. Read, and not run: the package may be absent."""
+    if suffix == ".R":
+        begin = re.search(rf"^{re.escape(function)} *(?:<-|=) *function *\(", text, re.MULTILINE)
+        if begin is None:
+            return None
+        parts, depth = [""], 1
+        for character in text[begin.end() :]:
+            depth += (character in "([{") - (character in ")]}")
+            if depth == 0:
+                break
+            if (character, depth) == (",", 1):
+                parts.append("")
+            else:
+                parts[-1] += character
+        return [part.partition("=")[0].strip() for part in parts]
+    try:
+        body = ast.parse(text).body
+    except SyntaxError:
+        return None
+    for statement in body:
+        if isinstance(statement, ast.FunctionDef) and statement.name == function:
+            given = statement.args
+            rest = ["..."] if given.kwarg is not None else []
+            return [a.arg for a in (*given.posonlyargs, *given.args, *given.kwonlyargs)] + rest
+    return None
 
 
 def _first(error: ValidationError) -> str:

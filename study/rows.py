@@ -267,6 +267,41 @@ KINDS: dict[str, Kind] = {
         | {"rhat": "float64", "ess": "float64", "divergences": "Int64"}
         | _MESSAGE,
     ),
+    "external": Kind(
+        "a fit by another package, judged as this project's own are",
+        # word: the package's own on convergence. own_loglik: what it says. stop: nats, the gain
+        # below which it ends. top: log-likelihood of the maximum that EM goes to from its end.
+        # rate: EM's there.
+        _FIT
+        | {"n": "float64", "k": "int64", "status": "string", "message": "string"}
+        | {"word": "boolean", "own_loglik": "float64", "loglik": "float64"}
+        | {"certified": "boolean"}
+        | _floats("distance", "gap", "sd_ratio", "smallest")
+        | {"place": "string", "believable": "bool", "n_iter": "int64"}
+        | _floats("stop", "top", "rate")
+        | {"version": "string"},
+    ),
+    "external_estimates": Kind(
+        "a parameter of a package's fit and a kind of interval: its own, Wald by the information "
+        "at its end or at the maximum that EM goes to from there, or of its draws relabelled",
+        _FIT
+        | {"kind": "string", "parameter": "string", "component": "int64"}
+        | _floats("truth", "estimate", "se", "lower", "upper"),
+    ),
+    "external_chains": Kind(
+        "a fit by another package's sampler",
+        _FIT
+        | {"verdict": "string"}
+        | _floats("rhat_raw", "rhat_relabelled", "rhat_invariant", "ess_invariant")
+        | _counts("switches", "labellings", "divergences", "draws"),
+    ),
+    "external_orders": Kind(
+        "a package's fit of so many components, for BIC; top: as of external",
+        _FIT | _counts("k", "free") | _floats("n", "loglik", "top") | _MESSAGE,
+    ),
+    "external_timings": Kind(
+        "a package's fit", _FIT | _floats("n", "seconds", "start_seconds"), timed=True
+    ),
     "targets": Kind(
         "a parameter of what a scenario's estimates tend to; bound: Cramer and Rao's on its SE",
         {"scenario": "string", "parameter": "string", "component": "int64"}
@@ -294,6 +329,10 @@ MADE_BY: dict[str, tuple[str, ...]] = {
     "priors": ("priors", "prior_fits"),
     "refer": ("references",),
     "calibrate": ("ranks",),
+    "external": (
+        *("external", "external_estimates", "external_chains", "external_orders"),
+        "external_timings",
+    ),
     "truths": ("targets", "em_rates"),
 }
 
@@ -327,7 +366,8 @@ def gather(design: Design, kind: str, parts: Iterable[pd.DataFrame]) -> pd.DataF
     parts = [part for part in parts if len(part)]
     if not parts:
         return frame(kind, [])
-    place = {name: i for i, name in enumerate([*design.unit_names(), *METHODS])}
+    packages = [external.name for external in design.external]
+    place = {name: i for i, name in enumerate([*design.unit_names(), *METHODS, *packages])}
     compared = [] if design.priors is None else design.priors.compared
     priors = {prior.name: i for i, prior in enumerate(compared)}
     table = _typed(kind, pd.concat(parts, ignore_index=True))

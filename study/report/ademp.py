@@ -109,6 +109,9 @@ def _methods(design: Design) -> str:
             "Stephens' algorithm [@stephens2000], with ordered means by mean; intervals are "
             "equal-tailed."
         )
+    if design.external:
+        asked = [f"{e.label} ({e.asked})" if e.asked else e.label for e in design.external]
+        text += f" Other packages, from starts of their own: {_and(asked)}."
     options = [
         f"{METHODS[m].label} with {', '.join(f'{k} = {v}' for k, v in chosen.items())}"
         for m, chosen in design.options.items()

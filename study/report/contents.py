@@ -5,6 +5,9 @@ A module of its own, and not the package's `__init__`, so that a subject loads n
 
 from __future__ import annotations
 
+from types import ModuleType
+
+from study.design import Design
 from study.report import (
     alignment,
     calibration,
@@ -15,6 +18,7 @@ from study.report import (
     distrust,
     draws,
     estimates,
+    external,
     glance,
     intervals,
     optimisation,
@@ -48,10 +52,24 @@ SUBJECTS = (
     switching,
     calibration,
     remedies,
-    priors,
     alignment,
     diagnostics,
     cost,
 )
 TABLES: tuple[Table, ...] = tuple(e for subject in SUBJECTS for e in subject.TABLES)
 FIGURES: tuple[Drawing, ...] = tuple(e for subject in SUBJECTS for e in subject.FIGURES)
+
+
+def tables_of(design: Design) -> tuple[Table, ...]:
+    """Those of all designs, and those of the parts that this one alone may have."""
+    return sum((subject.TABLES for subject in _own(design)), TABLES)
+
+
+def figures_of(design: Design) -> tuple[Drawing, ...]:
+    """The same."""
+    return sum((subject.FIGURES for subject in _own(design)), FIGURES)
+
+
+def _own(design: Design) -> list[ModuleType]:
+    parts = {external: design.external, priors: design.priors}
+    return [subject for subject, wanted in parts.items() if wanted]

@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from study.design import Design
-from study.report.contents import FIGURES, TABLES
+from study.report.contents import FIGURES, figures_of, tables_of
 from study.report.exhibit import Drawing, Table, emphasised, read_found
 from study.report.findings import Advice, advice, counts, findings, in_markdown
 from study.report.page import document, table_of, tables
@@ -54,7 +54,7 @@ def write_index(
     design: Design, folder_of_tables: Path, folder_of_figures: Path, provenance: Path, out: Path
 ) -> None:
     """out/index.html and out/findings.md, from what is made already."""
-    made = {t.name: read_table(folder_of_tables / f"{t.name}.csv") for t in TABLES}
+    made = {t.name: read_table(folder_of_tables / f"{t.name}.csv") for t in tables_of(design)}
     record = json.loads(provenance.read_text(encoding="utf-8"))
     made_on = made_by(record)
     (out / "findings.md").write_text(
@@ -228,10 +228,11 @@ def _tables(
         '<form role="search" class="ask"><label>Search <input type="search" id="search" '
         'autocomplete="off"></label> <span id="found" role="status"></span></form>'
     )
-    categories = dict.fromkeys(e.category for e in (*TABLES, *FIGURES))
+    shown_tables, shown_figures = tables_of(design), figures_of(design)
+    categories = dict.fromkeys(e.category for e in (*shown_tables, *shown_figures))
     for category in categories:
         yield f'<div class="group"><h3>{html.escape(category)}</h3>'
-        own = [figure for figure in FIGURES if figure.category == category]
+        own = [figure for figure in shown_figures if figure.category == category]
         if own:
             yield "<ul>"
             for figure in own:
@@ -241,7 +242,7 @@ def _tables(
                     f"{_files('figures', figure.name, 'svg pdf png')}</li>"
                 )
             yield "</ul>"
-        for table in (t for t in TABLES if t.category == category):
+        for table in (t for t in shown_tables if t.category == category):
             shown = tables(
                 parts(made[table.name], table.over),
                 table.name,

@@ -1,6 +1,6 @@
 """What a manuscript takes from a study: vector figures, tables, numbers as macros, the methods.
 
-All of it goes over the registries FIGURES and TABLES, so that what is added there is here as well.
+All of it goes over the registries of contents.py, so that what is added there is here as well.
 Every file says which design it is of.
 """
 
@@ -17,7 +17,7 @@ import pandas as pd
 
 from study.design import Design
 from study.report.ademp import REFERENCES, ademp
-from study.report.contents import FIGURES, TABLES
+from study.report.contents import figures_of, tables_of
 from study.report.exhibit import OVER, Drawing, emphasised, read_found
 from study.report.findings import certified_shares, error_in_points, findings
 from study.report.readers import for_readers, is_measured, parts, places
@@ -36,13 +36,13 @@ def write_paper(
     for name in ("figures", "tables"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     source = design.stamp()
-    made = {table.name: read_table(tables / f"{table.name}.csv") for table in TABLES}
-    for table in TABLES:
+    made = {table.name: read_table(tables / f"{table.name}.csv") for table in tables_of(design)}
+    for table in tables_of(design):
         shutil.copyfile(tables / f"{table.name}.tex", folder / "tables" / f"{table.name}.tex")
         alone = _ALONE.format(source=source, name=table.name)
         (folder / "tables" / f"{table.name}-alone.tex").write_text(alone, encoding="utf-8")
     drawn, said = [], read_found(figures)
-    for figure in FIGURES:
+    for figure in figures_of(design):
         file = folder / "figures" / f"{figure.name}.pdf"
         shutil.copyfile(figures / file.name, file)
         drawn.append(Drawn(figure, pdf_size(file), said.get(figure.name, "")))
@@ -54,7 +54,7 @@ def write_paper(
     }
     for name, text in texts.items():
         (folder / name).write_text(f"% {source}\n{text}", encoding="utf-8")
-    (folder / "README.md").write_text(index(drawn, made, source), encoding="utf-8")
+    (folder / "README.md").write_text(index(design, drawn, made, source), encoding="utf-8")
 
 
 def read_table(file: Path) -> pd.DataFrame:
@@ -117,7 +117,7 @@ def macros(design: Design, made: dict[str, pd.DataFrame]) -> str:
     short = [rf"\newcommand{{\mix{name}}}{{{text}}}" for name, text in headlines(design, made)]
     keyed = [
         rf"\mix@is{{{key}}}{{{{{escaped(value)}}}{{{escaped(error)}}}}}"
-        for table in TABLES
+        for table in tables_of(design)
         for key, value, error in numbers(table.name, made[table.name], table.over)
     ]
     return "\n".join([*short, _MACROS.strip(), *keyed, r"\makeatother"]) + "\n"
@@ -191,13 +191,15 @@ def example(design: Design, drawn: list[Drawn], made: dict[str, pd.DataFrame]) -
     by_name = {one.exhibit.name: one for one in drawn if one.size[0] <= SINGLE}
     narrow = [by_name[name] for name in dict.fromkeys(wanted) if name in by_name]
     narrow += [one for one in by_name.values() if one not in narrow]
-    small = [table.name for table in TABLES if _fits_a_column(made[table.name], table.over)]
+    small = [
+        table.name for table in tables_of(design) if _fits_a_column(made[table.name], table.over)
+    ]
     table = next((name for name in EXAMPLE if name in small), small[0] if small else "")
     keyed = [
         key
         for name in EXAMPLE
         if name in made
-        for key, _, error in numbers(name, made[name], _over(name))
+        for key, _, error in numbers(name, made[name], _over(design, name))
         if error and not made[name].empty
     ]
     sentences = [rf"\paragraph{{{escaped(one.question)}}} {_plain(one.short)} {_plain(one.more)}"
@@ -216,8 +218,8 @@ def example(design: Design, drawn: list[Drawn], made: dict[str, pd.DataFrame]) -
 EXAMPLE = ("failures", "profiles", "verdicts", "losses")
 
 
-def _over(name: str) -> Sequence[str]:
-    return next(table.over for table in TABLES if table.name == name)
+def _over(design: Design, name: str) -> Sequence[str]:
+    return next(table.over for table in tables_of(design) if table.name == name)
 
 
 def _fits_a_column(table: pd.DataFrame, over: Sequence[str]) -> bool:
@@ -268,7 +270,7 @@ Carlo standard errors stand in brackets.%(number)s %(table)s
 """
 
 
-def index(drawn: list[Drawn], made: dict[str, pd.DataFrame], source: str) -> str:
+def index(design: Design, drawn: list[Drawn], made: dict[str, pd.DataFrame], source: str) -> str:
     """What is in the folder and how to use it, with each figure's size."""
     lines = [
         f"| `{exhibit.name}.pdf` | {exhibit.title} | {width:.1f} × {height:.1f} |"
@@ -276,7 +278,7 @@ def index(drawn: list[Drawn], made: dict[str, pd.DataFrame], source: str) -> str
     ]
     tables = [
         f"| `{t.name}.tex` | {t.title} | {len(made[t.name])} | `{t.name}-alone.tex` |"
-        for t in TABLES
+        for t in tables_of(design)
     ]
     return _INDEX.format(source=source, figures="\n".join(lines), tables="\n".join(tables))
 

@@ -288,7 +288,7 @@ _ONE = 0.79
 def _share(value: float, error: float, low: float, high: float) -> str:
     if high - low > _ONE:
         return "–"
-    if value * (1.0 - value) <= FEW * error**2:
+    if error == 0.0 or value * (1.0 - value) <= FEW * error**2:
         digits = min(max(1 - math.floor(math.log10(high - low)), 0), 3)
         share, *ends = (f"{x:.{digits}f}" if 0 < x < 1 else f"{x:.0f}" for x in (value, low, high))
         if ends == ["0", "0." + "0" * digits]:

@@ -20,7 +20,8 @@ def tables(
     only: Annotated[str, "one of them, by its name"] = "",
 ) -> None:
     """Make the tables."""
-    from study.report.contents import TABLES
+    from study.report.contents import tables_of
+    from study.report.external import LONG as OF_PACKAGES
     from study.report.findings import findings, restructured
     from study.report.performance import LONG
     from study.report.write import write, write_sums
@@ -28,7 +29,8 @@ def tables(
     out.mkdir(parents=True, exist_ok=True)
     results, source = read(design, rows), design.stamp()
     made, said = {}, {}
-    for table in _chosen(TABLES, only):
+    shown, long = tables_of(design), {**LONG, **(OF_PACKAGES if design.external else {})}
+    for table in _chosen(shown, only):
         made[table.name] = table.make(results)
         none = table.nothing(design)
         said[table.name] = table.found(results)
@@ -37,10 +39,10 @@ def tables(
     if only:
         return
     _keep(said, out)
-    for name, make in LONG.items():
+    for name, make in long.items():
         make(results).to_csv(out / f"{name}.csv", index=False, lineterminator="\n")
-    lasting = [table.name for table in TABLES if not table.timed]
-    write_sums([out / f"{name}.csv" for name in (*lasting, *LONG)], out / "csv.sha256", source)
+    lasting = [table.name for table in shown if not table.timed]
+    write_sums([out / f"{name}.csv" for name in (*lasting, *long)], out / "csv.sha256", source)
     text = restructured(design, findings(design, made))
     (out / "findings.rst").write_text(text, encoding="utf-8")
 
@@ -53,12 +55,12 @@ def figures(
     only: Annotated[str, "one of them, by its name"] = "",
 ) -> None:
     """Draw the figures."""
-    from study.report.contents import FIGURES
+    from study.report.contents import figures_of
     from study.report.write import save
 
     out.mkdir(parents=True, exist_ok=True)
     results, said = read(design, rows), {}
-    for figure in _chosen(FIGURES, only):
+    for figure in _chosen(figures_of(design), only):
         save(figure.make(results), out / figure.name, design.stamp())
         said[figure.name] = figure.found(results)
     if not only:

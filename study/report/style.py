@@ -80,11 +80,11 @@ def looks(names: Iterable[str], colors: Sequence[str]) -> dict[str, Look]:
 
 # Methods have Okabe and Ito's colours, which the colour-blind tell apart, and grey for their
 # yellow; maximum likelihood, by whichever optimiser, is black.
-_COLORS = (
+COLORS = (
     *("#0072B2", "#D55E00", "#56B4E9", "#E69F00", "#7F7F7F"),
     *("#009E73", "#CC79A7", "#7B3294"),
 )
-LOOKS = looks(METHODS, _COLORS)
+LOOKS = looks(METHODS, COLORS)
 ML = Look("#000000", "o", "solid")
 # A kind of interval has the colour of its route and a marker of its own, those by refits grey ones.
 _KINDS = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated
 
 import pandas as pd
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from models import METHODS
-from study.design import Design
+from study.design import Design, externals
 from study.simulate import check_data
 from study.workflow import plan as planning
 from study.workflow.chunks import packed
@@ -31,7 +32,11 @@ from study.workflow.run import say
 def check(design: Design) -> None:
     """Check a design and print what it holds."""
     check_data(design, say)
-    fits = sum(sum(design.replicates_of(unit).values()) for unit in design.units())
+    fits = sum(
+        sum(counts(unit).values())
+        for unit in design.units()
+        for counts in (design.replicates_of, partial(externals, design))
+    )
     jobs = sum(len(packed(design, step)) for step in STEPS)
     print(
         f"{design.name}: {len(design.all_scenarios())} scenarios, {len(design.data)} data sets, "

@@ -12,6 +12,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -69,13 +70,23 @@ def _computed(design: Design, chunk: Chunk) -> Rows:
     _make_ready(chunk.step)
     begin = time.perf_counter(), costs.cpu()
     rows = empty(STEPS[chunk.step].makes)
-    for scenario, replicates in chunk.replicates().items():
-        for kind, own in _DO[chunk.step](design, scenario, replicates).items():
-            rows[kind] += own
+    with _within(chunk.step):
+        for scenario, replicates in chunk.replicates().items():
+            for kind, own in _DO[chunk.step](design, scenario, replicates).items():
+                rows[kind] += own
     # Compilation is timed by the clock, which runs on where other processes have the core.
     compiled = sum(row["compile_seconds"] for row in rows.get("timings", ()))
     costs.JOB["compile"] += compiled * (costs.cpu() - begin[1]) / (time.perf_counter() - begin[0])
     return rows
+
+
+def _within(step: str) -> AbstractContextManager[None]:
+    """What holds over all scenarios of a chunk: of other packages, their processes."""
+    if step != "external":
+        return nullcontext()
+    from study.compute.external import processes
+
+    return processes()
 
 
 def _make_ready(step: str) -> None:
@@ -173,6 +184,12 @@ def _calibrate(design: Design, scenario: str, replicates: Replicates) -> Rows:
     )
 
 
+def _external(design: Design, scenario: str, replicates: Replicates) -> Rows:
+    from study.compute.external import judge_all
+
+    return judge_all(design, design.scenario(scenario), replicates, say)
+
+
 def _truths(design: Design, scenario: str, replicates: Replicates) -> Rows:
     from study.compute.truths import truths
 
@@ -201,4 +218,5 @@ _DO: dict[str, Callable[[Design, str, Replicates], Rows]] = {
     "remedies": _remedies,
     "priors": _priors,
     "refer": _refer,
+    "external": _external,
 }

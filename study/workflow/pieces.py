@@ -20,12 +20,14 @@ from typing import Any, NamedTuple
 
 from models import METHODS
 from models.methods import OPTIMISERS, SAMPLERS
-from study.design import DataSet, Design, barred, followed, referred
-from study.workflow.sources import closure, digest, of_engine
+from study.design import DataSet, Design, barred, externals, followed, referred
+from study.workflow.sources import ROOT, closure, digest, of_engine
 
 # In the place of a scenario, where it is the calibration's prior; no scenario can have this name.
 PRIOR = ".prior"
 RECORD = "record.json"
+# What serves the scripts of other packages.
+PACKAGES = ROOT / "study" / "compute" / "packages"
 
 # What PyMC's methods load when they run, and what is said of their chains.
 _CHAINS = ("models.posterior.compiled", "models.posterior.density", "models.labels")
@@ -155,6 +157,12 @@ def _true(design: Design) -> Iterator[Ask]:
         yield Ask(scenario.name, "", 1)
 
 
+def _external(design: Design) -> Iterator[Ask]:
+    for unit in design.units():
+        for method, count in externals(design, unit).items():
+            yield Ask(unit.name, method, count)
+
+
 def _nothing(design: Design, scenario: str, method: str) -> Mapping[str, Any]:
     return {}
 
@@ -186,6 +194,17 @@ def _of_prior(design: Design, scenario: str, method: str) -> Mapping[str, Any]:
     return {"prior": shared, "options": spec.options.get(method, {})}
 
 
+def _of_external(design: Design, scenario: str, method: str) -> Mapping[str, Any]:
+    """With the script, and with what serves it, which no import tells of."""
+    own = design.external_of(method)
+    apart = {"script", "label", "asked", "aims", "replicates", "scenarios", "orders", "seconds"}
+    apart |= {"common_sds"}
+    shown = own.model_dump(mode="json", exclude=apart)
+    served = [(PACKAGES / f"serve{own.script.suffix}").read_bytes(), own.script.read_bytes()]
+    sums = [hashlib.sha256(one).hexdigest() for one in served]
+    return {"level": design.level, "external": shown, "sums": sums}
+
+
 STEPS: dict[str, Step] = {
     "truths": Step("truths", ("study.compute.truths", *_NUMERIC), _true, _nothing),
     "numeric": Step("fit", ("study.compute.chunk", *_NUMERIC), _fits("numeric"), _of_fit),
@@ -206,6 +225,7 @@ STEPS: dict[str, Step] = {
     "calibrate": Step("calibrate", ("study.compute.calibration", *_PYMC), _calibrated, _of_prior),
     "remedies": Step("remedies", ("study.compute.remedies", *_PYMC), _remedied, _of_remedies),
     "priors": Step("priors", ("study.compute.priors", *_PYMC), _under_priors, _of_named_prior),
+    "external": Step("external", ("study.compute.external", *_NUMERIC), _external, _of_external),
     "refer": Step("refer", ("study.compute.references", *_PYMC), _of_units(referred), _nothing),
 }
 
@@ -225,6 +245,9 @@ def cut(design: Design, step: str, span: Span) -> Iterator[Piece]:
 
 def _turns(design: Design, step: str, scenario: str, method: str) -> tuple[int, ...]:
     """Replicates from which on a method's fits are asked for something else."""
+    if step == "external":
+        wanted_orders = design.external_of(method).orders
+        return (0 if wanted_orders is None else wanted_orders.replicates,)
     if STEPS[step].makes != "fit":
         return ()
     wanted = design.intervals_of(design.scenario(scenario))
@@ -242,6 +265,8 @@ def _content(design: Design, step: str, scenario: str, method: str, replicate: i
         refits = design.intervals_of(design.scenario(scenario)).refits
         parts["intervals"] = {"refits": refits} if replicate < intervals else None
         parts["kept"] = replicate < kept
+    if step == "external" and replicate < _turns(design, step, scenario, method)[0]:
+        parts["orders"] = design.external_of(method).model_dump(mode="json")["orders"]["most"]
     return _short(parts)
 
 

@@ -23,11 +23,21 @@ from study.compute import beginnings, priors, references, remedies
 from study.compute import follow as convergence
 from study.compute.calibration import calibrate
 from study.compute.chunk import fit_all
+from study.compute.external import judge_all, make_ready, processes
 from study.compute.fits import start_of
 from study.compute.switching import barriers
 from study.compute.truths import truths
-from study.design import DataSet, Design, Intervals, Scenario, barred, followed, referred
-from study.report.contents import FIGURES
+from study.design import (
+    DataSet,
+    Design,
+    Intervals,
+    Scenario,
+    barred,
+    externals,
+    followed,
+    referred,
+)
+from study.report.contents import figures_of
 from study.simulate import data_set, generator
 from study.workflow import costs
 from study.workflow.chunks import packed
@@ -138,7 +148,7 @@ def _tables(design: Design) -> Iterator[Task]:
 
 def _figures(design: Design) -> Iterator[Task]:
     seconds = SECONDS["figure"] + SECONDS["figure, a fit"] * _number_of_fits(design)
-    yield Task("figure", "figures", 1.0, len(FIGURES), seconds)
+    yield Task("figure", "figures", 1.0, len(figures_of(design)), seconds)
 
 
 def _jobs(design: Design) -> dict[str, int]:
@@ -232,6 +242,21 @@ def _each(kind: str, job: str, n: float, times: int, run: Callable[[int], Any]) 
     return Task(kind, job, n, times, seconds)
 
 
+def _external(design: Design) -> Iterator[Task]:
+    for unit in design.units():
+        for method, times in externals(design, unit).items():
+            run = partial(_one_answer, design, unit, method)
+            yield Task(method, "external", _size(design, unit), times, run)
+
+
+def _one_answer(design: Design, unit: Scenario | DataSet, method: str, replicate: int) -> float:
+    """CPU seconds of a package's answer and its judgement, without the start of its process."""
+    external = design.external_of(method)
+    begin = make_ready(external) + costs.cpu()
+    judge_all(design, unit, {method: [replicate]})
+    return make_ready(external) + costs.cpu() - begin
+
+
 def _calibrated(design: Design) -> Iterator[Task]:
     spec = design.calibration
     if spec is not None:
@@ -315,6 +340,7 @@ STAGES = (
     Stage("remedies", 1, _remedied),
     Stage("priors", 1, _under_priors),
     Stage("refer", 1, _referred),
+    Stage("external", 1, _external),
     Stage("walkthrough", 1, _once("walkthrough")),
     Stage("gather", 2, _gathered),
     Stage("tables", 3, _tables),
@@ -373,8 +399,9 @@ def pilot(design: Design, budget: float, say: Callable[[str], None]) -> Pilot:
     quick = [i for i in order if _quick(made.tasks[i][1])]
     slow = [i for i in order if i not in set(quick)]
     rounds = [(0, quick), (1, quick), (0, slow), (2, quick), (1, slow)]
-    for replicate, indices in rounds:
-        _round(made, replicate, indices, begin + budget, say)
+    with processes():
+        for replicate, indices in rounds:
+            _round(made, replicate, indices, begin + budget, say)
     made.ready += costs.JOB["compile"] - compiled
     return made
 

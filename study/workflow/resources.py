@@ -65,6 +65,8 @@ class Costs:
     def _each(self, scenario: str, method: str) -> float:
         """Of a replicate."""
         size = self._components(scenario) / 2.0
+        if self._step == "external":
+            return self._design.external_of(method).seconds
         draws = {"refer": _LENGTH, "remedies": _REMEDIES * self._iterations("nuts")}
         draws["priors"] = _LONGER * self._iterations("nuts")
         steps = {"truths": _TRUTH, "barrier": _BARRIER, "follow": _FOLLOW, "begin": _BEGIN}

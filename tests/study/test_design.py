@@ -6,7 +6,7 @@ import yaml
 
 from models.methods import SAMPLERS
 from models.truth import Normal, SkewNormal, StudentT
-from study.design import DesignError, load
+from study.design import DesignError, externals, load
 from study.workflow.plan import replicates_for
 
 GOOD = {
@@ -310,3 +310,81 @@ def test_the_digest_tells_what_is_in_the_data_files_and_not_where_they_lie(tmp_p
     first = digest("here", "x\n1\n2\n4\n")
     assert digest("there", "x\n1\n2\n4\n") == first
     assert digest("other", "x\n1\n2\n5\n") != first
+
+
+def asked(folder, **changes):
+    """A design that asks a package, whose script is beside it."""
+    (folder / "mine.py").write_text("def fit(x, k, equal_sds, seed, *, tol=1e-3): ...\n")
+    (folder / "mine.R").write_text(
+        "fit <- function(x, k, equal_sds,\n  seed, init = list(a = 1, 2), tol = 1) 3\n"
+        "any <- function(x, k, equal_sds, seed, ...) 3\n"
+    )
+    package = {"name": "mine", "engine": "external", "script": "mine.py", "label": "Mine"}
+    return write(folder, external=[package | {"replicates": 3} | changes])
+
+
+def test_what_a_package_is_asked_for_is_read_from_its_script(tmp_path):
+    known = load(asked(tmp_path, options={"tol": 1e-9}))
+    assert known.external[0].script == tmp_path / "mine.py"
+    load(asked(tmp_path, script="mine.R", options={"tol": 0.5, "init": None}))
+    load(asked(tmp_path, script="mine.R", function="any", options={"whatever": 1}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"engine": "numeric"}, r"tiny.yaml: external\[0\].engine: .*'external'"),
+        ({"name": "em"}, r"external\[0\].name: is a method of this project; give another name"),
+        ({"script": "mine.jl"}, r"external\[0\].script: is neither Python \(.py\) nor R \(.R\)"),
+        ({"script": "no.py"}, r"external\[0\].script: there is no file no.py"),
+        ({"function": "no"}, r"external\[0\].function: there is no function no in mine.py"),
+        (
+            {"options": {"toll": 1}},
+            r"external\[0\].options: toll: no option of fit in mine.py; it has tol$",
+        ),
+        (
+            {"script": "mine.R", "options": {"toll": 1}},
+            r"external\[0\].options: toll: no option of fit in mine.R; it has init, tol$",
+        ),
+        ({"timeout": 0}, r"external\[0\].timeout: .*greater than 0 .got 0"),
+        ({"aims": "fame"}, r"external\[0\].aims: .*'likelihood' or 'posterior'"),
+        ({"scenarios": ["two"]}, "external: mine: no scenario is called 'two'"),
+        ({"scenarios": ["known"]}, "external: mine: the model of 'known' has known parameters"),
+    ],
+)
+def test_what_is_wrong_with_a_package_is_said_in_one_line(tmp_path, changes, says):
+    path = asked(tmp_path, **changes)
+    known = {**GOOD["scenarios"][0], "name": "known", "model": {"means": [0, 3]}}
+    text = yaml.safe_load(Path(path).read_text()) | {"scenarios": [*GOOD["scenarios"], known]}
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(text))
+    with pytest.raises(DesignError, match=says) as error:
+        load(path)
+    assert "\n" not in str(error.value)
+
+
+def test_packages_are_asked_where_nothing_is_known_and_once_of_real_data(tmp_path):
+    known = {**GOOD["scenarios"][0], "name": "known", "model": {"means": [0, 3]}}
+    (tmp_path / "mine.csv").write_text("x\n1\n2\n3\n")
+    path = asked(tmp_path)
+    data = [{"name": "real", "file": "mine.csv", "column": "x"}]
+    common = {**GOOD["scenarios"][0], "name": "common", "model": {"equal_sds": True}}
+    changed = {"scenarios": [*GOOD["scenarios"], known, common], "data": data}
+    text = yaml.safe_load(Path(path).read_text()) | changed
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(text))
+    found = load(path)
+    counts = {unit.name: externals(found, unit) for unit in found.units()}
+    assert counts == {"one": {"mine": 3}, "known": {}, "real": {"mine": 1}, "common": {"mine": 3}}
+    other = found.external[0].model_copy(update={"common_sds": False})
+    found = found.model_copy(update={"external": [other]})
+    assert externals(found, found.scenario("common")) == {}
+    assert externals(found, found.scenario("one")) == {"mine": 3}
+
+
+def test_a_design_without_packages_is_the_same_as_before_there_were_any(tmp_path):
+    plain = load(write(tmp_path))
+    assert "external" not in plain.model_dump(mode="json")
+    with_one = load(asked(tmp_path))
+    before = with_one.digest()
+    assert before != plain.digest()
+    (tmp_path / "mine.py").write_text("def fit(x, k, equal_sds, seed, *, tol=1e-4): ...\n")
+    assert load(str(tmp_path / "tiny.yaml")).digest() != before

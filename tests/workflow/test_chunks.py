@@ -198,9 +198,35 @@ def test_more_intervals_make_those_fits_alone_that_had_none():
 
 def test_seed_and_level():
     everything = after(design(seed=8))
-    assert {step for step, *_ in everything} == set(STEPS)
+    assert {step for step, *_ in everything} == set(STEPS) - {"external"}  # it asks no package
     steps = {step for step, *_ in after(design(level=0.9))}
     assert steps == {"numeric", "pymc", "remedies", "priors"}
+
+
+def test_a_packages_script_its_options_and_its_orders_make_its_own_answers_alone(tmp_path):
+    script, other = tmp_path / "a.py", tmp_path / "b.py"
+    for file in (script, other):
+        file.write_text("def fit(x, k, equal_sds, seed, *, tol=1): ...\n")
+    usual = {"engine": "external", "script": script, "replicates": 3, "label": "A", "name": "a"}
+    second = usual | {"name": "b", "script": other, "scenarios": ["near"]}
+
+    def asking(**changes):
+        return design(external=[usual | changes, second])
+
+    before = asking()
+    answers = {("external", name, "a", i) for name in ("near", "far") for i in range(3)}
+    seconds = {("external", "near", "b", i) for i in range(3)}
+    assert after(before, before=design()) == answers | seconds
+    for changes in ({"options": {"tol": 2}}, {"timeout": 9.0}, {"function": "fat"}):
+        assert after(asking(**changes), before=before) == answers
+    for words in ({"label": "B"}, {"asked": "fit"}, {"aims": "posterior"}, {"seconds": 9.0}):
+        assert after(asking(**words), before=before) == set()
+    first = {cell for cell in answers if cell[-1] == 0}
+    assert after(asking(orders={"most": 2, "replicates": 1}), before=before) == first
+    assert after(asking(scenarios=["far"]), before=before) == set()
+    there = made(plan(before, []).new)
+    script.write_text("def fit(x, k, equal_sds, seed, *, tol=3): ...\n")
+    assert set().union(*map(cells, plan(before, there).new)) == answers
 
 
 def test_the_calibration_is_its_own():

@@ -14,6 +14,11 @@ from study.workflow.pieces import PRIOR, STEPS
 from study.workflow.sources import ROOT, closure, digest, files, imported
 from tests.workflow.tiny import DESIGN
 
+# With a package of another's, whose script lies with the tests.
+SCRIPT = str(ROOT / "tests/study/compute/packages/fake.py")
+PACKAGE = {"name": "fake", "engine": "external", "script": SCRIPT, "function": "moments"}
+PACKAGE |= {"label": "Fake", "replicates": 1}
+
 SAMPLES = "models.posterior.density"
 LOADED = """
 import json, sys
@@ -29,6 +34,7 @@ STARTS = {
     "priors": ["near:0-1:default"],
     "numeric": ["near:0-2:em,lbfgs", "far:0-1:em"],
     "pymc": ["near:0-1:map,nuts"],
+    "external": ["near:0-1:fake"],
 }
 
 
@@ -61,7 +67,8 @@ def loaded(folder, *arguments):
     ],
 )
 def test_what_a_step_loads_is_among_its_sources(tmp_path, step):
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(DESIGN))
+    asking = DESIGN | {"external": [PACKAGE]}
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(asking))
     command = ["compute", "tiny.yaml", step, *STARTS[step], "--out", "out"]
     assert loaded(tmp_path, *command) <= names(STEPS[step].sources()) | CHECKED
     assert (tmp_path / "out" / "record.json").is_file()

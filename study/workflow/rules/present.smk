@@ -1,7 +1,10 @@
 # Tables, figures and provenance: what a reader opens.
-from study.report.contents import FIGURES, TABLES
+from study.report.contents import figures_of, tables_of
 from study.report.exhibit import FOUND
+from study.report.external import LONG as OF_PACKAGES
 from study.report.performance import LONG
+
+TABLES, FIGURES = tables_of(design), figures_of(design)
 
 ROWS = rules.gather.output
 PRESENTED = loaded(
@@ -22,7 +25,7 @@ rule tables:
             name=[table.name for table in TABLES],
             ending=["csv", "md", "tex"],
         ),
-        [f"{OUT}/tables/{name}.csv" for name in LONG],
+        [f"{OUT}/tables/{name}.csv" for name in (*LONG, *(OF_PACKAGES if design.external else ()))],
         f"{OUT}/tables/csv.sha256",
         f"{OUT}/tables/findings.rst",
         f"{OUT}/tables/{FOUND}",

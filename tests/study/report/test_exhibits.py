@@ -14,6 +14,7 @@ from study import walkthrough
 from study.benchmarks.scaling import BENCHMARK_FIGURES
 from study.benchmarks.tables import BENCHMARK_TABLES
 from study.design import load
+from study.report import external
 from study.report.contents import FIGURES, TABLES
 from study.report.exhibit import CAPTIONS, Drawing, Exhibit, Table
 from study.report.write import save, write
@@ -97,7 +98,8 @@ def test_three_files_with_the_same_bytes_every_time(name: str, tmp_path: Path) -
 
 def test_every_exhibit_has_a_caption_and_every_caption_an_exhibit() -> None:
     walk = (*walkthrough.TABLES, *walkthrough.FIGURES)
-    exhibits = (*TABLES, *FIGURES, *BENCHMARK_TABLES, *BENCHMARK_FIGURES, *walk, STAGES)
+    packages = (*external.TABLES, *external.FIGURES)
+    exhibits = (*TABLES, *FIGURES, *packages, *BENCHMARK_TABLES, *BENCHMARK_FIGURES, *walk, STAGES)
     names = [exhibit.name for exhibit in exhibits]
     assert len(names) == len(set(names))
     captions = {file.stem for file in CAPTIONS.glob("*.rst")}
