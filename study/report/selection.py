@@ -182,7 +182,7 @@ def _value(row: Mapping[Any, Any], chosen: Any) -> str:
     if np.isnan(row["value"]):
         return "–"
     decimals = 2 if abs(row["value"]) >= 1.0 else 3
-    text = f"{row['value']:.{decimals}f}"
+    text = f"{row['value']:.{decimals}f}".replace("-", "\N{MINUS SIGN}")
     text += f" ({row['error']:.{decimals}f})" if row["error"] > 0 else ""
     return f"{text} *" if not pd.isna(chosen) and chosen == row["k"] else text
 
