@@ -1380,3 +1380,186 @@ def enumerate_permutations(costs: Floats, table: Permutations) -> tuple[Any, Any
         best[d] = table[which]
         margins[d] = second - first
     return best, margins
+
+
+# --- The posterior of the number of components -------------------------------------------------
+
+
+class Conjugate(NamedTuple):
+    """The prior of `gibbs`: Dirichlet, normal means, inverse-gamma variances.
+
+    tail: where it is above 0 the variances' scale has a Gamma(tail, rate) prior and what is in
+    `scale` is added to it; where it is 0 that is the scale.
+    """
+
+    concentration: float
+    mean: float
+    sd: float
+    shape: float
+    scale: float
+    tail: float
+    rate: float
+
+
+@_compiled
+def gibbs(x, prior, labels, draws, rng):  # type: ignore[no-untyped-def]
+    """Fill draws (m, 3, K): weights, means and variances, by Gibbs sampling from labels (n,).
+
+    The labels are left as they are last. Returns (m,): components that hold observations.
+    """
+    m, _, k = draws.shape
+    occupied = np.empty(m, dtype=np.int64)
+    counts, sums, squares = np.empty(k), np.empty(k), np.empty(k)
+    logs, shares = np.empty(k), np.empty(k)
+    w, mu, v = np.empty(k), np.zeros(k), np.ones(k)
+    scale = prior.scale + prior.tail / prior.rate
+    for d in range(m):
+        counts[:], sums[:] = 0.0, 0.0
+        for i in range(x.size):
+            counts[labels[i]] += 1.0
+            sums[labels[i]] += x[i]
+        occupied[d] = 0
+        total = 0.0
+        for j in range(k):
+            occupied[d] += counts[j] > 0.0
+            w[j] = rng.standard_gamma(prior.concentration + counts[j])
+            total += w[j]
+            precision = 1.0 / prior.sd**2 + counts[j] / v[j]
+            centre = (prior.mean / prior.sd**2 + sums[j] / v[j]) / precision
+            mu[j] = centre + rng.standard_normal() / math.sqrt(precision)
+        squares[:] = 0.0
+        for i in range(x.size):
+            squares[labels[i]] += (x[i] - mu[labels[i]]) ** 2
+        precisions = 0.0
+        for j in range(k):
+            half = scale + 0.5 * squares[j]
+            v[j] = half / rng.standard_gamma(prior.shape + 0.5 * counts[j])
+            precisions += 1.0 / v[j]
+        if prior.tail > 0.0:
+            drawn = rng.standard_gamma(prior.tail + k * prior.shape)
+            scale = prior.scale + drawn / (prior.rate + precisions)
+        for j in range(k):
+            w[j] /= total
+            logs[j] = math.log(w[j]) - 0.5 * math.log(v[j]) if w[j] > 0.0 else -np.inf
+        for i in range(x.size):
+            top = -np.inf
+            for j in range(k):
+                shares[j] = logs[j] - 0.5 * (x[i] - mu[j]) ** 2 / v[j]
+                top = max(top, shares[j])
+            total = 0.0
+            for j in range(k):
+                if shares[j] > top - 40.0:
+                    total += math.exp(shares[j] - top)
+                shares[j] = total
+            u = total * rng.random()
+            j = 0
+            while shares[j] <= u and j < k - 1:
+                j += 1
+            labels[i] = j
+        draws[d, 0], draws[d, 1], draws[d, 2] = w, mu, v
+    return occupied
+
+
+@_compiled
+def allocation_moments(x, counts, rows, rng):  # type: ignore[no-untyped-def]
+    """(m, 3, K): sums of counts (1, x, x^2) over what is drawn to each component of rows (m, 3, K).
+
+    Weights, means and variances. A row of the data goes to one component, whatever its count.
+    """
+    m, _, k = rows.shape
+    out, shares = np.zeros((m, 3, k)), np.empty(k)
+    logs = np.empty(k)
+    for d in range(m):
+        for j in range(k):
+            w, v = rows[d, 0, j], rows[d, 2, j]
+            logs[j] = math.log(w) - 0.5 * math.log(v) if w > 0.0 else -np.inf
+        for i in range(x.size):
+            top = -np.inf
+            for j in range(k):
+                shares[j] = logs[j] - 0.5 * (x[i] - rows[d, 1, j]) ** 2 / rows[d, 2, j]
+                top = max(top, shares[j])
+            total = 0.0
+            for j in range(k):
+                total += math.exp(shares[j] - top)
+                shares[j] = total
+            u = total * rng.random()
+            j = 0
+            while shares[j] <= u and j < k - 1:
+                j += 1
+            out[d, 0, j] += counts[i]
+            out[d, 1, j] += counts[i] * x[i]
+            out[d, 2, j] += counts[i] * x[i] * x[i]
+    return out
+
+
+@_compiled
+def log_kernels(rows, constants, powers, centres, precisions, shapes, scales, symmetric, common):  # type: ignore[no-untyped-def]
+    """(s,): log of the mean over m of products of Dirichlet, normal and inverse-gamma densities.
+
+    At rows (s, 3, K) of weights, means and variances. Of each of m products: constants (m,) what
+    does not depend on the point; powers (m, K) of the weights; centres and precisions (m, K) of the
+    means, shapes and scales (m, K) of the variances, all of them 0 where these are known; common:
+    one variance, the first. symmetric: averaged over the permutations of the components, by a sum
+    over subsets, which has no differences in it.
+    """
+    s, _, k = rows.shape
+    m = constants.size
+    found = np.empty(s)
+    each = np.empty(m)
+    table, subsets = np.empty((k, k)), np.empty(1 << k)
+    log_w, log_v = np.empty(k), np.empty(k)
+    for i in range(s):
+        for j in range(k):
+            log_w[j], log_v[j] = math.log(rows[i, 0, j]), math.log(rows[i, 2, j])
+        for d in range(m):
+            value = constants[d]
+            if common:
+                value -= (shapes[d, 0] + 1.0) * log_v[0] + scales[d, 0] / rows[i, 2, 0]
+            for a in range(k):
+                for b in range(k):
+                    z = (rows[i, 1, b] - centres[d, a]) ** 2 * precisions[d, a]
+                    table[a, b] = powers[d, a] * log_w[b] - 0.5 * z
+                    if not common and scales[d, a] > 0.0:
+                        table[a, b] -= (shapes[d, a] + 1.0) * log_v[b]
+                        table[a, b] -= scales[d, a] / rows[i, 2, b]
+            if symmetric:
+                value += _log_permanent(table, subsets)
+            else:
+                for a in range(k):
+                    value += table[a, a]
+            each[d] = value
+        top = each.max()
+        total = 0.0
+        for d in range(m):
+            total += math.exp(each[d] - top)
+        found[i] = top + math.log(total / m) if top > -np.inf else -np.inf
+    return found
+
+
+@_compiled
+def _log_permanent(table: Floats, subsets: Floats) -> float:
+    """Log of the mean over permutations p of the product of exp(table[a, p[a]]); table is lost."""
+    k = table.shape[0]
+    shift = 0.0
+    for a in range(k):
+        top = table[a].max()
+        shift += top
+        for b in range(k):
+            table[a, b] -= top
+    for b in range(k):
+        top = table[:, b].max()
+        shift += top
+        for a in range(k):
+            table[a, b] = math.exp(table[a, b] - top)
+    subsets[0] = 1.0
+    for subset in range(1, 1 << k):
+        size = -1
+        for b in range(k):
+            size += (subset >> b) & 1
+        total = 0.0
+        for b in range(k):
+            if (subset >> b) & 1:
+                total += subsets[subset ^ (1 << b)] * table[size, b]
+        subsets[subset] = total
+    whole = subsets[(1 << k) - 1]
+    return shift + math.log(whole) - math.lgamma(k + 1.0) if whole > 0.0 else -np.inf

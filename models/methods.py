@@ -256,6 +256,21 @@ class Fit:
                     rows[0] = np.where(np.isnan(found), rows[0], found)
         return ParameterArray.of(lower), ParameterArray.of(upper)
 
+    @property
+    def n_parameters(self) -> int:
+        """How many numbers were estimated: the weights, which sum to 1, are one less than K."""
+        return self.model.n_free
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion, -2 loglik + 2 n_parameters: the least is best."""
+        return -2.0 * self.loglik + 2.0 * self.n_parameters
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion, -2 loglik + n_parameters log n: the least is best."""
+        return -2.0 * self.loglik + self.n_parameters * float(np.log(self.n))
+
     def verdict(self, best: float | None = None) -> str:
         """What the fit came to, one of verdicts.VERDICTS, whatever its method says.
 
@@ -287,6 +302,20 @@ class Fit:
         if self.mixture is None or self.draws is None:
             return self.mixture
         return predictive(self.relabelled_draws, PREDICTIVE)
+
+    def pointwise(self, x: ArrayLike) -> Any:
+        """`draws` with the group log_likelihood of x (n,), by which ArviZ compares models.
+
+        An ArviZ DataTree. ValueError if the method keeps no draws.
+        """
+        from models.posterior.evidence import pointwise
+
+        values = checks.vector("x", x)
+        logs = pointwise(self.relabelled_draws, values)
+        dims, tree = ("chain", "draw", "observation"), self.draws.copy()
+        own = tree["posterior"].to_dataset()[["chain", "draw"]].assign(x=(dims, logs))
+        tree["log_likelihood"] = type(tree)(own)
+        return tree
 
     @cached_property
     def relabelled_draws(self) -> Floats:

@@ -38,6 +38,7 @@ from pydantic import (
 )
 
 from models import METHODS, Mixture, MixtureModel
+from models.criteria import CRITERIA
 from models.methods import OPTIMISERS, SAMPLERS
 from models.priors import (
     Dirichlet,
@@ -170,6 +171,32 @@ class Intervals(_Strict):
         return refits
 
 
+def _criterion(name: str) -> str:
+    if name not in CRITERIA:
+        raise ValueError(f"unknown criterion {name!r}; choose from {', '.join(CRITERIA)}")
+    return name
+
+
+class Choice(_Strict):
+    """How many components: for how many data sets each criterion chooses, among which K.
+
+    criteria: the number of data sets of each, as of methods. ks: ascending, without a gap.
+    """
+
+    criteria: dict[
+        Annotated[str, AfterValidator(_criterion)],
+        Annotated[int, Field(ge=0), BeforeValidator(_by_precision)],
+    ]
+    ks: list[PositiveInt] = [1, 2, 3, 4, 5, 6]
+
+    @field_validator("ks")
+    @classmethod
+    def _in_sequence(cls, ks: list[int]) -> list[int]:
+        if not ks or ks != list(range(ks[0], ks[0] + len(ks))):
+            raise ValueError("must be ascending whole numbers without a gap, such as [1, 2, 3]")
+        return ks
+
+
 class Scenario(_Strict):
     """One simulated setting: the true mixture, the sample size and the model fitted to it.
 
@@ -192,6 +219,7 @@ class Scenario(_Strict):
     model: ModelSpec = ModelSpec()
     replicates: Replicates | None = None
     intervals: Intervals | None = _Given
+    choice: Choice | None = _Given
     separation: float | None = None
     weight: float | None = None
     sd_ratio: float | None = None
@@ -242,6 +270,7 @@ class Grid(_Strict):
     n: list[PositiveInt]
     replicates: Replicates | None = None
     intervals: Intervals | None = _Given
+    choice: Choice | None = _Given
 
     @model_validator(mode="after")
     def _builds(self) -> Self:
@@ -271,6 +300,7 @@ class Grid(_Strict):
                 n=n,
                 replicates=self.replicates,
                 intervals=self.intervals,
+                choice=self.choice,
                 separation=d,
                 weight=w,
                 sd_ratio=r,
@@ -296,6 +326,7 @@ class DataSet(_Strict):
     model: ModelSpec = ModelSpec()
     methods: list[MethodName] | None = None
     intervals: Intervals | None = _Given
+    choice: Choice | None = _Given
 
     def contents(self) -> str:
         """The SHA-256 sum of the file, in hex digits."""
@@ -541,7 +572,8 @@ class Design(_Strict):
     intervals. chunk: replicates in one job. keep_draws: from how many replicates of a scenario the
     posterior draws are kept. closely: how many replicates are followed step by step and from many
     starts. intervals: of units that have none of their own. options: by method, passed on.
-    calibration: of the samplers, if asked for. remedies: of label switching, where they are
+    calibration: of the samplers, if asked for. choice: of the number of components, of units that
+    have none of their own. remedies: of label switching, where they are
     compared. priors: under which posteriors are compared, and where. starts: where optimisers are
     compared from several. references: of how many replicates, whose draws are kept, the posterior
     is also sampled at length. external: methods of other packages.
@@ -563,6 +595,7 @@ class Design(_Strict):
     replicates: Replicates = USUAL
     options: Options = {}
     calibration: Calibration | None = None
+    choice: Choice | None = _Given
     scenarios: list[Scenario] = []
     grids: list[Grid] = []
     data: list[DataSet] = []
@@ -684,6 +717,25 @@ class Design(_Strict):
     def intervals_of(self, unit: Scenario | DataSet) -> Intervals:
         """The unit's own intervals, or the design's."""
         return self.intervals if unit.intervals is None else unit.intervals
+
+    def choice_of(self, unit: Scenario | DataSet) -> dict[str, int]:
+        """By criterion, for how many data sets of the unit it chooses the number of components.
+
+        None where components are known. A real data set is one.
+        """
+        spec = self.choice if unit.choice is None else unit.choice
+        model = unit.model
+        if spec is None or any(v is not None for v in (model.means, model.sds, model.weights)):
+            return {}
+        most = 1 if isinstance(unit, DataSet) else None
+        counts = {name: min(spec.criteria[name], most or spec.criteria[name])
+                  for name in CRITERIA if name in spec.criteria}  # fmt: skip
+        return {name: count for name, count in counts.items() if count}
+
+    def ks_of(self, unit: Scenario | DataSet) -> list[int]:
+        """The numbers of components that are chosen from."""
+        spec = self.choice if unit.choice is None else unit.choice
+        return [] if spec is None else spec.ks
 
     def digest(self) -> str:
         """Twelve hex digits that identify what is studied, real data included and chunks apart.

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from models import METHODS, Mixture, MixtureModel
+from models.criteria import CRITERIA
 from models.inference.chains import MAX_RHAT, MIN_ESS
 from models.losses import Losses
 from models.mixture import Floats
@@ -95,6 +96,12 @@ REMEDIES = (
 )
 DISTANCE = "mean 2 - mean 1"
 REMEDY_PARAMETERS = ("weight 1", "mean 1", "mean 2", "sd 1", "sd 2", DISTANCE)
+
+# BIC as other packages have it: of the one maximum that EM finds from k-means, whatever that is.
+ONE_START = "bic-one-start"
+CHOOSING = {name: criterion.label for name, criterion in CRITERIA.items()} | {
+    ONE_START: "BIC, one start"
+}
 
 # Levels of the quantiles that are kept of a posterior sampled at length: dense where the ends of
 # intervals are.
@@ -260,6 +267,27 @@ KINDS: dict[str, Kind] = {
         | _floats("mean", "sd", "ess", "rhat", *QUANTILES)
         | _MESSAGE,
     ),
+    "criteria": Kind(
+        "a criterion at a number of components of a data set",
+        _DATA_SET
+        | {"criterion": "string", "k": "int64"}
+        | _floats("value", "error")
+        # Of the value: what speaks against it, or why there is none.
+        | _MESSAGE,
+        order=("scenario", "replicate", "criterion", "k"),
+    ),
+    "choices": Kind(
+        "the number of components that a criterion chooses of a data set; loss: in Kullback and "
+        "Leibler's divergence from the truth, of that many by maximum likelihood",
+        _DATA_SET | {"criterion": "string", "k": "Int64"} | _floats("loss") | _MESSAGE,
+        order=("scenario", "replicate", "criterion"),
+    ),
+    "choice_timings": Kind(
+        "a criterion on a data set, the fits that all of them share apart",
+        _DATA_SET | {"criterion": "string", "seconds": "float64", "passes": "int64"},
+        order=("scenario", "replicate", "criterion"),
+        timed=True,
+    ),
     "ranks": Kind(
         "a quantity of a prior draw among its posterior's draws; no rank where the fit failed",
         {"replicate": "int64", "method": "string", "quantity": "string"}
@@ -328,6 +356,7 @@ MADE_BY: dict[str, tuple[str, ...]] = {
     "remedies": ("remedies", "remedy_timings"),
     "priors": ("priors", "prior_fits"),
     "refer": ("references",),
+    "choose": ("criteria", "choices", "choice_timings"),
     "calibrate": ("ranks",),
     "external": (
         *("external", "external_estimates", "external_chains", "external_orders"),
@@ -367,14 +396,15 @@ def gather(design: Design, kind: str, parts: Iterable[pd.DataFrame]) -> pd.DataF
     if not parts:
         return frame(kind, [])
     packages = [external.name for external in design.external]
-    place = {name: i for i, name in enumerate([*design.unit_names(), *METHODS, *packages])}
+    named = [*design.unit_names(), *METHODS, *CHOOSING, *packages]
+    place = {name: i for i, name in enumerate(named)}
     compared = [] if design.priors is None else design.priors.compared
-    priors = {prior.name: i for i, prior in enumerate(compared)}
+    places = {"prior": {prior.name: i for i, prior in enumerate(compared)}}
     table = _typed(kind, pd.concat(parts, ignore_index=True))
     by = [name for name in KINDS[kind].order if name in table]
     return table.sort_values(
         by,
-        key=lambda c: c if c.name == "replicate" else c.map(priors if c.name == "prior" else place),
+        key=lambda c: c if c.name in ("replicate", "k") else c.map(places.get(str(c.name), place)),
         kind="stable",
     ).reset_index(drop=True)
 

@@ -18,7 +18,7 @@ STUDY = (
     ("__main__", "benchmarks", "walkthrough"),
 )
 MODELS = (
-    ("checks", "elsewhere", "kernels", "mixture"),
+    ("checks", "criteria", "elsewhere", "kernels", "mixture"),
     ("model",),
     ("frame",),
     ("likelihood", "compression"),
@@ -26,7 +26,8 @@ MODELS = (
     ("priors", "verdicts"),
     ("inference", "theory"),
     ("starts", "em", "direct", "labels"),
-    ("posterior",),
+    ("posterior", "search"),
+    ("resampling",),
     ("methods",),
     ("selection",),
     ("__init__",),

@@ -71,6 +71,12 @@ def rhat_and_ess(quantities: Floats) -> RhatAndEss:
     return _rhat_and_ess(quantities)[0]
 
 
+def effective(quantities: Floats) -> Floats:
+    """(q,): effective draws for the mean of each of the quantities (chains, draws, q)."""
+    values = np.ascontiguousarray(np.moveaxis(quantities, -1, 0))
+    return _ess(_split(values))
+
+
 def convergence(quantities: Floats, superchains: NDArray[np.intp] | None = None) -> Convergence:
     """The worst of the quantities (chains, draws, q); those that never vary are left out.
 

@@ -103,4 +103,12 @@ no_references = lack(
 )
 no_calibration = lack("This design has no calibration of the samplers.", lambda d: d.calibration)
 no_remedies = lack("This design compares no remedies.", lambda d: d.remedies)
+no_choice = lack(
+    "This design chooses no number of components of simulated data.",
+    lambda d: any(d.choice_of(unit) for unit in d.all_scenarios()),
+)
+no_real_choice = lack(
+    "This design chooses no number of components of real data.",
+    lambda d: any(d.choice_of(unit) for unit in d.data),
+)
 no_priors = lack("This design compares no priors.", lambda d: d.priors)

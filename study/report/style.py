@@ -23,7 +23,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from models import METHODS
 from models.mixture import Floats
 from study.report.exhibit import Drawing, Exhibit, Finding, Reason
-from study.rows import CHAIN_WORDS, REMEDIES, STARTS, Results
+from study.rows import CHAIN_WORDS, CHOOSING, REMEDIES, STARTS, Results
 
 STYLE = Path(__file__).parent / "paper.mplstyle"
 SINGLE, DOUBLE = 3.5, 7.2  # inches, the columns of a journal
@@ -109,6 +109,10 @@ START_LOOKS = {
     start: Look(color, marker, "solid")
     for start, color, marker in zip(STARTS, ("#000000", *COMPONENTS), _MARKERS, strict=False)
 }
+CHOICE_LOOKS = looks(
+    dict.fromkeys(("aic", "bic", "icl", "cv", "bridge", "loo", "laplace", "lrt", *CHOOSING)),
+    COLORS,
+)
 CHAIN_LOOKS = {
     word: Look(color, marker, "solid")
     for word, color, marker in zip(CHAIN_WORDS, COMPONENTS, ("o", "s", "^", "D"), strict=False)

@@ -170,6 +170,17 @@ def _refer(design: Design, scenario: str, replicates: Replicates) -> Rows:
     return _merged("refer", ({"references": refer(design, unit, i, say)} for i in replicates[""]))
 
 
+def _choose(design: Design, scenario: str, replicates: Replicates) -> Rows:
+    from study.compute.selection import choose
+
+    unit = design.scenario(scenario)
+    asked: dict[int, list[str]] = {}
+    for criterion, own in replicates.items():
+        for i in own:
+            asked.setdefault(i, []).append(criterion)
+    return _merged("choose", (choose(design, unit, i, asked[i], say) for i in sorted(asked)))
+
+
 def _calibrate(design: Design, scenario: str, replicates: Replicates) -> Rows:
     from study.compute.calibration import calibrate
 
@@ -219,4 +230,6 @@ _DO: dict[str, Callable[[Design, str, Replicates], Rows]] = {
     "priors": _priors,
     "refer": _refer,
     "external": _external,
+    "choose": _choose,
+    "evidence": _choose,
 }

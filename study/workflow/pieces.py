@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from models import METHODS
+from models.criteria import CRITERIA
 from models.methods import OPTIMISERS, SAMPLERS
 from study.design import DataSet, Design, barred, externals, followed, referred
 from study.workflow.sources import ROOT, closure, digest, of_engine
@@ -152,6 +153,18 @@ def _calibrated(design: Design) -> Iterator[Ask]:
             yield Ask(PRIOR, method, design.calibration.replicates)
 
 
+def _chosen(posterior: bool) -> Callable[[Design], Iterator[Ask]]:
+    """By the criteria that need a posterior, or by those that need none."""
+
+    def asks(design: Design) -> Iterator[Ask]:
+        for unit in design.units():
+            for name, count in design.choice_of(unit).items():
+                if (CRITERIA[name].needs == "posterior") == posterior:
+                    yield Ask(unit.name, name, count)
+
+    return asks
+
+
 def _true(design: Design) -> Iterator[Ask]:
     for scenario in design.all_scenarios():
         yield Ask(scenario.name, "", 1)
@@ -179,6 +192,10 @@ def _of_following(design: Design, scenario: str, method: str) -> Mapping[str, An
 def _of_remedies(design: Design, scenario: str, method: str) -> Mapping[str, Any]:
     samplers = ("nuts", "nuts-ordered")
     return {"level": design.level, "options": [design.options.get(m, {}) for m in samplers]}
+
+
+def _of_choice(design: Design, scenario: str, method: str) -> Mapping[str, Any]:
+    return {"ks": design.ks_of(design.scenario(scenario))}
 
 
 def _of_named_prior(design: Design, scenario: str, method: str) -> Mapping[str, Any]:
@@ -224,6 +241,10 @@ STEPS: dict[str, Step] = {
     "begin": Step("begin", ("study.compute.beginnings", *_NUMERIC), _begun, _of_following),
     "calibrate": Step("calibrate", ("study.compute.calibration", *_PYMC), _calibrated, _of_prior),
     "remedies": Step("remedies", ("study.compute.remedies", *_PYMC), _remedied, _of_remedies),
+    "choose": Step("choose", ("study.compute.selection", *_NUMERIC), _chosen(False), _of_choice),
+    "evidence": Step(
+        "choose", ("study.compute.selection", *_NUMERIC, *_PYMC), _chosen(True), _of_choice
+    ),
     "priors": Step("priors", ("study.compute.priors", *_PYMC), _under_priors, _of_named_prior),
     "external": Step("external", ("study.compute.external", *_NUMERIC), _external, _of_external),
     "refer": Step("refer", ("study.compute.references", *_PYMC), _of_units(referred), _nothing),
@@ -273,7 +294,7 @@ def _content(design: Design, step: str, scenario: str, method: str, replicate: i
 def _unit(design: Design, scenario: str) -> Mapping[str, Any]:
     """What a scenario's data sets and its model depend on: no titles, no numbers of replicates."""
     unit = design.scenario(scenario)
-    apart = {"title", "unit", "source", "file", "methods", "replicates", "intervals"}
+    apart = {"title", "unit", "source", "file", "methods", "replicates", "intervals", "choice"}
     labels = {"separation", "weight", "sd_ratio"}
     shown = unit.model_dump(mode="json", exclude=apart | labels)
     return shown | {"file": unit.contents()} if isinstance(unit, DataSet) else shown

@@ -18,8 +18,9 @@ import numpy as np
 import pandas as pd
 
 from models import METHODS
+from models.criteria import CRITERIA
 from models.methods import SAMPLERS, load_engine, warm_up
-from study.compute import beginnings, priors, references, remedies
+from study.compute import beginnings, priors, references, remedies, selection
 from study.compute import follow as convergence
 from study.compute.calibration import calibrate
 from study.compute.chunk import fit_all
@@ -299,6 +300,21 @@ def _referred(design: Design) -> Iterator[Task]:
             yield _each("reference", "refer", _size(design, unit), times, run)
 
 
+def _selected(design: Design) -> Iterator[Task]:
+    for unit in design.units():
+        by_count: dict[tuple[str, int], list[str]] = defaultdict(list)
+        for name, count in design.choice_of(unit).items():
+            job = "evidence" if CRITERIA[name].needs == "posterior" else "choose"
+            by_count[job, count].append(name)
+        for (job, count), names in by_count.items():
+            run = partial(_choose, design, unit, names)
+            yield _each(", ".join(names), job, _size(design, unit), count, run)
+
+
+def _choose(design: Design, unit: Scenario | DataSet, names: list[str], replicate: int) -> Any:
+    return selection.choose(design, unit, replicate, names)
+
+
 def _followed(design: Design) -> Iterator[Task]:
     for unit in design.units():
         run = partial(convergence.follow, design, unit)
@@ -341,6 +357,7 @@ STAGES = (
     Stage("priors", 1, _under_priors),
     Stage("refer", 1, _referred),
     Stage("external", 1, _external),
+    Stage("choose", 1, _selected),
     Stage("walkthrough", 1, _once("walkthrough")),
     Stage("gather", 2, _gathered),
     Stage("tables", 3, _tables),

@@ -17,8 +17,9 @@ from rich.table import Table
 
 from models import METHODS, Fit, MixtureModel
 from models import fit as fit_one
+from models.criteria import CRITERIA
 from models.inference.functionals import crossing, delta_method
-from models.mixture import Floats
+from models.mixture import Floats, Mixture
 from models.priors import Prior
 from models.sample import Data, as_data
 from models.solution import Trace
@@ -29,6 +30,7 @@ from study.compute.intervals import rows as interval_rows
 from study.design import RULES, Design
 from study.rows import PARAMETERS, estimated
 from study.simulate import data_set, read_column
+from study.workflow import choice
 from study.workflow.run import say
 
 PRIORS: dict[str, Callable[[Data, int], Prior]] = RULES | {"asymmetric": Prior.asymmetric}
@@ -65,11 +67,12 @@ def fit(
     delimiter: Annotated[str, "between its fields: a character, or tab"] = ",",
     decimal: Annotated[str, "its decimal mark, . or ,"] = ".",
     drop_missing: Annotated[bool, "leave missing values out, and say how many"] = False,
-    k: Annotated[str, "number of components"] = "2",
+    k: Annotated[str, "number of components; several, as 1-6, to have one chosen"] = "2",
     equal_sds: Annotated[bool, "one common sd"] = False,
     means: Annotated[tuple[float, ...], "known means, one a component"] = (),
     sds: Annotated[tuple[float, ...], "known sds, one a component"] = (),
     methods: Annotated[str, "separated by commas"] = "em,lbfgs,newton,map,nuts",
+    criteria: Annotated[str, "by which K is chosen"] = "aic,aicc,bic,icl,icl-hard",
     starts: Annotated[int, "of each optimiser and of map, the best of which counts"] = 1,
     penalty: Annotated[str, "on small sds, for optimisers and map: chen, or a number"] = "",
     prior: Annotated[str, "of map and samplers, such as one-scale, asymmetric or flat"] = "",
@@ -80,7 +83,7 @@ def fit(
     plot: Annotated[str, "file for data and densities: .pdf, .svg or .png"] = "",
     seed: Annotated[int, "root of all random numbers"] = 0,
 ) -> None:
-    """Fit a column of a CSV file and print what came out."""
+    """Fit a column of a CSV file and print what came out; of several K, the choice first."""
     names = [name.strip() for name in methods.split(",")]
     for name in names:
         if name not in METHODS:
@@ -91,10 +94,17 @@ def fit(
     if plot and Path(plot).suffix not in (".pdf", ".svg", ".png"):
         raise ValueError(f"--plot: {plot} is no .pdf, .svg or .png")
     sample = _read(file, column, counts, delimiter, decimal, drop_missing)
-    model = MixtureModel(_components(k), means or None, sds or None, equal_sds=equal_sds)
+    ks, start = choice.several(k), None
+    if ks is None:
+        model = MixtureModel(_components(k), means or None, sds or None, equal_sds=equal_sds)
+    elif means or sds or starts != 1:
+        raise ValueError("-k: several leave no known means or sds, and no --starts; leave them out")
+    else:
+        model, start = _chosen(sample, ks, criteria, equal_sds, seed, plot)
     found = []
     for name in names:
         options = _options(name, sample, model, penalty, prior, starts)
+        options |= {} if start is None else {"start": start}
         found.append(fit_one(name, sample.x, model, counts=sample.counts, rng=seed, **options))
     made = {one.method: list(_intervals(one, sample, kinds, level, seed)) for one in found if kinds}
     fits_table(found)
@@ -105,12 +115,12 @@ def fit(
         _write_responsibilities(Path(responsibilities), found[0], sample)
     if json:
         _write_json(Path(json), found, made, sample)
-    if plot:
+    if plot and ks is None:
         _plot(Path(plot), found, sample)
 
 
 def _components(k: str) -> int:
-    """The number of components that `-k` gives. A range, as of a choice, would be read here."""
+    """The number of components that `-k` gives."""
     try:
         return int(k)
     except ValueError:
@@ -168,6 +178,24 @@ def _options(
         if given and option not in found:
             say(f"{name}: takes no {option}, and is fitted without")
     return found
+
+
+def _chosen(
+    sample: Sample, ks: list[int], criteria: str, equal_sds: bool, seed: int, plot: str
+) -> tuple[MixtureModel, Mixture | None]:
+    """The model that is chosen of several K, and its maximum, with the table that shows why."""
+    found = choice.chosen(sample.x, sample.counts, ks, criteria, equal_sds, seed)
+    console = _console(110)
+    console.print(choice.table(found))
+    for line in (choice.said(found), *choice.notes(found)):
+        console.print(line)
+    if plot:
+        from study.report.one_choice import draw
+
+        draw(found, sample.x, sample.counts, choice.shown(found), Path(plot))
+    one = found.chosen(choice.shown(found))
+    console.print(f"\nThe fit that {CRITERIA[choice.shown(found)].label} chooses, K = {one.k}:\n")
+    return one.fit.model, one.fit.mixture
 
 
 def replay(

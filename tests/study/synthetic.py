@@ -33,6 +33,7 @@ from study.rows import (
     KINDS,
     LEVELS,
     LOSSES,
+    ONE_START,
     PARAMETERS,
     QUANTILES,
     REMEDIES,
@@ -151,6 +152,8 @@ def rich(**parts: Any) -> Design:
     }
     more |= {"grids": [cells], "scenarios": [NAMED, KNOWN], "calibration": calibration}
     more |= {"remedies": {"scenarios": ["named"], "replicates": 3}}
+    chosen = dict.fromkeys(("aic", "bic", "icl", "cv", "laplace", "bridge"), 4)
+    more |= {"choice": {"criteria": chosen, "ks": [1, 2, 3]}}
     compared = [{"name": "default", "rule": "default"}, {"name": "other", "rule": "brms"}]
     more |= {"priors": {"scenarios": ["named"], "replicates": 3, "compared": compared}}
     more |= {"starts": {"scenarios": ["named"], "replicates": 3}}
@@ -181,7 +184,30 @@ def study(design: Design, draws: int = 20) -> Results:
     for name in design.priors.scenarios if design.priors else []:
         for kind, own in _under_priors(design, name, rng):
             rows[kind].append(own)
+    for unit in design.units():
+        for kind, own in _choices(design, unit, rng):
+            rows[kind].append(own)
     return of(design, **rows)
+
+
+def _choices(
+    design: Design, unit: Scenario | DataSet, rng: np.random.Generator
+) -> Iterator[tuple[str, Known]]:
+    """The last criterion cannot choose on the last data set; BIC comes with that of one start."""
+    asked = design.choice_of(unit)
+    for name, count in asked.items():
+        for replicate in range(count):
+            key: Known = {"scenario": unit.name, "replicate": replicate, "criterion": name}
+            lost = name == list(asked)[-1] and replicate == count - 1
+            ks = design.ks_of(unit)
+            for k in ks:
+                value = -100.0 + rng.standard_normal()
+                yield "criteria", row("criteria", **key, k=k, value=value, error=0.1)
+            yield "choice_timings", row("choice_timings", **key, seconds=0.1, passes=9)
+            for chosen in [name, ONE_START] if name == "bic" else [name]:
+                known: Known = key | {"criterion": chosen, "loss": rng.exponential(0.01)}
+                known |= {"k": int(rng.choice(ks))} if not lost else {"k": None, "loss": np.nan}
+                yield "choices", row("choices", **known)
 
 
 def _target(unit: Scenario) -> Mixture:

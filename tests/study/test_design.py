@@ -256,7 +256,7 @@ def test_grid_scenarios_have_the_separation_and_sd_ratio_they_say():
         assert truth.weights[0] == pytest.approx(cell.weight)
 
 
-@pytest.mark.parametrize("name", ["default", "smoke", "paper", "prior-sensitivity"])
+@pytest.mark.parametrize("name", ["default", "smoke", "paper", "prior-sensitivity", "k"])
 def test_the_shipped_designs_load(name):
     design = load(name)
     assert design.name == name
@@ -284,12 +284,16 @@ def test_family_and_rounding_are_those_that_are_named():
 
 def test_the_paper_design_has_the_default_scenarios_and_replicates_for_coverage_to_a_point():
     paper, default = load("paper"), load("default")
-    parts = {"replicates", "intervals"}
+    parts = {"replicates", "intervals", "choice"}
 
     def settings(design):
         return {unit.name: unit.model_dump(exclude=parts) for unit in design.units()}
 
     assert settings(paper) == settings(default)
+    for unit in default.units():
+        many, few = paper.choice_of(paper.scenario(unit.name)), default.choice_of(unit)
+        assert list(many) == list(few)
+        assert all(count in (1, 278) for count in many.values())  # three points of a share
     for unit in paper.all_scenarios():
         for method, count in paper.replicates_of(unit).items():
             if method not in SAMPLERS:

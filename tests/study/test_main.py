@@ -8,6 +8,7 @@ import pytest
 
 from models import MixtureModel, fit
 from study.__main__ import COMMANDS, main
+from study.workflow.choice import several
 from study.workflow.terminal import estimate, fits_table
 
 
@@ -112,6 +113,42 @@ def test_bad_options_of_fit_are_one_line(capsys, data_folder, arguments, says):
     assert err.count("\n") == 1
 
 
+def test_fit_of_several_k_prints_the_choice_and_then_its_fit(capsys, data_folder, tmp_path):
+    plot = tmp_path / "k.png"
+    code, out, err = run(
+        capsys, "fit", str(data_folder / "faithful.csv"), "--column", "waiting", "-k", "1-3",
+        "--methods", "newton", "--plot", str(plot),
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0].split() == ["K", "log-lik.", "AIC", "AICc", "BIC", "ICL", "ICL,", "hard"]
+    assert [line.split()[0] for line in lines[1:4]] == ["1", "2", "3"]
+    assert [line.count("*") for line in lines[1:4]] == [0, 5, 0]
+    assert "2201.79" in lines[1]
+    assert "The fit that BIC chooses, K = 2:" in out
+    assert out.count("-1034.002") == 2
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_values_have_their_errors_and_what_has_none_says_why(capsys, data_folder):
+    code, out, _ = run(
+        capsys, "fit", str(data_folder / "faithful.csv"), "--column", "waiting", "-k", "1,2",
+        "--methods", "newton", "--criteria", "cv,lrt",
+    )  # fmt: skip
+    assert code == 0
+    first, second = (line.split() for line in out.splitlines()[1:3])
+    assert (first[2][:6], first[3][0]) == ("-1096.", "(")
+    assert first[4] == "0.010"
+    assert second[-2:] == ["tested", "*"]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [("2", None), ("1-3", [1, 2, 3]), ("4,1-2", [1, 2, 4]), ("1,2", [1, 2])]
+)
+def test_several_k(given, expected):
+    assert several(given) == expected
+
+
 @pytest.mark.parametrize(
     ("text", "arguments", "says"),
     [
@@ -125,6 +162,9 @@ def test_bad_options_of_fit_are_one_line(capsys, data_folder, arguments, says):
         ("x\n1\n2\n4\n", ["--methods", "em,magic"], "--methods: unknown 'magic'"),
         ("x\n1\n2\n4\n", ["--delimiter", ""], "delimiter: '' is no mark between fields"),
         ("x\n1\n2\n4\n", ["--decimal", "'"], 'decimal: "\'" is no decimal mark'),
+        ("x\n1\n2\n4\n", ["-k", "3-1"], "-k: '3-1' names no numbers of components; give 2, 1-6"),
+        ("x\n1\n2\n4\n", ["-k", "1-9"], "x: 3 observations; 9 components need at least 9"),
+        ("x\n1\n2\n4\n", ["-k", "1,2", "--criteria", "a"], "criteria: unknown 'a'"),
         ("x\n1\n2\n4\n", ["-k", "0"], "k: 0 is not a whole number of at least 1"),
     ],
 )

@@ -30,6 +30,7 @@ BASE = {
     "starts": {"scenarios": ["near"], "replicates": 3},
     "replicates": {"em": 40, "newton": 60, "map": 20, "nuts": 5},
     "intervals": {"replicates": 10},
+    "choice": {"criteria": {"bic": 4, "waic": 2}, "ks": [1, 2]},
     "calibration": {"replicates": 12, "n": 20, "prior": PRIOR, "methods": ["nuts"]},
     "scenarios": [NEAR, FAR],
 }
@@ -73,7 +74,7 @@ def after(edited, root=FIRST, before=None):
 # Packing -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["smoke", "default", "paper"])
+@pytest.mark.parametrize("name", ["smoke", "default", "paper", "k"])
 def test_what_is_asked_for_is_packed_once_into_chunks_of_the_target(name):
     asked = load(name)
     for step in STEPS:
@@ -128,6 +129,18 @@ def test_what_is_still_to_be_made_is_the_same_whatever_has_been_finished_since(d
 
 def test_a_finished_design_needs_nothing_more():
     assert after(design()) == set()
+
+
+def test_a_criterion_makes_itself_anew_alone_and_other_k_make_all_of_them():
+    more = {"criteria": {"bic": 5, "aic": 1, "waic": 2}, "ks": [1, 2]}
+    assert after(design(choice=more)) == {
+        ("choose", scenario, name, i)
+        for scenario in ("near", "far")
+        for name, i in (("bic", 4), ("aic", 0))
+    }
+    other = after(design(choice=BASE["choice"] | {"ks": [1, 2, 3]}))
+    assert {step for step, *_ in other} == {"choose", "evidence"}
+    assert len(other) == 2 * (4 + 2)
 
 
 def test_more_replicates_make_new_ones_alone():

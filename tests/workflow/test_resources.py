@@ -67,7 +67,7 @@ def test_intervals_and_refits_take_longer():
     assert seconds(span, "numeric") > 5 * seconds(span, "numeric", without)
 
 
-@pytest.mark.parametrize("name", ["smoke", "default", "paper", "prior-sensitivity"])
+@pytest.mark.parametrize("name", ["smoke", "default", "paper", "prior-sensitivity", "k"])
 def test_no_job_asks_for_more_than_a_small_partition_gives(name):
     design = load(name)
     for one in plan(design, []).new:

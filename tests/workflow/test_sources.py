@@ -32,6 +32,8 @@ STARTS = {
     step: [f"{PRIOR}:0-1:nuts"] if step == "calibrate" else ["near:0-1"] for step in STEPS
 } | {
     "priors": ["near:0-1:default"],
+    "choose": ["near:0-1:bic"],
+    "evidence": ["near:0-1:waic"],
     "numeric": ["near:0-2:em,lbfgs", "far:0-1:em"],
     "pymc": ["near:0-1:map,nuts"],
     "external": ["near:0-1:fake"],

@@ -12,6 +12,7 @@ DESIGN: dict[str, Any] = {
     "closely": 1,
     "references": 1,
     "remedies": {"scenarios": ["near"], "replicates": 1},
+    "choice": {"criteria": {"bic": 2, "waic": 1}, "ks": [2]},
     "priors": {
         "scenarios": ["near"],
         "replicates": 1,

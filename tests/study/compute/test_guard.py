@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from study.compute import calibration, follow, references, remedies, switching, truths
+from study.compute import (
+    calibration,
+    follow,
+    references,
+    remedies,
+    selection,
+    switching,
+    truths,
+)
 from study.design import load
 from study.rows import REMEDIES, REMEDY_PARAMETERS, TARGETS, blank, frames, trusted
 from tests.study.synthetic import rich
@@ -24,6 +32,7 @@ def said(monkeypatch):
     for module in (follow, remedies):
         monkeypatch.setattr(module, "fit_one", breaks)
     monkeypatch.setattr(truths, "bound", breaks)
+    monkeypatch.setattr(selection, "select", breaks)
     return []
 
 
@@ -48,6 +57,14 @@ def test_references(said):
     found = frames({"references": references.refer(DESIGN, BIRDS, 0, said.append)})["references"]
     assert found["message"].tolist() == ["LinAlgError: singular matrix"]
     assert not trusted(found)
+
+
+def test_choice(said):
+    found = frames(selection.choose(DESIGN, BIRDS, 0, ["bic", "icl"], said.append))
+    assert found["choices"]["criterion"].tolist() == ["bic", "icl"]
+    assert found["choices"]["k"].isna().all()
+    assert (found["choices"]["message"] == "LinAlgError: singular matrix").all()
+    assert found["criteria"].empty
 
 
 def test_calibration(said):

@@ -180,7 +180,7 @@ def test_exhibits_with_seconds_are_marked_so() -> None:
     study = results("rich")
     slower = {
         kind: getattr(study, kind).assign(seconds=lambda rows: 1 / rows["seconds"])
-        for kind in ("timings", "remedy_timings")
+        for kind in ("timings", "remedy_timings", "choice_timings")
     }
     changed = synthetic.changed(study, **slower)
     for table in TABLES:
