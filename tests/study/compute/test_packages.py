@@ -73,7 +73,7 @@ def test_the_peers_fit_the_first_data_sets_of_the_default_study():
     assert peers.seed == default.seed
     units = {unit.name: unit for unit in default.units()}
     for unit in peers.units():
-        shown = {"title", "replicates", "intervals"}
+        shown = {"title", "replicates", "intervals", "choice"}
         assert unit.model_dump(exclude=shown) == units[unit.name].model_dump(exclude=shown)
     assert set(peers.unit_names()) == {
         name

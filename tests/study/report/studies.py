@@ -7,7 +7,7 @@ import functools
 import pandas as pd
 
 from study.design import Grid
-from study.report.contents import TABLES
+from study.report.contents import tables_of
 from study.rows import Results
 from tests.study import synthetic
 from tests.study.synthetic import FAITHFUL, KNOWN, NAMED, TAILS, design, rich
@@ -29,4 +29,5 @@ def results(name: str) -> Results:
 
 @functools.cache
 def made(name: str) -> dict[str, pd.DataFrame]:
-    return {table.name: table.make(results(name)) for table in TABLES}
+    own = results(name)
+    return {table.name: table.make(own) for table in tables_of(own.design)}

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from study.report.contents import FIGURES, TABLES
+from study.report.contents import figures_of, tables_of
 from study.report.index import ASKED, SHOWN, alt, made_by, page, write_index
 from tests.study.report.studies import DESIGNS, made
 
+TABLES, FIGURES = tables_of(DESIGNS["rich"]), figures_of(DESIGNS["rich"])
 RECORD = {
     "git": {"revision": "0123456789abcdef", "clean": False},
     "machine": {"processor": "A CPU", "cores": 2},
