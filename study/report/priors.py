@@ -153,13 +153,14 @@ def prior_measures(results: Results) -> Figure:
     table, paired = priors(results), prior_differences(results)
     names = list(dict.fromkeys(table["prior"]))
     scenarios = looks(table["scenario"].unique(), COMPONENTS)
-    figure = Figure(figsize=(DOUBLE, 0.9 + 0.32 * len(names)))
-    panels = figure.subplots(1, 3, sharey=True)
-    shown = (
+    shown = [
         (table, "coverage", f"Coverage of {results.design.level:.0%} intervals"),
         (table, "distance_bias", r"Bias of $\mu_2 - \mu_1$"),
-        (paired, "hellinger", f"Hellinger loss minus that of {names[0]}"),
-    )
+    ]
+    if not paired.empty:  # of one prior alone there are no differences
+        shown.append((paired, "hellinger", f"Hellinger loss minus that of {names[0]}"))
+    figure = Figure(figsize=(DOUBLE, 0.9 + 0.32 * len(names)))
+    panels = figure.subplots(1, len(shown), sharey=True)
     for axes, (rows, measure, title) in zip(panels, shown, strict=True):
         axes.axvline(results.design.level if measure == "coverage" else 0.0, color=GREY, lw=0.6)
         for j, (scenario, look) in enumerate(scenarios.items()):

@@ -110,3 +110,14 @@ def test_tables_fit_on_a_page_and_the_figure_has_a_line_a_prior() -> None:
     figure = prior_measures(results())
     assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == list(NAMES)
     assert len(figure.axes) == 3
+
+
+def test_of_one_prior_alone_there_are_no_differences() -> None:
+    assert DESIGN.priors is not None
+    one = DESIGN.priors.model_copy(update={"compared": DESIGN.priors.compared[:1]})
+    every = results()
+    alone = {kind: getattr(every, kind) for kind in ("priors", "prior_fits")}
+    kept = {
+        kind: table[table["prior"] == NAMES[0]].to_dict("records") for kind, table in alone.items()
+    }
+    assert len(prior_measures(of(DESIGN.model_copy(update={"priors": one}), **kept)).axes) == 2
