@@ -15,9 +15,11 @@ lets a number differ by:
 - Distances in the large are of a quadratic: Hellinger's is d/sqrt(8 n), and obeys the triangle.
 - What is counted on the way, and words on how a fit ended, hang on comparisons that the last digit
   decides: they may differ where all numbers of the fit agree.
+- Where both ends are a collapse, numbers on the way to an unbounded likelihood are not held.
 - Posterior means, sds and ends of equal-tailed intervals have Monte Carlo errors by the effective
-  draws. They are held where both fits' R-hat and ESS are good; else, and what has no such error, is
-  said not to be.
+  draws, sds where the interval is as wide as a normal's. They are held where both fits' R-hat and
+  ESS are good and, of components, where which is which is more than a convention; the others, and
+  what has no such error, are said not to be.
 """
 
 from __future__ import annotations
@@ -34,14 +36,16 @@ from models.inference.chains import MAX_RHAT, MIN_ESS
 from models.methods import SAMPLERS
 from models.mixture import Floats
 from study.compute.intervals import DRAWS
-from study.rows import FIT, KINDS, PARAMETERS
+from study.rows import FIT, KINDS, PARAMETERS, USABLE
 
 FLOOR, CURVED, SOLVED, SUMMED, STEEP = 1e-8, 20.0, 1e-6, 1e-13, 10.0
 CERTIFIED = 1e-4
 # That any of all Monte Carlo comparisons calls chains of one posterior different (Bonferroni).
 FALSE_ALARM = 1e-3
-# The 2.5% quantile of a normal sample: sqrt(p (1 - p)) over the density there, in sds.
-TAIL = float(np.sqrt(0.025 * 0.975) / norm.pdf(norm.ppf(0.025)))
+# Of a normal, in sds: its 97.5% quantile, and of a sample's sqrt(p (1 - p)) over the density there.
+# The level of intervals may be another one; 95% is close enough for their errors.
+NORMAL = float(norm.isf(0.025))
+TAIL = float(np.sqrt(0.025 * 0.975) / norm.pdf(NORMAL))
 
 WORDS = ("identical", "within rounding", "within Monte Carlo error", "not held", "different")
 IDENTICAL, ROUNDING, MONTE_CARLO, NOT_HELD, DIFFERENT = WORDS
@@ -129,6 +133,7 @@ RULES: dict[tuple[str, str], tuple[str, Callable[[pd.DataFrame], Any]]] = {
 }
 _FOLLOWS = "the last digit decides"
 _CHAIN = "Monte Carlo error"
+_LOST = "no maximum is there"
 _UNHELD = "chains without such an error"
 
 
@@ -158,7 +163,9 @@ def _context(published: Mapping[str, pd.DataFrame], again: Mapping[str, pd.DataF
     """By fit: d, n, reach (in data units), and of samplers ess and ess_tail where they are good."""
     fits = published["fits"].merge(again["fits"], on=FIT, suffixes=("", "_again"))
     distance = fits["distance"].fillna(0.0) + fits["distance_again"].fillna(0.0)
-    found = fits[FIT].assign(d=2.0 * np.maximum(distance, FLOOR), fit_n=fits["n"])
+    lost = ~(fits["status"].isin(USABLE) | fits["status_again"].isin(USABLE))
+    d = 2.0 * np.maximum(distance, FLOOR)
+    found = fits[FIT].assign(d=d, fit_n=fits["n"], lost=lost)
     chains = published["labels"].merge(again["labels"], on=FIT, suffixes=("", "_again"))
     for which in ("relabelled", "invariant"):
         numbers = {
@@ -167,9 +174,12 @@ def _context(published: Mapping[str, pd.DataFrame], again: Mapping[str, pd.DataF
         }
         ess = numbers["ess"].min(axis=1)
         good = (numbers["rhat"].max(axis=1) < MAX_RHAT) & (ess > MIN_ESS)
+        if which == "relabelled":
+            good &= ~(chains["convention"] | chains["convention_again"])
         chains[f"draws_{which}"] = ess.where(good)
         chains[f"tail_{which}"] = numbers["ess_tail"].min(axis=1).where(good)
-    names = [f"{what}_{which}" for what in ("draws", "tail") for which in ("relabelled", "invariant")]
+    whiches = ("relabelled", "invariant")
+    names = [f"{what}_{which}" for what in ("draws", "tail") for which in whiches]
     found = found.merge(chains[[*FIT, *names]], on=FIT, how="left")
     return found.merge(_reach(published["estimates"]), on=FIT, how="left")
 
@@ -195,16 +205,20 @@ def _of_kind(
             column="row",
             published=np.where(there, "there", "missing"),
             again=np.where(there, "missing", "there"),
-            **dict(equal=False, allowed=0.0, z=np.nan, chain=False, reason=_NONE),
+            equal=False,
+            allowed=0.0,
+            reason=_NONE,
+            lost=False,
+            chain=False,
+            z=np.nan,
         )
     ]
     pairs = both[both["where"] == "both"].reset_index(drop=True)
     if keys[: len(FIT)] == FIT:
         pairs = pairs.merge(context, on=FIT, how="left")
     pairs["scale"], named = _scale(kind, pairs), _named(kind, keys, pairs)
-    for column in KINDS[kind].columns:
-        if column not in keys:
-            parts.append(_of_column(kind, column, named, pairs))
+    columns = [column for column in KINDS[kind].columns if column not in keys]
+    parts += [_of_column(kind, column, named, pairs) for column in columns]
     return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
 
 
@@ -234,6 +248,7 @@ def _of_column(kind: str, column: str, named: pd.DataFrame, pairs: pd.DataFrame)
         equal=_equal(a, b),
         allowed=allowed,
         reason=reason,
+        lost=pairs["lost"].to_numpy(bool) if "lost" in pairs else False,
         chain=pairs["method"].isin(SAMPLERS).to_numpy(bool) if chain else False,
         z=_z(kind, column, pairs) if chain else np.nan,
     )
@@ -254,7 +269,7 @@ def _scale(kind: str, pairs: pd.DataFrame) -> Any:
     if kind not in ("estimates", "intervals"):
         return np.nan
     ends = pairs[["lower", "upper"]].sub(pairs["estimate"], axis=0).abs()
-    width = ends.where(np.isfinite(ends)).mean(axis=1) / 1.96
+    width = ends.where(np.isfinite(ends)).mean(axis=1) / NORMAL
     return pairs["se"].where(pairs["se"] > 0, width).replace(0.0, np.nan)
 
 
@@ -276,10 +291,10 @@ def _z(kind: str, column: str, pairs: pd.DataFrame) -> Floats:
         match column:
             case "estimate":
                 error = se / np.sqrt(ess)
-            case "se":  # of a posterior whose kurtosis is below 7
-                error = se * np.sqrt(1.5 / tail)
+            case "se":
+                error = np.where(_normal(pairs), se * np.sqrt(1.5 / tail), np.nan)
             case "lower" | "upper":
-                local = np.abs(a - pairs["estimate"].to_numpy(float)) / 1.96
+                local = np.abs(a - pairs["estimate"].to_numpy(float)) / NORMAL
                 error = np.maximum(se, local) * TAIL / np.sqrt(tail)
             case _:
                 error = np.full(len(pairs), np.nan)
@@ -287,6 +302,18 @@ def _z(kind: str, column: str, pairs: pd.DataFrame) -> Floats:
     if kind == "intervals":
         z = np.where(pairs["kind"] == "highest-density", np.nan, z)
     return np.where(np.isfinite(z), z, np.nan)
+
+
+def _normal(pairs: pd.DataFrame) -> Any:
+    """Whether both posteriors' intervals are as wide as a normal's of their sds, to a fifth.
+
+    Where tails are heavier an sd hangs on a few draws, and has an error that rows do not tell.
+    """
+    ratios = [
+        (pairs[f"upper{own}"] - pairs[f"lower{own}"]) / (2.0 * NORMAL * pairs[f"se{own}"])
+        for own in ("", "_again")
+    ]
+    return np.logical_and(*(np.abs(np.log(ratio)) < 0.2 for ratio in ratios))
 
 
 # Words -------------------------------------------------------------------------------------------
@@ -302,20 +329,24 @@ def _judged(found: pd.DataFrame, same: bool) -> pd.DataFrame:
     equal, chain = found.pop("equal").to_numpy(bool), found.pop("chain").to_numpy(bool)
     allowed, z = found.pop("allowed").to_numpy(float), found["z"].to_numpy(float)
     numbers = [pd.to_numeric(found[name], errors="coerce") for name in ("published", "again")]
-    apart = np.abs(numbers[0].to_numpy(float) - numbers[1].to_numpy(float))
+    with np.errstate(invalid="ignore"):  # of infinite ends
+        apart = np.abs(numbers[0].to_numpy(float) - numbers[1].to_numpy(float))
     follows = np.isnan(allowed)
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.where(chain, np.abs(z) / critical(int(np.isfinite(z).sum())), apart / allowed)
     share = np.where(equal, 0.0, np.where(np.isnan(share) & ~follows & ~chain, np.inf, share))
     word = np.where(share <= 1.0, np.where(chain, MONTE_CARLO, ROUNDING), DIFFERENT)
     word = np.where(chain & np.isnan(z), NOT_HELD, word)
-    word = np.where(equal, IDENTICAL, word)
+    lost = found.pop("lost").to_numpy(bool) & ~equal & (found["column"] != "status").to_numpy()
+    word = np.where(equal, IDENTICAL, np.where(lost, NOT_HELD, word))
     # Of what follows its fit: as that is.
     fits = pd.Series([" ".join(map(str, key)) for key in found[FIT].to_numpy(object)])
     broken = set(fits[(word == DIFFERENT) & ~follows])
-    follows &= ~equal & ~chain
+    follows &= ~equal & ~chain & ~lost
     word = np.where(follows, np.where(fits.isin(broken), DIFFERENT, ROUNDING), word)
     found["reason"] = np.where(chain, np.where(np.isnan(z), _UNHELD, _CHAIN), found["reason"])
+    found.loc[lost, "reason"] = _LOST
+    share = np.where(word == NOT_HELD, np.nan, share)
     if same:
         word = np.where(equal, IDENTICAL, DIFFERENT)
         found["reason"] = "none: same processor, versions and sources"

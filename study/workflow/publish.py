@@ -47,10 +47,10 @@ by {processor} ({instructions}), {cores} cores. `provenance.json` says with whic
 
 | where | what |
 |---|---|
-| `tables/` | each table as tidy `.csv`, compressed where it is long, and as `.md` where it is not; `findings.rst` in short |
+| `tables/` | each as tidy `.csv`, compressed if long, or with `.md` beside it; `findings.rst` |
 | `figures/` | each figure as `.svg` and `.png` |
 | `paper/` | numbers, methods and tables for a manuscript; its figures are those above |
-| `rows/` | fits, estimates and intervals of the first {replicates} replicates of each scenario and method, as Parquet, for `reproduce` |
+| `rows/` | fits, estimates, intervals: {replicates} replicates a scenario and method, in Parquet |
 | `provenance.json` | the design in full, versions, revision, processor, start and end |
 | `{sums}` | sums of all files: `sha256sum --quiet -c {sums}` |
 
@@ -62,7 +62,7 @@ What is not here is made again by `snakemake --cores all --config design={name}`
 draws, PDF figures, LaTeX and HTML of single tables, the walk through the articles.
 
 ## Licence
-Tables, figures, rows and texts in this folder are under the licence of the repository, the MIT licence in
+Tables, figures, rows and texts in this folder are under the repository's own, the MIT licence in
 `LICENSE` at its top: use, change and redistribute them with its notice. Cite the revision and the
 digest above. Real data that they were made from are others' work; `study/data/README.md` has the
 sources.

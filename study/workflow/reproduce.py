@@ -1,4 +1,4 @@
-"""A part of a published study, made again by the jobs' own code, and held against what is published.
+"""A part of a published study, made again by the jobs' own code, and held against that.
 
 The part is drawn by a seed: some scenarios, of each some replicates by every optimiser and MAP, and
 one by each sampler; and the targets of those scenarios.
@@ -20,7 +20,15 @@ from models import METHODS
 from models.methods import SAMPLERS
 from study.design import DataSet, Design
 from study.rows import MADE_BY, frame, gather
-from study.workflow.agreement import DIFFERENT, IDENTICAL, WORDS, compare, critical, summary
+from study.workflow.agreement import (
+    DIFFERENT,
+    FALSE_ALARM,
+    IDENTICAL,
+    WORDS,
+    compare,
+    critical,
+    summary,
+)
 from study.workflow.gather import of_pieces
 from study.workflow.job import computed
 from study.workflow.pieces import STEPS, Chunk, Span
@@ -51,13 +59,15 @@ def reproduce(
     there = {kind: pd.read_parquet(folder / "rows" / f"{kind}.parquet") for kind in COMPARED}
     spans = drawn(design, record, there["fits"], seed, scenarios, replicates)
     chunks = [Chunk.of(design, s, STEPS[s].digest(), own) for s, own in spans.items() if own]
-    notes = _notes(folder, record, chunks)
-    for note in notes:
+    for note in _notes(folder, record, chunks):
         print(note)
+    names = dict.fromkeys(span.scenario for own in spans.values() for span in own)
+    fits = sum(len(span.methods) for own in spans.values() for span in own)
+    print(f"Drawn by seed {seed}: {fits} fits of {', '.join(names)}", flush=True)
     again = _again(design, chunks)
     own = {kind: _part(there[kind], kind, chunks) for kind in COMPARED}
     found = compare(own, again, same=not _changes(record, chunks))
-    _print(design, found, spans)
+    _print(design, found)
     return int((found["word"] == DIFFERENT).any() or bool(damaged(folder)))
 
 
@@ -148,10 +158,8 @@ def _again(design: Design, chunks: list[Chunk]) -> dict[str, pd.DataFrame]:
 
 def _part(table: pd.DataFrame, kind: str, chunks: list[Chunk]) -> pd.DataFrame:
     """The published rows of the pieces of chunks that make the kind."""
-    own = [
-        piece for chunk in chunks if kind in MADE_BY[STEPS[chunk.step].makes] for piece in chunk.pieces
-    ]
-    return of_pieces(table, own)
+    makes = [chunk for chunk in chunks if kind in MADE_BY[STEPS[chunk.step].makes]]
+    return of_pieces(table, [piece for chunk in makes for piece in chunk.pieces])
 
 
 # What is said ------------------------------------------------------------------------------------
@@ -193,7 +201,7 @@ def _notes(folder: Path, record: Mapping[str, Any], chunks: list[Chunk]) -> Iter
     )  # fmt: skip
 
 
-def _print(design: Design, found: pd.DataFrame, spans: Mapping[str, list[Span]]) -> None:
+def _print(design: Design, found: pd.DataFrame) -> None:
     console = Console(width=160, highlight=False, markup=False, emoji=False)
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("rows", "column", "pairs", *WORDS, "largest", "for the reason"):
@@ -201,12 +209,12 @@ def _print(design: Design, found: pd.DataFrame, spans: Mapping[str, list[Span]])
         table.add_column(name, justify="right" if right else "left")
     for row in summary(found).to_dict("records"):
         largest = f"{row['largest']:.2g}" if row["largest"] > 0 else ""
-        counts = [str(row[word] or "·") for word in WORDS]
-        table.add_row(
-            row["kind"], row["column"], str(row["pairs"]), *counts, largest, row["reason"]
-        )
+        cells = [str(row[word] or "·") for word in WORDS]
+        table.add_row(row["kind"], row["column"], str(row["pairs"]), *cells, largest, row["reason"])
     console.print(table)
-    print("largest: the largest difference, over what the reason allows; d: twice the distances of both ends.")
+    print(
+        "largest: the largest difference over what the reason allows; d: twice both ends' distances"
+    )
     other = found[found["word"] == DIFFERENT]
     for row in other.head(SHOWN).to_dict("records"):
         names = [row[name] for name in ("scenario", "replicate", "method", "of")]
@@ -218,13 +226,11 @@ def _print(design: Design, found: pd.DataFrame, spans: Mapping[str, list[Span]])
     if len(other) > SHOWN:
         print(f"and {len(other) - SHOWN} more")
     counts = found["word"].value_counts()
-    units = {span.scenario for own in spans.values() for span in own}
     held = int(found["z"].notna().sum())
-    said = ", ".join(f"{counts.get(word, 0):,} {word}" for word in WORDS)
-    print(
-        f"{design.name}: {len(found):,} pairs of {len(units)} scenarios: {said}. Of {held:,} Monte "
-        f"Carlo comparisons none of one posterior is called different, with probability .999: all "
-        f"are within {critical(held):.2f} errors."
-        if (found["word"] != IDENTICAL).any()
-        else f"{design.name}: {len(found):,} pairs of {len(units)} scenarios, all identical."
-    )
+    said = ", ".join(f"{counts[word]:,} {word}" for word in WORDS if word in counts)
+    print(f"{design.name}: {len(found):,} pairs: {said}.")
+    if held and (found["word"] != IDENTICAL).any():
+        print(
+            f"Monte Carlo: that any of {held:,} comparisons of one posterior is called different "
+            f"has probability {FALSE_ALARM:g}; each may be {critical(held):.2f} errors."
+        )

@@ -1,7 +1,9 @@
-"""A tiny study is published and made again: what is the same is said to be, what is not is named."""
+"""A tiny study is published and made again: what is the same is said to be, the rest is named."""
 
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -22,6 +24,7 @@ from study.workflow.job import compute
 from study.workflow.provenance import write_provenance
 from study.workflow.publish import COMPARED, damaged, publish, size
 from study.workflow.reproduce import drawn, reproduce
+from study.workflow.sources import ROOT
 from tests.workflow.tiny import DESIGN
 
 SMALL = {k: DESIGN[k] for k in ("name", "title", "seed", "scenarios")} | {
@@ -135,7 +138,8 @@ def test_what_is_made_again_is_identical(published, capsys):
     design, folder = published
     assert reproduce(design, published=folder, **ALL) == 0
     out = capsys.readouterr().out
-    assert "all identical" in out
+    assert out.splitlines()[-1].endswith(" identical.")
+    assert "different." not in out
     assert "DIFFERENT" not in out
     assert "seconds" not in out
 
@@ -151,13 +155,17 @@ def test_another_draw_is_another_part_and_the_same_seed_the_same(made):
 
 def test_numbers_changed_by_hand_are_named(published, capsys):
     design, folder = published
-    changed = [("fits", "n_iter", 1), ("estimates", "estimate", 1e-15), ("losses", "hellinger", 1e-12)]
+    changed = [
+        ("fits", "n_iter", 1),
+        ("estimates", "estimate", 1e-15),
+        ("losses", "hellinger", 1e-12),
+    ]
     rows = [edit(folder, *change) for change in changed]
     assert reproduce(design, published=folder, **ALL) == 1
     out = capsys.readouterr().out
     named = [line for line in out.splitlines() if line.startswith("DIFFERENT ")]
     assert "edited since it was published, by its sums: rows/estimates.parquet, " in out
-    assert len(named) == 3
+    assert len(named) == len(changed)
     for (kind, column, _), row in zip(changed, rows, strict=True):
         key = f"DIFFERENT {kind} {row['scenario']} {row['replicate']} {row['method']}"
         assert any(line.startswith(key) and f" {column}: " in line for line in named), key
@@ -212,6 +220,30 @@ def test_what_is_not_published_is_refused(published, tmp_path):
         reproduce(published[0], published=published[1], replicates=0)
 
 
+@pytest.mark.workflow
+def test_snakemake_reproduces_by_the_same_command(made, published):
+    design, folder = made[0], published[1]
+    (folder.parent / "results").mkdir()
+    shutil.move(folder, folder.parent / "results")
+    shutil.copy(made[1].parent / "small.yaml", folder.parent)
+
+    def snakemake():
+        done = subprocess.run(
+            [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--cores", "2",
+             "--config", "design=small.yaml", "draw=3", "--", "reproduce"],
+            cwd=folder.parent, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        return done.returncode, done.stdout, done.stderr
+
+    code, out, err = snakemake()
+    assert code == 0, err
+    assert "Drawn by seed 3" in out
+    assert " identical." in out
+    assert not (folder.parent / "results" / design.name / "rows").exists()
+    edit(folder.parent / "results" / "published", "fits", "loglik", 1e-3)
+    assert snakemake()[0] == 1
+
+
 # Chains ------------------------------------------------------------------------------------------
 
 ESS, SE = 900.0, 0.3
@@ -262,10 +294,11 @@ def test_the_critical_number_of_errors_keeps_the_false_alarms():
     assert critical(1000) > critical(100) > critical(1)
 
 
-def test_chains_that_were_not_sampled_to_the_end_are_not_held():
+@pytest.mark.parametrize(("column", "value"), [("rhat_relabelled", 1.2), ("convention", True)])
+def test_chains_without_an_end_or_components_are_not_held(column, value):
     rng = np.random.default_rng(3)
     ours, theirs = chains(rng, 5), chains(rng, 5, off=1.0)
-    theirs["labels"]["rhat_relabelled"] = 1.2
+    theirs["labels"][column] = value
     assert set(words(ours, theirs)) == {"not held"}
 
 
@@ -276,3 +309,10 @@ def test_a_row_that_is_missing_is_different():
     found = compare(ours, theirs, same=False)
     assert found.loc[found["word"] != IDENTICAL, "column"].tolist() == ["row"]
     assert ROUNDING not in set(found["word"])
+
+
+def test_what_the_repository_publishes_is_whole_and_small():
+    folder = ROOT / "results" / "published"
+    assert size(folder) <= publishing.MOST
+    for record in folder.glob("*/provenance.json"):
+        assert damaged(record.parent) == [], record
