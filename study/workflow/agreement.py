@@ -75,6 +75,16 @@ def _moved(p: pd.DataFrame) -> Any:
     return (CURVED * p["d"] + SOLVED) * p["scale"]
 
 
+def _end(p: pd.DataFrame) -> Any:
+    """As `_moved`, where a step of the estimate is longer: ends of sds and weights are Wald's on
+    the scales of the logarithm and the logit."""
+    end, estimate = p["value"].abs(), p["estimate"].abs()
+    of = p["parameter"] if "parameter" in p else p["quantity"].str.partition(" ")[0]
+    longer = (end / estimate).where(of == "sd", 1.0)
+    logit = end * (1.0 - end) / (estimate * (1.0 - estimate))
+    return _moved(p) * np.fmax(longer.where(of != "weight", logit), 1.0)
+
+
 def _target(p: pd.DataFrame) -> Any:
     return CERTIFIED * p["scale"]
 
@@ -121,9 +131,11 @@ RULES: dict[tuple[str, str], tuple[str, Callable[[pd.DataFrame], Any]]] = {
     ("fits", "gap"): ("5e-9 nats, or 2%", _gap),
     ("estimates", "truth"): (_TARGET, _target),
     ("estimates", "estimate"): ("d standard errors", _estimate),
-    **{("estimates", name): (_MOVES, _moved) for name in ("se", "lower", "upper")},
+    ("estimates", "se"): (_MOVES, _moved),
+    **{("estimates", name): (_MOVES, _end) for name in ("lower", "upper")},
     ("intervals", "truth"): (_TARGET, _target),
-    **{("intervals", n): (_MOVES, _moved) for n in ("estimate", "se", "lower", "upper")},
+    **{("intervals", name): (_MOVES, _moved) for name in ("estimate", "se")},
+    **{("intervals", name): (_MOVES, _end) for name in ("lower", "upper")},
     ("losses", "hellinger"): (_LOSS, _hellinger),
     ("losses", "kullback_leibler"): (_LOSS, _divergence),
     ("losses", "wasserstein"): (_LOSS, _wasserstein),

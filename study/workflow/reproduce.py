@@ -43,8 +43,8 @@ def reproduce(
     design: Design,
     *,
     seed: Annotated[int, "of the draw of scenarios and replicates"] = 1,
-    scenarios: Annotated[int, "how many of them, real data sets among them"] = 8,
-    replicates: Annotated[int, "of each, by all methods but samplers, which make one"] = 4,
+    scenarios: Annotated[int, "how many of them, real data sets among them"] = 16,
+    replicates: Annotated[int, "of each, by all methods but samplers, which make one"] = 6,
     published: Annotated[Path, "folder of what is published"] = PUBLISHED,
 ) -> int:
     """Make a part of a published study again, and say what is the same; 1 if anything is not."""
