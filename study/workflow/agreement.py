@@ -79,7 +79,7 @@ def _end(p: pd.DataFrame) -> Any:
     """As `_moved`, where a step of the estimate is longer: ends of sds and weights are Wald's on
     the scales of the logarithm and the logit."""
     end, estimate = p["value"].abs(), p["estimate"].abs()
-    of = p["parameter"] if "parameter" in p else p["quantity"].str.partition(" ")[0]
+    of = p["parameter"] if "parameter" in p else p["quantity"].str.split(" ").str[0]
     longer = (end / estimate).where(of == "sd", 1.0)
     logit = end * (1.0 - end) / (estimate * (1.0 - estimate))
     return _moved(p) * np.fmax(longer.where(of != "weight", logit), 1.0)
