@@ -47,7 +47,8 @@ by {processor} ({instructions}), {cores} cores. `provenance.json` says with whic
 
 | where | what |
 |---|---|
-| `tables/` | each as tidy `.csv`, compressed if long, or with `.md` beside it; `findings.rst` |
+| `tables/` | each as tidy `.csv`, compressed if long, or with `.md` beside it |
+| `index.html`, `findings.md` | the study on one page; what was found |
 | `figures/` | each figure as `.svg` and `.png` |
 | `paper/` | numbers, methods and tables for a manuscript; its figures are those above |
 | `rows/` | fits, estimates, intervals: {replicates} replicates a scenario and method, in Parquet |
@@ -129,6 +130,10 @@ def _write(
         elif name.suffix in (".csv", ".tex") and len(content) > LONG:
             name, content = name.with_name(f"{name.name}.gz"), gzip.compress(content, 9, mtime=0)
         (out / name).write_bytes(content)
+    page = out / "index.html"
+    if page.is_file():
+        text = _LINK.sub(lambda link: _kept(link, out), page.read_text(encoding="utf-8"))
+        page.write_text(text, encoding="utf-8")
     machine = record["machine"]
     text = _READ.format(
         stamp=design.stamp(), title=design.title, name=design.name, seed=design.seed,
@@ -154,6 +159,19 @@ def _rounded(path: re.Match[bytes]) -> bytes:
     return re.sub(rb"-?\d+\.\d{3,}", lambda found: b"%.2f" % float(found[0]), path[0])
 
 
+_LINK = re.compile(r'<a href="([^"#:]+)"([^>]*)>(.*?)</a>', re.DOTALL)
+
+
+def _kept(link: re.Match[str], out: Path) -> str:
+    """A link of the page to what is published too; of another one its text, if that is no mere
+    name of a format."""
+    target, rest, text = link.groups()
+    for name in (target, f"{target}.gz"):
+        if (out / name).exists():
+            return f'<a href="{name}"{rest}>{text}</a>'
+    return "" if text == Path(target).suffix[1:] else text
+
+
 def fewer_colours(png: bytes) -> bytes:
     """The picture with 256 colours, a third as large; what its texts say of its source is kept."""
     picture, out = Image.open(io.BytesIO(png)), io.BytesIO()
@@ -171,11 +189,9 @@ def fewer_colours(png: bytes) -> bytes:
 def _files(source: Path) -> Iterator[Path]:
     """What is copied, relative to the study's folder."""
     wanted = [
-        *("tables/*.csv", "tables/*.md", "tables/findings.rst", "figures/*.svg", "figures/*.png"),
+        *("tables/*.csv", "tables/*.md", "findings.md", "figures/*.svg", "figures/*.png"),
         *("paper/*.tex", "paper/*.md", "paper/tables/*.tex", "provenance.json", "index.html"),
     ]
-    if (source / "index.html").is_file():  # which leads to them
-        wanted.append("tables/*.html")
     for pattern in wanted:
         for file in sorted(source.glob(pattern)):
             long = file.suffix == ".md" and file.stat().st_size > LONG

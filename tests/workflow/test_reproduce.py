@@ -53,6 +53,10 @@ def made(tmp_path_factory):
     (out / "paper/tables/guide-alone.tex").write_text("x")
     (out / "figures/bias.pdf").write_text("x")
     (out / "figures/bias.svg").write_text('<path d="M 1.234567 2.2" transform="scale(0.015625)"/>')
+    links = ("tables/guide.csv", "tables/grid.csv", "tables/guide.tex", "chunks/")
+    shown = ("csv", "csv", "tex", "the rows by job")
+    page = " ".join(f'<a href="{at}">{text}</a>' for at, text in zip(links, shown, strict=True))
+    (out / "index.html").write_text(page)
     texts = PngInfo()
     texts.add_text("Source", "a digest")
     Image.new("RGBA", (9, 9), "red").save(out / "figures/bias.png", pnginfo=texts)
@@ -91,7 +95,11 @@ def test_what_is_published_is_what_readers_open_and_no_more(made):
     names = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
     rows = {f"rows/{kind}.parquet" for kind in COMPARED}
     others = {"tables/guide.csv", "tables/grid.csv.gz", "figures/bias.svg", "figures/bias.png"}
-    assert names == rows | others | {"provenance.json", "README.md", "SHA256SUMS"}
+    assert names == rows | others | {"provenance.json", "README.md", "index.html", "SHA256SUMS"}
+    kept = (
+        '<a href="tables/guide.csv">csv</a> <a href="tables/grid.csv.gz">csv</a>  the rows by job'
+    )
+    assert (folder / "index.html").read_text() == kept
     assert pd.read_csv(folder / "tables/grid.csv.gz").shape == (100_000, 2)
     assert Image.open(folder / "figures/bias.png").text == {"Source": "a digest"}
     assert '"M 1.23 2.2" transform="scale(0.015625)"' in (folder / "figures/bias.svg").read_text()
@@ -316,3 +324,31 @@ def test_what_the_repository_publishes_is_whole_and_small():
     assert size(folder) <= publishing.MOST
     for record in folder.glob("*/provenance.json"):
         assert damaged(record.parent) == [], record
+
+
+@pytest.mark.parametrize(("parameter", "expected"), [("sd", ROUNDING), ("mean", DIFFERENT)])
+def test_an_end_on_the_scale_of_the_logarithm_moves_further(parameter, expected):
+    """By end/estimate: here 14 times as far as the estimate's standard error would let it."""
+    ours = chains(np.random.default_rng(5), 1)
+    for kind in ("fits", "estimates"):
+        ours[kind]["method"] = "lbfgs"
+    ours["fits"]["distance"] = 1e-7
+    ours["labels"] = ours["labels"].iloc[:0]
+    own = {"parameter": parameter, "estimate": 0.05, "se": 0.066, "lower": 0.003, "upper": 0.72}
+    ours["estimates"] = ours["estimates"].assign(**own)
+    theirs = ours | {"estimates": ours["estimates"].assign(upper=0.72 + 2e-6)}
+    found = compare(ours, theirs, same=False)
+    assert found.loc[found["column"] == "upper", "word"].tolist() == [expected]
+
+
+def test_where_both_collapse_no_number_is_held():
+    ours = chains(np.random.default_rng(6), 1)
+    for kind in ("fits", "estimates"):
+        ours[kind]["method"] = "em"
+    ours["labels"] = ours["labels"].iloc[:0]
+    theirs = ours | {"fits": ours["fits"].assign(status="singular", loglik=90.0)}
+    assert (compare(ours, theirs, same=False)["word"] == DIFFERENT).any()
+    ours = ours | {"fits": ours["fits"].assign(status="singular", loglik=80.0)}
+    found = compare(ours, theirs, same=False)
+    assert found.loc[found["column"] == "loglik", "word"].tolist() == ["not held"]
+    assert DIFFERENT not in set(found["word"])
