@@ -1,6 +1,7 @@
 # The study's workflow. `snakemake --cores all` makes the default design,
 # `snakemake --cores all --config design=NAME_OR_FILE` another one, and
-# `snakemake --cores all benchmarks` the benchmarks; `--profile study/workflow/profiles/slurm` in
+# `snakemake --cores all benchmarks` the benchmarks, `snakemake --cores all reproduce` a part of a
+# published study (`--config draw=2`: another part); `--profile study/workflow/profiles/slurm` in
 # the place of `--cores all` works on a cluster.
 import shlex
 import sys
@@ -36,6 +37,7 @@ include: "study/workflow/rules/compute.smk"
 include: "study/workflow/rules/present.smk"
 include: "study/workflow/rules/walkthrough.smk"
 include: "study/workflow/rules/benchmarks.smk"
+include: "study/workflow/rules/reproduce.smk"
 
 MADE = [
     rules.simulate.output,
@@ -56,6 +58,8 @@ if workflow.is_main_process:
 
 
 onsuccess:
+    if [str(target) for target in workflow.dag_settings.targets] == ["reproduce"]:
+        return
     where = " and ".join(f"results/{place}/" for place in places())
     first = f" Open {OUT}/index.html first." * (OUT in where)
     print(f"Done. Tables, figures and all else are in {where}.{first}", file=sys.stderr)

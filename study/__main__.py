@@ -30,6 +30,8 @@ FOR_PEOPLE = {
     "check": "study.workflow.forecast:check",
     "plan": "study.workflow.forecast:plan",
     "replay": "study.workflow.terminal:replay",
+    "publish": "study.workflow.publish:publish",
+    "reproduce": "study.workflow.reproduce:reproduce",
 }
 FOR_THE_WORKFLOW = {
     "simulate": "study.simulate:write_first",
@@ -60,14 +62,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             function = resolve_name(COMMANDS[command])
         given = vars(_parser(command, function).parse_args(words[1:]))
         with costs.recorded(given.get("step", command), given.get("out")):
-            _call(function, given)
+            code = _call(function, given)
     except (ValueError, OSError) as error:
         # Of a design each problem, where it is checked.
         problems = getattr(error, "problems", ()) if command == "check" else ()
         for problem in problems or (error,):
             print(f"study {command}: {problem}", file=sys.stderr)
         return 2
-    return 0
+    return code
 
 
 class _Parser(argparse.ArgumentParser):
@@ -117,7 +119,8 @@ def _unwrapped(annotation: Any) -> tuple[Any, str]:
     return annotation, said
 
 
-def _call(function: Callable[..., Any], given: dict[str, Any]) -> None:
+def _call(function: Callable[..., Any], given: dict[str, Any]) -> int:
+    """The exit code, where the function gives one."""
     if "design" in given:
         given = given | {"design": resolve_name("study.design:load")(given["design"])}
     arguments: list[Any] = []
@@ -126,7 +129,8 @@ def _call(function: Callable[..., Any], given: dict[str, Any]) -> None:
             arguments += given.pop(parameter.name)
         elif parameter.kind is not parameter.KEYWORD_ONLY:
             arguments.append(given.pop(parameter.name))
-    function(*arguments, **given)
+    code: int = function(*arguments, **given) or 0
+    return code
 
 
 def _overview(words: Sequence[str]) -> int:

@@ -49,7 +49,7 @@ def compute(
         for module in STEPS[step].loads:
             importlib.import_module(module)
     _check(design, chunk, spans, digest)
-    rows = _computed(design, chunk)
+    rows = computed(design, chunk)
     _check(design, chunk, spans, digest)
     _write(out, chunk, rows)
 
@@ -64,7 +64,8 @@ def _check(design: Design, chunk: Chunk, spans: Iterable[Span], digest: str) -> 
         )
 
 
-def _computed(design: Design, chunk: Chunk) -> Rows:
+def computed(design: Design, chunk: Chunk) -> Rows:
+    """The rows of a chunk, by kind."""
     from study.rows import empty
 
     _make_ready(chunk.step)

@@ -11,10 +11,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any
 
-import llvmlite.binding
 import pandas as pd
+from numba.core.registry import cpu_target
 
 from study.design import Design
+from study.workflow.pieces import STEPS
 
 PACKAGES = (
     "arviz",
@@ -30,6 +31,10 @@ PACKAGES = (
 )
 
 
+# Instructions that decide how sums are rounded: what code for a processor is told apart by.
+INSTRUCTIONS = ("sse4.2", "avx", "avx2", "fma", "avx512f", "avx10.1", "neon", "sve", "sve2")
+
+
 def provenance(design: Design, timings: pd.DataFrame) -> dict[str, Any]:
     """A JSON-ready record of all that a study's numbers depend on, and of when they were made.
 
@@ -41,6 +46,7 @@ def provenance(design: Design, timings: pd.DataFrame) -> dict[str, Any]:
         "design": design.model_dump(mode="json", exclude={"data": {"__all__": {"file"}}})
         | {"digest": design.digest()},
         "data_files": {unit.name: unit.file.name for unit in design.data},
+        "sources": {name: step.digest() for name, step in STEPS.items()},
         "fits": {
             "started": _moment((timings["ended"] - timings["seconds"]).min()),
             "ended": _moment(timings["ended"].max()),
@@ -72,10 +78,20 @@ def environment() -> dict[str, Any]:
         "machine": {
             "system": f"{platform.system()} {platform.machine()}",
             "processor": _processor(),
-            "compiled_for": llvmlite.binding.get_host_cpu_name(),
+            **_compiled_for(),
             "cores": os.cpu_count(),
         },
         "threads_a_process": os.environ.get("OPENBLAS_NUM_THREADS"),
+    }
+
+
+def _compiled_for() -> dict[str, Any]:
+    """The processor that Numba compiles for, and which of INSTRUCTIONS it may use."""
+    _, name, features = cpu_target.target_context.codegen().magic_tuple()
+    given = set(features.split(","))
+    return {
+        "compiled_for": name,
+        "instructions": [one for one in INSTRUCTIONS if f"+{one}" in given],
     }
 
 

@@ -59,7 +59,7 @@ def test_an_edit_while_it_works_is_refused(design, tmp_path, monkeypatch, what):
             monkeypatch.setattr("study.workflow.pieces.Step.digest", lambda step: "edited")
         return {"fits": []}
 
-    monkeypatch.setattr(job, "_computed", edited)
+    monkeypatch.setattr(job, "computed", edited)
     with pytest.raises(ValueError, match="were edited since the run began"):
         compute(design, "numeric", "mine:0-1:em", out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
