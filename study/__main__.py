@@ -106,7 +106,8 @@ def _add(parser: argparse.ArgumentParser, parameter: inspect.Parameter, annotati
         parser.add_argument(parameter.name, **settings)
     else:
         flag = "-" * min(len(parameter.name), 2) + parameter.name.replace("_", "-")
-        parser.add_argument(flag, required=default is parameter.empty, **settings)
+        short = ["-c"] if parameter.name == "column" else []
+        parser.add_argument(*short, flag, required=default is parameter.empty, **settings)
 
 
 def _unwrapped(annotation: Any) -> tuple[Any, str]:

@@ -116,7 +116,7 @@ def test_bad_options_of_fit_are_one_line(capsys, data_folder, arguments, says):
 def test_fit_of_several_k_prints_the_choice_and_then_its_fit(capsys, data_folder, tmp_path):
     plot = tmp_path / "k.png"
     code, out, err = run(
-        capsys, "fit", str(data_folder / "faithful.csv"), "--column", "waiting", "-k", "1-3",
+        capsys, "fit", str(data_folder / "faithful.csv"), "-c", "waiting", "-k", "1-3",
         "--methods", "newton", "--plot", str(plot),
     )  # fmt: skip
     assert (code, err) == (0, "")
