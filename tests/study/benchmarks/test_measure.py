@@ -15,6 +15,8 @@ from study.benchmarks.peers import OURS, PEERS, Absent, Peer
 from study.benchmarks.scaling import BENCHMARK_FIGURES
 from study.benchmarks.tables import BENCHMARK_TABLES, Measured, agreement, slopes_of
 
+pytestmark = pytest.mark.workflow
+
 TINY = {
     "passes": {"sizes": (500, 1000), "components": (2, 3), "repeats": 3},
     "fits": {"sizes": (200, 400), "separations": (3.0,), "repeats": 2},
