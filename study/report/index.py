@@ -54,6 +54,7 @@ def write_index(
     design: Design, folder_of_tables: Path, folder_of_figures: Path, provenance: Path, out: Path
 ) -> None:
     """out/index.html and out/findings.md, from what is made already."""
+    out.mkdir(parents=True, exist_ok=True)
     made = {t.name: read_table(folder_of_tables / f"{t.name}.csv") for t in tables_of(design)}
     record = json.loads(provenance.read_text(encoding="utf-8"))
     made_on = made_by(record)

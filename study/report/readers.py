@@ -23,7 +23,7 @@ TINY = 1e-6  # what is smaller is said to be so
 FEW = 20  # replicates
 # Columns of numbers that tell rows apart; text does so anyway.
 PLACES = {
-    *("component", "k", "target", "level", "weight", "separation", "sd_ratio", "n"),
+    *("component", "k", "K", "target", "level", "weight", "separation", "sd_ratio", "n"),
     *("iteration", "replicate"),
 }
 # What differs from row to row and has no middle.

@@ -141,7 +141,7 @@ def test_every_job_is_in_the_table_of_stages_once(finished):
     jobs = dict(table["jobs"][table["jobs"] > 0].drop(["overhead", "all"]))
     presented = ("simulate", "walkthrough", "gather", "tables", "draw", "paper", "provenance")
     presented += ("index",)
-    computed = Counter(step.makes for step in STEPS.values())
+    computed = Counter(step.makes for name, step in STEPS.items() if name != "external")
     assert jobs == {**computed, **dict.fromkeys((*presented, "stages"), 1)}
 
 
