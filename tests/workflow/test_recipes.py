@@ -123,7 +123,10 @@ def test_the_method_is_in_the_tables_and_agrees_with_em(added):
 
 def test_the_method_is_in_the_legends(added):
     legends = json.loads((added / "legends.json").read_text())
-    assert {name for name, texts in legends.items() if "Newton-CG" in texts} >= {"profile", "missing-information"}
+    assert {name for name, texts in legends.items() if "Newton-CG" in texts} >= {
+        "profile",
+        "missing-information",
+    }
 
 
 def test_the_table_is_written_with_its_caption(added):
