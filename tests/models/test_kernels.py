@@ -61,6 +61,7 @@ def fitted(folder: Path, cache: str) -> str:
     return run.stdout
 
 
+@pytest.mark.workflow
 def test_edits_are_compiled_anew(copy):
     """Of a constant, a callee and a default: with the machine code of before a process finds what
     one without any finds, bit for bit, so that nothing old is left of any of them.

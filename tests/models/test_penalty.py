@@ -42,6 +42,7 @@ def data_set(seed: int) -> tuple[Floats, MixtureModel]:
     return x, MixtureModel(k)
 
 
+@pytest.mark.workflow
 def test_every_route_ends_at_the_same_parameters_on_50_data_sets():
     """To 1e-6 in each, certified. All start where 100 steps of EM end: from the shared start they
     climb different hills on one of these data sets.

@@ -162,6 +162,7 @@ def killed(folder):
     return run
 
 
+@pytest.mark.workflow
 def test_a_killed_run_is_gone_on_with_and_a_living_one_left_alone(folder):
     """Fails where Snakemake no longer calls `workflow.execute`, or takes its settings elsewhere:
     then people have to give --nolock --rerun-incomplete, and see `recovery.attend`."""
@@ -184,6 +185,7 @@ def test_a_killed_run_is_gone_on_with_and_a_living_one_left_alone(folder):
     assert not list((folder / ".snakemake" / "runs").glob("*/*"))
 
 
+@pytest.mark.workflow
 def test_the_public_way_that_attending_stands_for(folder):
     """The two options, for the day when Snakemake closes the door."""
     (folder / "Snakefile").write_text(SNAKEFILE.replace("attend(", "(lambda *a: None)("))

@@ -71,6 +71,7 @@ def p_values(rows):
     return pd.Series(holm(p.to_numpy()), p.index)
 
 
+@pytest.mark.workflow
 def test_the_samplers_pass_under_their_own_prior():
     """All quantities of both samplers at the level .05 together, by Holm's method."""
     p = p_values(calibration())
