@@ -1402,6 +1402,29 @@ class Conjugate(NamedTuple):
 
 
 @_compiled
+def _allocated(x, logs, means, variances, shares, rng):  # type: ignore[no-untyped-def]
+    """The component that x is drawn to; logs (K,): log weights less half the log variances.
+
+    shares (K,) is scratch. A component of a share below e^-40 is never drawn.
+    """
+    k = shares.size
+    top = -np.inf
+    for j in range(k):
+        shares[j] = logs[j] - 0.5 * (x - means[j]) ** 2 / variances[j]
+        top = max(top, shares[j])
+    total = 0.0
+    for j in range(k):
+        if shares[j] > top - 40.0:
+            total += math.exp(shares[j] - top)
+        shares[j] = total
+    u = total * rng.random()
+    j = 0
+    while shares[j] <= u and j < k - 1:
+        j += 1
+    return j
+
+
+@_compiled
 def gibbs(x, prior, labels, draws, rng):  # type: ignore[no-untyped-def]
     """Fill draws (m, 3, K): weights, means and variances, by Gibbs sampling from labels (n,).
 
@@ -1442,20 +1465,7 @@ def gibbs(x, prior, labels, draws, rng):  # type: ignore[no-untyped-def]
             w[j] /= total
             logs[j] = math.log(w[j]) - 0.5 * math.log(v[j]) if w[j] > 0.0 else -np.inf
         for i in range(x.size):
-            top = -np.inf
-            for j in range(k):
-                shares[j] = logs[j] - 0.5 * (x[i] - mu[j]) ** 2 / v[j]
-                top = max(top, shares[j])
-            total = 0.0
-            for j in range(k):
-                if shares[j] > top - 40.0:
-                    total += math.exp(shares[j] - top)
-                shares[j] = total
-            u = total * rng.random()
-            j = 0
-            while shares[j] <= u and j < k - 1:
-                j += 1
-            labels[i] = j
+            labels[i] = _allocated(x[i], logs, mu, v, shares, rng)
         draws[d, 0], draws[d, 1], draws[d, 2] = w, mu, v
     return occupied
 
@@ -1474,18 +1484,7 @@ def allocation_moments(x, counts, rows, rng):  # type: ignore[no-untyped-def]
             w, v = rows[d, 0, j], rows[d, 2, j]
             logs[j] = math.log(w) - 0.5 * math.log(v) if w > 0.0 else -np.inf
         for i in range(x.size):
-            top = -np.inf
-            for j in range(k):
-                shares[j] = logs[j] - 0.5 * (x[i] - rows[d, 1, j]) ** 2 / rows[d, 2, j]
-                top = max(top, shares[j])
-            total = 0.0
-            for j in range(k):
-                total += math.exp(shares[j] - top)
-                shares[j] = total
-            u = total * rng.random()
-            j = 0
-            while shares[j] <= u and j < k - 1:
-                j += 1
+            j = _allocated(x[i], logs, rows[d, 1], rows[d, 2], shares, rng)
             out[d, 0, j] += counts[i]
             out[d, 1, j] += counts[i] * x[i]
             out[d, 2, j] += counts[i] * x[i] * x[i]

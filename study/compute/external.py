@@ -38,11 +38,11 @@ from models.mixture import Floats, predictive
 from models.sample import Data, as_data
 from models.theory import missing_information
 from models.verdicts import believable, on_a_point, sd_ratio
-from study.compute.fits import components
+from study.compute.fits import parameter_rows
 from study.compute.guard import Say, guarded, silent
 from study.compute.truths import target
 from study.design import DataSet, Design, External, Scenario
-from study.rows import PARAMETERS, Rows, blank, empty, estimated
+from study.rows import Rows, blank, empty
 from study.simulate import data_set, generator
 
 PACKAGES = Path(__file__).parent / "packages"
@@ -526,9 +526,9 @@ def _of_answer(
     return {
         "external": [key | row],
         "external_estimates": [
-            key | estimate
-            for kind, columns in kinds.items()
-            for estimate in _estimates(kind, columns[0], model, aim, *columns[1:])
+            key | {"kind": kind} | estimate
+            for kind, (own, *columns) in kinds.items()
+            for estimate in parameter_rows(own, model, aim, *columns)
         ],
     }
 
@@ -579,7 +579,8 @@ def _of_draws(
         order = Mixture.trusted(*mean).order()  # which is first is no matter of the package's
         rows = (part[:, order] for part in (se, lower, upper))
         mixture = Mixture.trusted(*mean).permuted(order)
-        estimates += [key | row for row in _estimates(kind, mixture, model, aim, *rows)]
+        own = parameter_rows(mixture, model, aim, *rows)
+        estimates += [key | {"kind": kind} | row for row in own]
     return {
         "external": [blank("external") | key | row],
         "external_estimates": estimates,
@@ -621,31 +622,3 @@ def _order(
 def _rate(x: Floats, model: MixtureModel, top: Fit) -> float:
     assert top.mixture is not None
     return float(missing_information(top.mixture, model, as_data(x, None, model))[0])
-
-
-def _estimates(
-    kind: str,
-    mixture: Mixture,
-    model: MixtureModel,
-    aim: Mixture | None,
-    se: Floats,
-    lower: Floats,
-    upper: Floats,
-) -> Iterator[dict[str, Any]]:
-    """A row a free parameter, its component that which stands for the target's."""
-    values = mixture.as_rows()
-    truth = np.full_like(values, np.nan) if aim is None else aim.as_rows()
-    free = estimated(model)
-    for row, parameter in enumerate(PARAMETERS):
-        for j, own in enumerate(components(mixture, aim, model)):
-            if free[row, own]:
-                yield {
-                    "kind": kind,
-                    "parameter": parameter,
-                    "component": j + 1,
-                    "truth": truth[row, j],
-                    "estimate": values[row, own],
-                    "se": se[row, own],
-                    "lower": lower[row, own],
-                    "upper": upper[row, own],
-                }

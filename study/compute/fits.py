@@ -84,23 +84,35 @@ def failed_row(message: str, n: float, k: int, passes: int) -> dict[str, Any]:
 def estimate_rows(result: Fit, target: Mixture | None, level: float) -> Iterator[dict[str, Any]]:
     """A row a free parameter: truth, estimate, standard error and interval."""
     if result.mixture is None:
-        return
-    values, (lower, upper), se = result.mixture.as_rows(), result.interval(level), result.se
+        return iter(())
+    se, ends = result.se, result.interval(level)
+    return parameter_rows(result.mixture, result.model, target, se, *ends)
+
+
+def parameter_rows(
+    mixture: Mixture,
+    model: MixtureModel,
+    target: Mixture | None,
+    se: Floats,
+    lower: Floats,
+    upper: Floats,
+) -> Iterator[dict[str, Any]]:
+    """A row a free parameter, its component that which stands for the target's."""
+    values = mixture.as_rows()
     truth = np.full_like(values, np.nan) if target is None else target.as_rows()
-    order, free = components(result.mixture, target, result.model), estimated(result.model)
+    order, free = components(mixture, target, model), estimated(model)
     for row, parameter in enumerate(PARAMETERS):
         for j, own in enumerate(order):
-            if not free[row, own]:
-                continue
-            yield {
-                "parameter": parameter,
-                "component": j + 1,
-                "truth": truth[row, j],
-                "estimate": values[row, own],
-                "se": se[row, own],
-                "lower": lower[row, own],
-                "upper": upper[row, own],
-            }
+            if free[row, own]:
+                yield {
+                    "parameter": parameter,
+                    "component": j + 1,
+                    "truth": truth[row, j],
+                    "estimate": values[row, own],
+                    "se": se[row, own],
+                    "lower": lower[row, own],
+                    "upper": upper[row, own],
+                }
 
 
 def components(estimate: Mixture, target: Mixture | None, model: MixtureModel) -> NDArray[np.intp]:

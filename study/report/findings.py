@@ -109,7 +109,7 @@ def _fastest(table: pd.DataFrame, column: str) -> pd.Series[Any]:
 
 
 def _optimiser(design: Design, made: Made) -> Finding | None:
-    passes = _fastest(_of(made, "optimisation", design), "passes") if made else None
+    passes = _fastest(_of(made, "optimisation", design), "equivalent") if made else None
     timings = _of(made, "timings", design)
     shares = certified_shares(design, made["verdicts"]) if "verdicts" in made else {}
     if passes is None or passes.empty or timings.empty or not shares:
@@ -119,9 +119,9 @@ def _optimiser(design: Design, made: Made) -> Finding | None:
     of = int(passes.sum())
     same = by_passes == by_seconds
     short = (
-        f"{METHODS[by_passes].label}, by passes over the data and by seconds."
+        f"{METHODS[by_passes].label}, by equivalent passes over the data and by seconds."
         if same
-        else f"{METHODS[by_passes].label} by passes over the data, "
+        else f"{METHODS[by_passes].label} by equivalent passes over the data, "
         f"{METHODS[by_seconds].label} by seconds."
     )
     counts = ", ".join(f"{METHODS[str(m)].label} in {n}" for m, n in seconds.items())
@@ -130,7 +130,8 @@ def _optimiser(design: Design, made: Made) -> Finding | None:
         "Which optimiser?",
         short,
         f"{METHODS[by_passes].label} takes the fewest passes, in the mean, in {passes.iloc[0]} of "
-        f"{of} {_where(design)}. In seconds, the median without the shared start, the fastest is "
+        f"{of} {_where(design)}, where a pass with a Hessian counts as what it costs and those of "
+        "the shared start are left out. In seconds, the median without that start, the fastest is "
         f"{counts}: a step of EM is compiled, one of SciPy's is Python. Certified at the best "
         f"maximum that any method or start found end: {ends}.",
         "missing-information",
@@ -517,17 +518,17 @@ def _which_method(
     optimised: pd.DataFrame, verdicts: pd.DataFrame, timings: pd.DataFrame
 ) -> Iterator[str]:
     own = optimised[optimised["method"].isin(OPTIMISERS)] if len(optimised) else optimised
-    own = own.dropna(subset=["passes"]) if len(own) else own
+    own = own.dropna(subset=["equivalent"]) if len(own) else own
     if own.empty or verdicts.empty:
         return
-    best = own.sort_values("passes", kind="stable").iloc[0]
+    best = own.sort_values("equivalent", kind="stable").iloc[0]
     method = str(best["method"])
     row = verdicts[verdicts["method"] == method].iloc[0]
     share = Share(row["share_good"], row["share_good_mcse"], int(row["R"]))
     text = (
-        f"Use {METHODS[method].label}: {with_error(best['passes'], best['passes_mcse'])} passes, "
-        f"and {_per_cent(share)} of {int(row['R'])} data sets end certified at the best maximum "
-        "known."
+        f"Use {METHODS[method].label}: {with_error(best['equivalent'], best['equivalent_mcse'])} "
+        f"equivalent passes after the shared start, and {_per_cent(share)} of {int(row['R'])} data "
+        "sets end certified at the best maximum known."
     )
     clock = timings[timings["method"].isin(OPTIMISERS)] if len(timings) else timings
     if len(clock):

@@ -55,6 +55,7 @@ def optimisation(results: Results) -> pd.DataFrame:
             "certified": measures.of_count(_count(regular["certified"]), len(group)),
             "iterations": measures.mean(regular["n_iter"].to_numpy(dtype=float)),
             "passes": measures.mean(passes(regular).to_numpy(float)),
+            "equivalent": measures.mean(equivalent_passes(regular).to_numpy(float)),
         }
         row: dict[str, object] = {"scenario": scenario, "method": method}
         row |= with_errors(found, len(group)) | {"R_gap": found["mean_gap"].r}
