@@ -110,7 +110,9 @@ def test_the_start_that_is_taken_alone_is_among_the_many(monkeypatch):
         assert several[0] != alone
 
 
-@pytest.mark.parametrize("method", ["em", "newton", "map"])
+@pytest.mark.parametrize(
+    "method", ["em", "newton", pytest.param("map", marks=pytest.mark.workflow)]
+)
 def test_more_starts_never_end_lower_in_silence_and_count_all_that_they_took(method):
     """Three close components, where starts end apart, and some in spurious maxima."""
     model, silent = MixtureModel(3), 0

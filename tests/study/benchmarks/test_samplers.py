@@ -10,7 +10,7 @@ import xarray as xr
 
 from models import Mixture, fit, labels
 from models.mixture import draws_by_mean
-from study.benchmarks.measure import ARTICLE_2, COMPRESSED, distance, posterior_summary
+from study.benchmarks.measure import ARTICLE_2, distance, posterior_summary
 from study.benchmarks.peers import OURS, Absent
 from study.benchmarks.peers.samplers import MODES, SAMPLERS, Sampling
 from study.simulate import generator
@@ -40,15 +40,8 @@ def summaries(name):
     return list(posterior_summary(sampled.draws))
 
 
-def compiled_by_others(names):
-    """Names as parameters; other packages compile for seconds, and the baseline as PyMC does."""
-    return [
-        name if name in (OURS, COMPRESSED) else pytest.param(name, marks=pytest.mark.workflow)
-        for name in names
-    ]
-
-
-@pytest.mark.parametrize("name", compiled_by_others(n for n in SAMPLERS if n != OURS))
+@pytest.mark.workflow
+@pytest.mark.parametrize("name", [name for name in SAMPLERS if name != OURS])
 def test_every_sampler_has_the_same_posterior(name):
     """Five parameters, five samplers, means and sds: false alarms of all together 3e-5."""
     for ours, theirs in zip(summaries(OURS), summaries(name), strict=True):
@@ -60,7 +53,8 @@ def test_every_sampler_has_the_same_posterior(name):
         assert abs(np.log(ours["se"] / theirs["se"])) < 7 * error
 
 
-@pytest.mark.parametrize("name", compiled_by_others(MODES))
+@pytest.mark.workflow
+@pytest.mark.parametrize("name", MODES)
 def test_every_search_has_the_same_mode(name):
     here = setting()
     best = fit("map", here.x, start=here.start, prior=here.prior, compress=False)
