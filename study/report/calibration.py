@@ -24,9 +24,11 @@ def calibration(results: Results) -> pd.DataFrame:
 
     mean and spread: of the ranks, put between 0 and 1; spread is their root mean square distance
     from 1/2 as a share of the uniform's. difference: the ECDF's largest, sign kept. p_all: p
-    adjusted for all rows by Holm's method. autocorrelation: of neighbouring draws.
+    adjusted for all rows by Holm's method. autocorrelation: of neighbouring draws. seen: what the
+    middle of an ECDF may be off before it leaves the bands of all rows together.
     """
     rows: list[dict[str, object]] = []
+    of = 0
     keys = ["method", "quantity"]
     for key, group in results.ranks.groupby(keys, sort=False):
         ranked = group.dropna(subset=["rank"])
@@ -53,6 +55,11 @@ def calibration(results: Results) -> pd.DataFrame:
     if "p" in table:
         table["p_all"] = uniformity.holm(table["p"].fillna(1.0).to_numpy())
         table["uniform"] = np.where(table["p_all"] > 0.05, "yes", "no")
+        level = 1.0 - (1.0 - LEVEL) / int(table["p"].notna().sum())
+        table["seen"] = [
+            float(uniformity.band(int(r), of, level)[1][of // 2]) if r else np.nan
+            for r in table["R"]
+        ]
     return sorted_rows(results, table)
 
 

@@ -22,14 +22,7 @@ from study.rows import DATA_SET, FIT, PARAMETERS, Results, probability, trusted
 # standard errors (1/20 sd; the square root of .05 times .95 over 400), so that luck alone hardly
 # makes one wrong; a reference has at least that ESS itself.
 SHIFT, MASS = 0.25, 0.05
-# An answer is wrong if a posterior mean is off by more than SHIFT reference posterior sds, or if
-# an interval's reference probability is off the nominal one by more than MASS. With an ESS of
-# MIN_ESS in bulk and tails, the least that a converged fit has, both are some five Monte Carlo
-# standard errors (1/20 sd; the square root of .05 times .95 over 400), so that luck alone hardly
-# makes one wrong; a reference has at least that ESS itself.
-SHIFT, MASS = 0.25, 0.05
-RELABELLED, SAMPLED = "relabelled", "as sampled"
-RELABELLED, SAMPLED = "relabelled", "as sampled"
+BY_MEAN, SAMPLED = "by mean", "as sampled"
 MIN_BFMI = 0.3  # Betancourt (2016), as in Stan's warnings
 
 
@@ -91,7 +84,7 @@ def warnings(results: Results) -> pd.DataFrame:
     answers = answered(results)
     merged = answers.merge(results.labels.reindex(columns=[*FIT, *WATCHED]), on=FIT)
     found = []
-    for answer in (RELABELLED, SAMPLED):
+    for answer in (BY_MEAN, SAMPLED):
         part = merged[merged["answer"] == answer]
         wrong = part["wrong"].to_numpy(bool)
         for name, fires in DIAGNOSTICS.items():
@@ -118,8 +111,8 @@ def warnings(results: Results) -> pd.DataFrame:
 def answered(results: Results) -> pd.DataFrame:
     """One row a fit whose draws are kept and whose reference is trusted, and answer.
 
-    Answers are the parameters by component, relabelled by mean draw by draw, and, of the
-    exchangeable posterior, as sampled, put in that order as a whole.
+    Answers are the parameters by component, put in the order of the means draw by draw as the
+    references are, and, of the exchangeable posterior, as sampled, put in that order as a whole.
     shift: the largest error of a posterior mean, in reference posterior sds; mass: the largest of
     an interval's probability; wrong: whether one is above SHIFT or MASS.
     """
@@ -132,7 +125,7 @@ def answered(results: Results) -> pd.DataFrame:
         if reference is None:
             continue
         raw = _draws(part)
-        answers = {RELABELLED: draws_by_mean(raw)}
+        answers = {BY_MEAN: draws_by_mean(raw)}
         if method == "nuts":
             order = np.argsort(raw[:, :, 1].mean(axis=(0, 1)), kind="stable")
             answers[SAMPLED] = raw[..., order]

@@ -234,7 +234,7 @@ def _width(results: Results, rows: pd.DataFrame) -> measures.Measure:
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = pd.Series(rows["width"].to_numpy(float) / wald.reindex(keys).to_numpy(float))
     each = ratio.groupby([rows[c].to_numpy() for c in DATA_SET]).median()
-    return measures.median(each.to_numpy(float))
+    return measures.median_of_open(each.to_numpy(float))
 
 
 def rule_found(results: Results) -> str:

@@ -126,6 +126,10 @@ def _optimiser(design: Design, made: Made) -> Finding | None:
     )
     counts = ", ".join(f"{METHODS[str(m)].label} in {n}" for m, n in seconds.items())
     ends = ", ".join(f"{METHODS[m].label} {_per_cent(s)}" for m, s in shares.items())
+    sets = "; ".join(
+        f"{_and([METHODS[m].label for m, s in shares.items() if s.r == r])} on {r:,} data sets"
+        for r in dict.fromkeys(share.r for share in shares.values())
+    )
     return Finding(
         "Which optimiser?",
         short,
@@ -133,9 +137,28 @@ def _optimiser(design: Design, made: Made) -> Finding | None:
         f"{of} {_where(design)}, where a pass with a Hessian counts as what it costs and those of "
         "the shared start are left out. In seconds, the median without that start, the fastest is "
         f"{counts}: a step of EM is compiled, one of SciPy's is Python. Certified at the best "
-        f"maximum that any method or start found end: {ends}.",
+        f"maximum that any method or start found end: {ends} ({sets}).{_pairs(made)}",
         "missing-information",
     )
+
+
+def _pairs(made: Made) -> str:
+    """What Newton's method ends so more often than each other one, on the same data sets."""
+    table = made.get("paired", pd.DataFrame())
+    said = []
+    for row in table.to_dict("records"):
+        method, other = str(row["method"]), str(row["against"])
+        if "newton" in (method, other):
+            sign = 1.0 if method == "newton" else -1.0
+            points = with_error(sign * row["difference"], row["difference_mcse"])
+            said.append(f"{METHODS[other if sign > 0 else method].label} {points}")
+    if not said:
+        return ""
+    return f" On the same data sets Newton's share is higher, in points, than that of {_and(said)}."
+
+
+def _and(parts: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
 
 
 def _ends(design: Design, made: Made) -> Finding | None:
@@ -146,21 +169,23 @@ def _ends(design: Design, made: Made) -> Finding | None:
         return None
     counts = rows.set_index("method").select_dtypes("number").groupby(level=0, sort=False).sum()
     bad = [name for name in BAD if name in counts]
-    low, high = (f(s.value for s in shares.values()) for f in (min, max))
-    parts = []
+    most = max(s.r for s in shares.values())
+    low, high = (f(s.value for s in shares.values() if s.r == most) for f in (min, max))
+    fewer = [m for m, s in shares.items() if s.r < most]
+    parts, left = [], f" {_and([METHODS[m].label for m in fewer])} had fewer." if fewer else ""
     for name in bad:
-        most = str((counts[name] / counts["R"]).idxmax())
-        if counts[name].sum():
-            share = measures.of_count(int(counts[name][most]), int(counts["R"][most]))
-            said = _per_cent(share) if share.value > 1e-3 else f"{int(counts[name][most])} fits"
-            parts.append(
-                f"{name} (at most {said.replace('1 fits', '1 fit')}, {METHODS[most].label})"
-            )
+        worst = str((counts[name] / counts["R"]).idxmax())
+        if number_ := int(counts[name][worst]):
+            share = measures.of_count(number_, int(counts["R"][worst]))
+            few = "1 fit" if number_ == 1 else f"{number_} fits"
+            said = _per_cent(share) if share.value > 1e-3 else few
+            parts.append(f"{name} (at most {said}, {METHODS[worst].label})")
     return Finding(
         "Where do optimisers end?",
         f"{_range(100 * low, 100 * high)} of fits, by method, end certified at the best maximum "
         "known, from a shared polished start.",
-        f"What is missing: {'; '.join(parts)}." if parts else "Nothing is missing.",
+        f"Of the methods with all {most:,} data sets of the {_where(design)}.{left} "
+        + (f"What is missing: {'; '.join(parts)}." if parts else "Nothing is missing."),
         "beginnings-ends",
     )
 
@@ -276,6 +301,11 @@ def _intervals(design: Design, made: Made) -> Finding | None:
     also = [f"{INTERVALS[kind].partition(',')[0]} ones {said[kind][first]}" for kind in others]
     if also:
         short += f"; at {first:g} {' and '.join(also)}"
+    hardest = found[found["separation"] == first].groupby("kind")["coverage"].agg(["min", "max"])
+    span = ", ".join(
+        f"{INTERVALS[kind]} {hardest['min'][kind]:.2f} to {hardest['max'][kind]:.2f}"
+        for kind in kinds
+    )
     cells_, most = int(common.sum()), found.groupby("kind")["R"].agg(["min", "max"])
     sizes = ", ".join(
         f"{INTERVALS[kind]} {'–'.join(map(str, sorted({*most.loc[kind]})))}" for kind in kinds
@@ -284,8 +314,9 @@ def _intervals(design: Design, made: Made) -> Finding | None:
         "Which interval, and what does it cover?",
         f"{short}.",
         f"Mean over the parameters and over the cells of a separation, in the {cells_} cells that "
-        f"have every kind, an interval that is missing counted as a miss: {'; '.join(lines)}. Data "
-        f"sets a cell: {sizes}. In brackets Monte Carlo standard errors, at most.",
+        f"have every kind, an interval that is missing counted as a miss: {'; '.join(lines)}. A "
+        f"mean over cells is of this grid alone: at {first:g} single ones have {span}. Data sets a "
+        f"cell, the first ones: {sizes}. In brackets Monte Carlo standard errors, at most.",
         "trust-map",
     )
 
@@ -302,7 +333,9 @@ def _posterior(design: Design, made: Made) -> Finding | None:
         short = f"{_per_cent(share)} of the NUTS fits are sampled to the end"
         parts.append(
             f"Sampled to the end, by R-hat, effective draws and divergences, are "
-            f"{int(own['sampled'].sum()):,} of {int(own['R'].sum()):,} NUTS fits."
+            f"{int(own['sampled'].sum()):,} of {int(own['R'].sum()):,} NUTS fits, by all samplers. "
+            "Chains go on until these hold, or to their greatest length: it says that they can be "
+            "met, not that the draws that were asked for are enough."
         )
     if len(ranks):
         tests = int(ranks["p_all"].notna().sum())
@@ -311,7 +344,8 @@ def _posterior(design: Design, made: Made) -> Finding | None:
         short += f"; of {tests} tests of their calibration {said}"
         parts.append(
             f"Of {tests} exact tests that ranks among posterior draws are uniform, at a "
-            f"family-wise level of 5%, {said}."
+            f"family-wise level of 5%, {said}. Each is of {int(ranks['R'].max()):,} data sets, and "
+            f"passes over what moves the middle of an ECDF by less than {ranks['seen'].max():.2f}."
         )
     if not parts:
         return None
@@ -364,14 +398,16 @@ def _stops(design: Design, made: Made) -> Finding | None:
     if here.empty:
         return None
     said = [
-        f"{row.rule} {number(row.distance, significant=2)}" for row in here.itertuples(index=False)
+        f"{row.rule} {with_error(row.distance, row.distance_mcse)}"
+        for row in here.itertuples(index=False)
     ]
     worst = here.loc[here["distance"].idxmax()]
     return Finding(
         "When may EM stop?",
-        f"The rule “{worst['rule']}” leaves it {number(worst['distance'], significant=2)} standard "
-        f"errors from the maximum at {first}.",
-        f"Median distance that is left, in standard errors, at {first}: {'; '.join(said)}.",
+        f"Of {len(here)} rules “{worst['rule']}” leaves the median run farthest from the maximum, "
+        f"{with_error(worst['distance'], worst['distance_mcse'])} standard errors at {first}.",
+        f"Median distance that is left, in standard errors, at {first}, over {int(worst['R'])} "
+        f"runs: {'; '.join(said)}.",
         "stopping",
     )
 
@@ -386,7 +422,8 @@ def _rate(design: Design, made: Made) -> Finding | None:
         f"Yes: observed and predicted rate differ by {number(rates['largest_error'].max())} at "
         "most.",
         f"The rate seen in EM's last steps against the fraction of missing information at the same "
-        f"maximum, relative, in all of {runs} runs (those predicted below .995).",
+        f"maximum, relative, in {runs} of {int(rates['R'].sum())} runs: those predicted below .995 "
+        "whose last steps are above rounding.",
         "missing-information",
     )
 
@@ -398,12 +435,21 @@ def _words(design: Design, made: Made) -> Finding | None:
     wrong = claims.groupby("verdict", sort=False)[["wrong", "R"]].sum()
     total = int(wrong["wrong"].sum())
     kinds = ", ".join(f"{verdict} {int(row.wrong):,}" for verdict, row in wrong.iterrows())
+    said = _claimed(made)
+    share = f" ({100 * total / said:.1f}%)" if said else ""
     return Finding(
         "Is a method's own word a verdict?",
-        f"No: {total:,} fits said that they had converged, and had not ended at the best maximum.",
-        f"By what they came to: {kinds}.",
+        f"No: {total:,}{f' of {said:,}' if said else ''} fits that said they had converged{share} "
+        "had not ended at the best believable maximum.",
+        f"By what they came to: {kinds}. Fits of one data set by several methods count each.",
         "beginnings-ends",
     )
+
+
+def _claimed(made: Made) -> int:
+    """How many fits said that they had converged."""
+    table = made.get("optimisation", pd.DataFrame())
+    return int((table["says_converged"] * table["R"]).round().sum()) if len(table) else 0
 
 
 def _labels(design: Design, made: Made) -> Finding | None:
@@ -414,10 +460,11 @@ def _labels(design: Design, made: Made) -> Finding | None:
     raw, relabelled = (labels[f"rhat_{which}"].median() for which in ("raw", "relabelled"))
     return Finding(
         "Does label switching harm?",
-        f"R-hat of means is {number(raw, significant=3)} as sampled and "
-        f"{number(relabelled, significant=4)} relabelled (medians over scenarios).",
-        "Chains start spread over the labellings, so that what differs before relabelling and not "
-        "after is the labels alone.",
+        f"The worst R-hat of a parameter is {number(raw, significant=3)} as sampled and "
+        f"{number(relabelled, significant=4)} relabelled (medians over scenarios, NUTS).",
+        "Chains start spread over the labellings on purpose, so that what differs before "
+        "relabelling and not after is the labels alone; how often chains switch by themselves is "
+        "another question.",
         "rhat",
     )
 
@@ -450,7 +497,7 @@ def _bound(design: Design, made: Made) -> Finding | None:
 
 def _warnings(design: Design, made: Made) -> Finding | None:
     table = made.get("warnings", pd.DataFrame())
-    own = table[table["answer"] == "relabelled"] if len(table) else table
+    own = table[table["answer"] == "by mean"] if len(table) else table
     own = own[own["R"] > 0] if len(own) else own
     if own.empty:
         return None
@@ -459,11 +506,18 @@ def _warnings(design: Design, made: Made) -> Finding | None:
         f"{name} {_per_cent(measures.of_count(int(fired), int(r)))}"
         for name, fired, r in own[["diagnostic", "fired", "R"]].to_numpy()
     ]
+    short = (
+        f"It cannot be told: none of {of:,} answers held against posteriors sampled at length was "
+        "wrong."
+        if not wrong
+        else f"Of {of:,} answers held against posteriors sampled at length {wrong} were wrong."
+    )
+    alarms = "All that was up was a false alarm, for these answers" if not wrong else "Up were"
     return Finding(
         "Do diagnostics tell wrong answers from right ones?",
-        f"Of {of:,} relabelled answers held against posteriors sampled at length {wrong} were "
-        "wrong.",
-        f"So often each diagnostic was up: {', '.join(said)}.",
+        short,
+        "Answers are of all samplers on the first data set of each scenario, components in the "
+        f"order of the means draw by draw. {alarms}: {', '.join(said)}.",
         "rhat",
     )
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from models.methods import SAMPLERS
 from study.report import measures
-from study.report.measures import Measure
+from study.report.measures import Measure, Share
 from study.report.performance import reference
 from study.rows import DATA_SET, INTERVAL_KINDS, Results, usable
 
@@ -95,6 +95,18 @@ def by_data_set(rows: pd.DataFrame) -> pd.Series[float]:
 def pooled(rows: pd.DataFrame) -> Measure:
     """Coverage over all parameters and data sets; its Monte Carlo error goes by data set."""
     return measures.mean(by_data_set(rows).to_numpy(float))
+
+
+def together(rows: pd.DataFrame) -> Share:
+    """Of all intervals those that hold the truth; its Monte Carlo error goes by data set, and so
+    does its R, for intervals of one data set miss together.
+    """
+    by = rows.groupby(DATA_SET)["held"].agg(["sum", "size"])
+    held, sizes = by["sum"].to_numpy(float), by["size"].to_numpy(float)
+    share, r = held.sum() / sizes.sum(), len(by)
+    apart = held - share * sizes
+    error = np.sqrt(r / max(r - 1, 1) * (apart @ apart)) / sizes.sum()
+    return Share(float(share), float(error), r)
 
 
 def worst(rows: pd.DataFrame) -> tuple[str, Measure]:

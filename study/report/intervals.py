@@ -162,7 +162,7 @@ def widths(results: Results) -> pd.DataFrame:
             with np.errstate(invalid="ignore", divide="ignore"):
                 ratio = part["width"].to_numpy(float) / wald.reindex(keys).to_numpy(float)
             one = pd.Series(ratio).groupby([part[c].to_numpy() for c in DATA_SET]).median()
-            of = {"coverage": pooled(part), "width": measures.median(one.to_numpy(float))}
+            of = {"coverage": pooled(part), "width": measures.median_of_open(one.to_numpy(float))}
             key = {"n": n, "separation": d, "kind": kind}
             found.append(key | with_errors(of, of["coverage"].r) | {"R_width": of["width"].r})
     return table_of(found, WIDTHS)
@@ -183,7 +183,8 @@ def coverage_and_width(results: Results) -> Figure:
         for kind in (k for k in INTERVAL_KINDS if k in here.index):
             one = here.loc[kind]
             axes.errorbar(
-                one["width"], one["coverage"], Z * one["coverage_mcse"], Z * one["width_mcse"],
+                one["width"], one["coverage"], Z * one["coverage_mcse"],
+                Z * np.nan_to_num(one["width_mcse"], posinf=0.0),
                 **INTERVAL_LOOKS[kind].points, alpha=faded(one["R"]), elinewidth=0.6,
                 label=INTERVAL_KINDS[kind],
             )  # fmt: skip
@@ -201,13 +202,17 @@ def widths_found(results: Results) -> str:
     others = [k for k in THREE[1:] if k in here.index and np.isfinite(here["width"][k])]
     if "wald" not in here.index or not others:
         return ""
-    wald, d = 100 * here["coverage"]["wald"], here["separation"].iloc[0]
+    said = {
+        k: f"{100 * one.coverage:.0f}% ({100 * one.coverage_mcse:.1f}; R = {one.R})"
+        for k, one in zip(here.index, here.itertuples(), strict=True)
+    }
     parts = [
-        f"those by {NAMES[k]} {100 * here['coverage'][k]:.0f}% at {here['width'][k]:.2g} times "
-        "the width"
-        for k in others
+        f"those by {NAMES[k]} {said[k]} at {here['width'][k]:.2g} times the width" for k in others
     ]
-    return f"At separation {d:g} Wald intervals hold {wald:.0f}% of the truths, {', '.join(parts)}."
+    return (
+        f"At separation {here['separation'].iloc[0]:g} Wald intervals hold {said['wald']} of the "
+        f"truths, {', '.join(parts)}, Monte Carlo errors in points."
+    )
 
 
 def kinds_found(results: Results) -> str:
@@ -217,11 +222,17 @@ def kinds_found(results: Results) -> str:
     own = table[table["scenario"].isin(names[:1]) & (table["quantity"] == "mean 1")]
     own = own[own["kind"].isin(THREE)].drop_duplicates("kind").set_index("kind")
     said = [
-        f"{NAMES[k]} {own['coverage'][k]:.0%} (R = {own['R_coverage'][k]})"
+        f"{NAMES[k]} {_covers(float(own['coverage'][k]), int(own['R_coverage'][k]))}"
         for k in THREE
         if k in own.index and own["R_coverage"][k] > 0
     ]
     return f"Of {names[0]} intervals for mean 1 hold the truth: {', '.join(said)}." if said else ""
+
+
+def _covers(share: float, r: int) -> str:
+    """Such as 93% (87% to 97%, R = 100), by Wilson's interval."""
+    low, high = measures.wilson(share, r)
+    return f"{share:.0%} ({low:.0%} to {high:.0%}, R = {r})"
 
 
 def zipped(results: Results) -> Figure:

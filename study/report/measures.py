@@ -85,6 +85,27 @@ def quantile(values: Floats, level: float) -> Measure:
     return Measure(value, float(np.sqrt(weights @ (ordered - centre) ** 2)), r)
 
 
+# Of the bootstrap's resamples, those whose median may be infinite before its error is.
+OPEN = 0.005
+
+
+def median_of_open(values: Floats) -> Measure:
+    """Median of values of which some are infinite: larger than any other, and counted in R.
+
+    MCSE as that of `median`, inf where more than OPEN of the resamples have an infinite one.
+    """
+    known = np.asarray(values, dtype=float)
+    known = known[~np.isnan(known)]
+    r, closed = known.size, known[np.isfinite(known)]
+    middle = float(np.median(known)) if r else np.nan
+    if r < 3 or not np.isfinite(middle):
+        return Measure(middle, np.nan, r)
+    half = 0.5 * (r + 1)
+    beyond = 1.0 - float(betainc(half, half, closed.size / r))
+    error = median(np.minimum(known, closed.max())).mcse
+    return Measure(middle, error if beyond <= OPEN else np.inf, r)
+
+
 def count(events: ArrayLike) -> Measure:
     """How many replicates have the event (0 or 1), a whole number; MCSE sqrt(R p(1 - p))."""
     (v,), r = _usable(events)

@@ -20,7 +20,8 @@ from matplotlib.patches import Rectangle
 from study.report import measures, uniformity
 from study.report.exhibit import Drawing, Table, tabular
 from study.report.grid import cells
-from study.report.held import NAMES, THREE, held, kinds_of
+from study.report.held import NAMES, THREE, held, kinds_of, together
+from study.report.measures import Measure
 from study.report.reasons import no_grid, no_simulation
 from study.report.style import DOUBLE, FEW, drawing, nothing
 from study.report.table import table_of, with_errors
@@ -50,9 +51,10 @@ def places(results: Results, kind: str) -> pd.DataFrame:
 def trust(results: Results) -> pd.DataFrame:
     """By kind of interval, over all simulated scenarios and parameters, each a place.
 
-    coverage: over all places. too_low: places below the level by Holm's adjustment. least: the
-    smallest share, and by_chance: that of exact intervals in so many places some would show as
-    small a one. shrunk: the least of the places' shares after each is drawn towards their mean.
+    coverage: over all intervals of all places, on R_coverage data sets. too_low: places below the
+    level by Holm's adjustment. least: the smallest share, and p_all: that of exact intervals in so
+    many places some would show as small a one. shrunk: the least of the places' shares after each
+    is drawn towards their mean.
     """
     found = []
     for kind in kinds_of(results):
@@ -61,13 +63,15 @@ def trust(results: Results) -> pd.DataFrame:
         drawn = measures.shrunk(table["held"].to_numpy(float), table["R"].to_numpy(float))
         least = int(drawn.share.argmin())
         share = measures.of_count(int(lowest["held"]), int(lowest["R"]))
-        of = {
-            "coverage": measures.of_count(int(table["held"].sum()), int(table["R"].sum())),
-            "too_low": measures.count((table["adjusted"] < FAMILY).to_numpy(float)),
+        of: dict[str, Measure] = {
+            "coverage": together(held(results, kind)),
+            # Over places that the design fixes: no replicates, so no Monte Carlo error.
+            "too_low": Measure(int((table["adjusted"] < FAMILY).sum()), np.nan, len(table)),
             "least": share,
         }
         row: dict[str, Any] = {"kind": INTERVAL_KINDS[kind]}
-        row |= {"R": len(table)} | with_errors(of) | {"R_least": share.r}
+        row |= {"R": len(table)} | with_errors(of)
+        row |= {"R_coverage": of["coverage"].r, "R_least": share.r}
         row["p_all"] = float(-np.expm1(len(table) * np.log1p(-min(lowest["p"], 1 - 1e-16))))
         half = 0.25 * (drawn.high[least] - drawn.low[least])
         row |= {"shrunk": drawn.share[least], "shrunk_mcse": half}

@@ -78,13 +78,13 @@ def judged() -> Results:
 def test_answers_are_wrong_where_they_are(judged: Results) -> None:
     found = answered(judged).set_index(["replicate", "method", "answer"])["wrong"]
     assert found.to_dict() == {
-        (0, "nuts", "relabelled"): False,
+        (0, "nuts", "by mean"): False,
         (0, "nuts", "as sampled"): False,
-        (1, "nuts", "relabelled"): False,
+        (1, "nuts", "by mean"): False,
         (1, "nuts", "as sampled"): True,
-        (2, "nuts", "relabelled"): True,
+        (2, "nuts", "by mean"): True,
         (2, "nuts", "as sampled"): True,
-        (0, "nuts-ordered", "relabelled"): True,
+        (0, "nuts-ordered", "by mean"): True,
     }
 
 
@@ -92,17 +92,17 @@ def test_warnings_are_counted_against_answers(judged: Results) -> None:
     table = warnings(judged).set_index(["answer", "diagnostic"])
     columns = ["R", "wrong", "fired", "sensitivity", "specificity"]
     expected = {
-        ("relabelled", "R-hat, relabelled"): [4, 2, 1, 0.5, 1.0],
-        ("relabelled", "R-hat, as sampled"): [4, 2, 1, 0.0, 0.5],
-        ("relabelled", "divergences"): [4, 2, 1, 0.0, 0.5],
-        ("relabelled", "verdict: does not mix"): [4, 2, 1, 0.5, 1.0],
-        ("relabelled", "verdict: not 'mixes'"): [4, 2, 2, 0.5, 0.5],
+        ("by mean", "R-hat, relabelled"): [4, 2, 1, 0.5, 1.0],
+        ("by mean", "R-hat, as sampled"): [4, 2, 1, 0.0, 0.5],
+        ("by mean", "divergences"): [4, 2, 1, 0.0, 0.5],
+        ("by mean", "verdict: does not mix"): [4, 2, 1, 0.5, 1.0],
+        ("by mean", "verdict: not 'mixes'"): [4, 2, 2, 0.5, 0.5],
         ("as sampled", "R-hat, as sampled"): [3, 2, 1, 0.5, 1.0],
         ("as sampled", "verdict: not 'mixes'"): [3, 2, 2, 1.0, 1.0],
     }
     for key, values in expected.items():
         assert table.loc[key, columns].tolist() == pytest.approx(values), key
-    unknown = table.loc[("relabelled", "BFMI")]
+    unknown = table.loc[("by mean", "BFMI")]
     assert unknown["R"] == 0
     assert np.isnan(unknown["sensitivity"])
     assert list(dict.fromkeys(table.index.get_level_values(1))) == list(DIAGNOSTICS)
