@@ -143,8 +143,8 @@ def calibration_found(results: Results) -> str:
     own = table.dropna(subset=["p"])
     good, r = int((own["uniform"] == "yes").sum()), own["R"].max()
     return (
-        f"Of {len(own)} quantities and samplers {good} have ranks that are uniform, by exact tests "
-        f"adjusted for all of them ({r:,} data sets each)."
+        f"Of {len(own)} quantities and samplers {good} have ranks that exact tests, adjusted for "
+        f"all of them, do not tell from uniform ({r:,} data sets each)."
     )
 
 

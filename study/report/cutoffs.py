@@ -206,19 +206,22 @@ def _covered(axes: Any, part: pd.DataFrame, separations: list[float]) -> None:
 def cutoffs_found(results: Results) -> str:
     """How often there is a cut-off to estimate, and what Wald's interval for it covers."""
     table = cutoffs(results)
-    table = table[table["R"] > 0].dropna(subset=["between"])
+    table = table[table["R"] > 0].dropna(subset=["between", "bias"])
     if table.empty:
         return ""
-    known = table[table["bias"].notna()]
-    if known.empty:
-        return ""
-    least = table.iloc[int(table["between"].to_numpy(float).argmin())]
-    worst = known.iloc[int(known["wald"].to_numpy(float).argmin())]
+    least, worst = (table.iloc[int(table[c].to_numpy(float).argmin())] for c in ("between", "wald"))
     return (
-        f"Of {least['scenario']} {least['between']:.0%} of the estimates have a cut-off between "
-        f"the means; where the truth has one, Wald intervals for it hold in {worst['wald']:.0%} "
-        f"({worst['scenario']}) to {known['wald'].max():.0%} of the data sets."
+        f"Of {len(table)} scenarios whose truth has a cut-off between the means estimates have one "
+        f"least often in {least['scenario']}, {_said(least, 'between')}; Wald intervals for it "
+        f"hold least often in {worst['scenario']}, {_said(worst, 'wald')}, and in "
+        f"{table['wald'].median():.0%} of the data sets of the median scenario."
     )
+
+
+def _said(row: pd.Series[Any], name: str) -> str:
+    """A share with Wilson's interval, which is of this row, and not of the least of many."""
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return f"{row[name]:.0%} ({low:.0%} to {high:.0%})"
 
 
 TABLES: tuple[Table, ...] = (

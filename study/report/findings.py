@@ -154,7 +154,9 @@ def _pairs(made: Made) -> str:
             said.append(f"{METHODS[other if sign > 0 else method].label} {points}")
     if not said:
         return ""
-    return f" On the same data sets Newton's share is higher, in points, than that of {_and(said)}."
+    return (
+        f" On the same simulated data sets Newton's share is higher, in points, than {_and(said)}."
+    )
 
 
 def _and(parts: Sequence[str]) -> str:
@@ -184,7 +186,7 @@ def _ends(design: Design, made: Made) -> Finding | None:
         "Where do optimisers end?",
         f"{_range(100 * low, 100 * high)} of fits, by method, end certified at the best maximum "
         "known, from a shared polished start.",
-        f"Of the methods with all {most:,} data sets of the {_where(design)}.{left} "
+        f"The range is of methods with all {most:,} data sets of the {_where(design)}.{left} "
         + (f"What is missing: {'; '.join(parts)}." if parts else "Nothing is missing."),
         "beginnings-ends",
     )
@@ -337,15 +339,16 @@ def _posterior(design: Design, made: Made) -> Finding | None:
             "Chains go on until these hold, or to their greatest length: it says that they can be "
             "met, not that the draws that were asked for are enough."
         )
-    if len(ranks):
+    if len(ranks) and design.calibration is not None:
         tests = int(ranks["p_all"].notna().sum())
         failed = int((ranks["uniform"] != "yes").sum())
         said = "none rejects" if not failed else f"{failed} reject"
         short += f"; of {tests} tests of their calibration {said}"
         parts.append(
             f"Of {tests} exact tests that ranks among posterior draws are uniform, at a "
-            f"family-wise level of 5%, {said}. Each is of {int(ranks['R'].max()):,} data sets, and "
-            f"passes over what moves the middle of an ECDF by less than {ranks['seen'].max():.2f}."
+            f"family-wise level of 5%, {said}. Each is of {int(ranks['R'].max()):,} data sets of "
+            f"n = {design.calibration.n:,}, and passes over what moves the middle of an ECDF by "
+            f"less than {ranks['seen'].max():.2f}."
         )
     if not parts:
         return None
@@ -398,8 +401,7 @@ def _stops(design: Design, made: Made) -> Finding | None:
     if here.empty:
         return None
     said = [
-        f"{row.rule} {with_error(row.distance, row.distance_mcse)}"
-        for row in here.itertuples(index=False)
+        f"{row.rule} {number(row.distance, significant=2)}" for row in here.itertuples(index=False)
     ]
     worst = here.loc[here["distance"].idxmax()]
     return Finding(
@@ -512,7 +514,7 @@ def _warnings(design: Design, made: Made) -> Finding | None:
         if not wrong
         else f"Of {of:,} answers held against posteriors sampled at length {wrong} were wrong."
     )
-    alarms = "All that was up was a false alarm, for these answers" if not wrong else "Up were"
+    alarms = "So often each diagnostic was up" + ("" if wrong else ", every time a false alarm")
     return Finding(
         "Do diagnostics tell wrong answers from right ones?",
         short,

@@ -46,7 +46,7 @@ from study.rows import DATA_SET, FIT, Results, equivalent_passes
 # What an interval may fall short of its level by and still be recommended.
 SLACK = 0.02
 FEWEST = 20  # data sets
-GUIDE = ["by_passes", "by_seconds", "interval", "R", "coverage", "bayes"]
+GUIDE = ["by_passes", "by_seconds", "interval", "holds", "R", "coverage", "bayes"]
 SUMMARY = ["n", "separation", "R", "certified", "passes_em", "ms_em", "passes_newton", "ms_newton"]
 
 
@@ -55,8 +55,9 @@ def guide(results: Results) -> pd.DataFrame:
 
     by_passes, by_seconds: the cheapest of the optimisers that end at the best maximum as often as
     any. interval: the simplest of three whose coverage of all parameters is not below the level by
-    more than SLACK beyond its Monte Carlo error, or else the one that covers most; coverage: its,
-    on R data sets. bayes: whether the posterior covers more than Wald's on the same data sets.
+    more than SLACK beyond its Monte Carlo error, or else, where holds is "no", the one that covers
+    most; coverage: its, on R data sets. bayes: whether the posterior covers more than Wald's on the
+    same data sets.
     """
     by = ["n", "separation"]
     grid = cells(results.design)
@@ -78,7 +79,9 @@ def guide(results: Results) -> pd.DataFrame:
         }
         kind = recommended(here, results.design.level)
         covered = pooled(here[kind])
-        row |= {"interval": NAMES[kind]} | with_errors({"coverage": covered}, covered.r)
+        holds = "yes" if enough(covered, results.design.level) else "no"
+        row |= {"interval": NAMES[kind], "holds": holds}
+        row |= with_errors({"coverage": covered}, covered.r)
         rows.append(row | {"bayes": _pays(here, results.design.level)})
     table = table_of(rows, [*by, *GUIDE])
     return table.sort_values(by, kind="stable", ignore_index=True)
@@ -110,10 +113,15 @@ def recommended(intervals: Mapping[str, pd.DataFrame], level: float) -> str:
     FEWEST or more."""
     found = {kind: pooled(rows) for kind, rows in intervals.items() if len(rows)}
     for kind, m in found.items():
-        if m.r >= FEW and m.value + Z * np.nan_to_num(m.mcse) >= level - SLACK:
+        if enough(m, level):
             return kind
     some = {kind: m.value for kind, m in found.items() if m.r >= FEWEST} or {THREE[0]: 0.0}
     return max(some, key=lambda kind: some[kind])
+
+
+def enough(covered: Measure, level: float) -> bool:
+    """Whether a coverage may be SLACK below the level or more, on FEW data sets or more."""
+    return covered.r >= FEW and covered.value + Z * np.nan_to_num(covered.mcse) >= level - SLACK
 
 
 def _pays(intervals: Mapping[str, pd.DataFrame], level: float) -> str:
@@ -137,13 +145,14 @@ def guide_found(results: Results) -> str:
     if table.empty:
         return ""
     same = int((table["by_passes"] == table["by_seconds"]).sum())
-    wald = int((table["interval"] == NAMES[THREE[0]]).sum())
+    holds = table["holds"] == "yes"
+    wald = int((holds & (table["interval"] == NAMES[THREE[0]])).sum())
     pays = int((table["bayes"] == "pays").sum())
     first = table["by_passes"].mode()[0], table["by_seconds"].mode()[0]
     return (
         f"By passes it is mostly {first[0]}, by seconds {first[1]}: the two agree in {same} of "
-        f"{len(table)} rows; Wald intervals are enough in {wald}, and the posterior covers more "
-        f"than they do in {pays}."
+        f"{len(table)} rows; Wald intervals are enough in {wald}, none is in "
+        f"{int((~holds).sum())}, and the posterior covers more than Wald's in {pays}."
     )
 
 

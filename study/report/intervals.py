@@ -211,7 +211,8 @@ def widths_found(results: Results) -> str:
     ]
     return (
         f"At separation {here['separation'].iloc[0]:g} Wald intervals hold {said['wald']} of the "
-        f"truths, {', '.join(parts)}, Monte Carlo errors in points."
+        f"truths, {', '.join(parts)}, where an open interval is "
+        "wider than any; Monte Carlo errors in points."
     )
 
 

@@ -62,10 +62,13 @@ def remedies(results: Results) -> pd.DataFrame:
 
 
 def folding(results: Results) -> pd.DataFrame:
-    """Ordered means against relabelling by mean, which is the same posterior, by parameter.
+    """Two runs of one posterior, in the order of the means: a check of the errors by ESS.
+
+    Ordered means as a prior are sampled as the exchangeable posterior, and put in order; by mean is
+    the same of another run.
 
     difference: of the posterior means, in posterior sds, mean over data sets. squared_z: mean of
-    its square over the Monte Carlo variance of both, 1 where only chance parts them.
+    its square over the Monte Carlo variance of both, 1 if that is right.
     """
     wide = {
         name: results.remedies[results.remedies["remedy"] == name].set_index(
@@ -159,7 +162,7 @@ def _lollipops(axes: Axes, x: Any, y: Any, ends: Any, base: float, style: dict[s
 
 TABLES: tuple[Table, ...] = (
     tabular("remedies", "What remedies answer", "Label switching", remedies, no_remedies),
-    tabular("folding", "Ordering and relabelling", "Label switching", folding, no_remedies),
+    tabular("folding", "Do Monte Carlo errors hold?", "Label switching", folding, no_remedies),
 )
 FIGURES: tuple[Drawing, ...] = (
     drawing("remedies-bias", "Bias by remedy", "Label switching", remedies_bias, no_remedies),

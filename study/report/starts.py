@@ -148,13 +148,15 @@ def starts_found(results: Results) -> str:
         return ""
     share = guesses["at_best"].to_numpy(float)
     ends = [
-        f"{one['at_best']:.0%} ({METHODS[one['method']].label}, {one['start']})"
+        f"{one['at_best']:.1%} ({METHODS[one['method']].label}, {one['start']})"
         for one in (guesses.iloc[int(place)] for place in (share.argmin(), share.argmax()))
     ]
+    from_shared = dict.fromkeys(f"{f(shared['at_best']):.1%}" for f in (min, max))
     return (
         f"From the shared start the optimisers end at the best maximum in "
-        f"{shared['at_best'].min():.0%} to {shared['at_best'].max():.0%} of the fits, from one "
-        f"guess in {' to '.join(ends)}."
+        f"{' to '.join(from_shared)} of the fits, from one guess in {' to '.join(ends)}, the least "
+        f"and the most of {len(guesses)}; Monte Carlo errors are up to "
+        f"{100 * table['at_best_mcse'].max():.1f} points (R = {table['R'].max()})."
     )
 
 

@@ -235,7 +235,9 @@ def barrier_found(results: Results) -> str:
     low, high = fits[fits["barrier"] < COMMON], fits[fits["barrier"] >= RARE]
     if not (len(low) and len(high)):
         return ""
-    shares = [f"{np.mean(part['switches'] > 0):.0%} of {len(part)} fits" for part in (low, high)]
+    switched = [(int((part["switches"] > 0).sum()), len(part)) for part in (low, high)]
+    shares = ["all" if n == r else f"{n} of" for n, r in switched]
+    shares = [f"{said} {r} fits" for said, (_, r) in zip(shares, switched, strict=True)]
     return (
         f"Below a barrier of {COMMON:g} nats {shares[0]} switch labels, above {RARE:g} nats "
         f"{shares[1]}."

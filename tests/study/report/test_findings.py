@@ -16,7 +16,7 @@ from study.report.findings import (
     pick,
     restructured,
 )
-from tests.study.report.studies import DESIGNS, made
+from tests.study.report.studies import DESIGNS, made, results
 
 
 def test_findings_say_the_tables_numbers() -> None:
@@ -36,6 +36,55 @@ def test_findings_say_the_tables_numbers() -> None:
     least = fastest.loc[fastest.groupby("scenario")["median"].idxmin(), "method"]
     assert f"in {least.value_counts().max()}" in found[0].more
     assert "Wald intervals cover" in found[1].short
+
+
+def finding(question: str, **tables: pd.DataFrame) -> tuple[str, str]:
+    """What is answered by the rich design's tables, some of them replaced."""
+    found = findings(DESIGNS["rich"], made("rich") | tables)
+    one = next(one for one in found if one.question == question)
+    return one.short, one.more
+
+
+def test_shares_of_methods_on_different_data_sets_are_not_put_side_by_side() -> None:
+    """A method with half of the data sets, all of them good, does not make the range's end."""
+    verdicts = made("rich")["verdicts"].copy()
+    own = verdicts["method"] == "nelder-mead"
+    counts = verdicts.columns[verdicts.dtypes == "int64"]
+    verdicts.loc[own, counts] = 0
+    verdicts.loc[own, ["R", "certified"]] = 2
+    short, more = finding("Where do optimisers end?", verdicts=verdicts)
+    assert "100.0%" not in short.partition(" of fits")[0]
+    assert "Nelder-Mead had fewer" in more
+    paired = made("rich")["paired"]
+    row = paired[(paired["method"] == "newton") & (paired["against"] == "em")].iloc[0]
+    more = finding("Which optimiser?", verdicts=verdicts)[1]
+    assert "Nelder-Mead on 8 data sets" in more
+    assert f"EM {row['difference']:.0f}" in more.partition("On the same")[2]
+
+
+def test_a_count_of_wrong_words_is_of_all_words() -> None:
+    rows = results("rich").fits
+    said = rows[~rows["method"].isin(["nuts", "nuts-ordered"])]["converged"].fillna(False).sum()
+    claims = pd.DataFrame({"verdict": ["spurious"], "wrong": [3], "R": [4]})
+    short, _ = finding("Is a method's own word a verdict?", claims=claims)
+    assert short.startswith(f"No: 3 of {said:,} fits ")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"), [(0, "It cannot be told: none of 9"), (2, "2 were wrong")]
+)
+def test_where_nothing_is_wrong_no_diagnostic_is_said_to_find_it(wrong: int, says: str) -> None:
+    table = pd.DataFrame({"diagnostic": ["R-hat"], "answer": ["by mean"], "R": [9], "fired": [1]})
+    short, more = finding(
+        "Do diagnostics tell wrong answers from right ones?", warnings=table.assign(wrong=wrong)
+    )
+    assert says in short
+    assert ("every time a false alarm" in more) == (wrong == 0)
+
+
+def test_a_rate_is_said_of_the_runs_that_have_one() -> None:
+    rates = pd.DataFrame({"R": [2, 2], "R_trusted": [2, 1], "largest_error": [1e-7, 1e-6]})
+    assert "in 3 of 4 runs" in finding("Is EM as slow as theory says?", rates=rates)[1]
 
 
 def test_coverage_is_the_mean_over_the_parameters_of_the_tables() -> None:

@@ -69,6 +69,7 @@ def test_the_guide_is_a_row_a_size_and_separation() -> None:
         rows = held(study, names[one["interval"]])
         covered = pooled(rows[rows["scenario"].str.startswith(f"grid-d{one['separation']:g}-")])
         assert (one["coverage"], one["R"]) == (covered.value, covered.r)
+        assert one["holds"] == "no"  # of so few data sets nothing is known to hold
 
 
 def test_the_summarys_numbers_are_those_of_the_rows() -> None:

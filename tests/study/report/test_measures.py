@@ -167,6 +167,22 @@ def test_medians_stay_where_one_estimate_is_far_from_all_others() -> None:
     assert widths[::2] == (2.0, 3)
 
 
+def test_an_open_value_is_above_the_median_and_not_left_out() -> None:
+    """Of 1 to 11 the last three open: the middle one is 6, that of the closed ones 4.5."""
+    values = np.append(np.arange(1.0, 9.0), [np.inf] * 3)
+    assert measures.median_of_open(values)[::2] == (6.0, 11)
+    assert measures.median_of_open(np.append(values, np.nan))[::2] == (6.0, 11)
+    assert measures.median_of_open(values).mcse == np.inf  # of resamples 2% have an open median
+    most = np.append(np.arange(1.0, 4.0), [np.inf] * 8)
+    assert measures.median_of_open(most)[::2] == (np.inf, 11)
+    assert measures.median_of_open(np.full(3, np.nan)).r == 0
+    closed = np.random.default_rng(3).normal(size=101)
+    assert measures.median_of_open(closed) == measures.median(closed)
+    # An open tail that no resample's median reaches leaves the error as it is.
+    tail = np.where(closed > np.quantile(closed, 0.75), np.inf, closed)
+    assert measures.median_of_open(tail) == pytest.approx(measures.median(closed), rel=1e-6)
+
+
 @pytest.mark.parametrize(("number", "of"), [(39, 135), (11, 49), (7, 7), (0, 3), (29, 57)])
 def test_counts_are_counted(number: int, of: int) -> None:
     """39/135 * 135 is 38.99999999999999."""

@@ -70,6 +70,10 @@ def test_places_are_held_against_all_of_them() -> None:
     found = trust(study()).iloc[0]
     assert found["R"] == 5
     assert found["coverage"] == pytest.approx(13 / 20)
+    # Of data sets that hold 5, 3, 5 and 0 of 5, and not of 20 intervals, which miss together.
+    assert found["R_coverage"] == 4
+    assert found["coverage_mcse"] == pytest.approx(np.std([1, 0.6, 1, 0], ddof=1) / 2)
+    assert np.isnan(found["too_low_mcse"])  # the places are no replicates
     assert found["least"] == 0.5
     assert found["p_all"] == pytest.approx(1 - (1 - p) ** 5)
 
@@ -105,8 +109,10 @@ def test_the_rule_is_judged_on_replicates_that_it_was_not_chosen_on() -> None:
     before, after = rule(made), rule(lost)
     assert before["R"].tolist() == [2] * 4
     assert before["limit"].tolist() == after["limit"].tolist()
-    wald = after.set_index("interval")["coverage"]["Wald"]
-    assert wald == 0.0
+    by = after.set_index("interval")
+    assert by["coverage"]["Wald"] == 0.0
+    assert by["gain"]["the rule"] == 0.0
+    assert by["gain"]["Wald"] == pytest.approx(100 * by["coverage"]["the rule"])
 
 
 def test_a_cutoff_is_there_or_not() -> None:
