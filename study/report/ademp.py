@@ -6,14 +6,16 @@ is cited stands as [@key], the keys of references.bib.
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from models import METHODS
 from models.inference.certificate import CERTIFIED_DISTANCE
+from models.inference.chains import MAX_DIVERGENT, MAX_RHAT, MIN_ESS
 from models.methods import OPTIMISERS, SAMPLERS
-from study.design import Design, Grid
+from study.design import Design, Grid, Remedies, Starts
 
 REFERENCES = Path(__file__).parent / "references.bib"
 
@@ -22,7 +24,7 @@ def ademp(design: Design, packages: Mapping[str, str]) -> list[str]:
     """Paragraphs of plain text. packages: versions of what was used, by name."""
     found = [_aims(design), _data(design), _model(), _estimands(design), _methods(design)]
     found += [_priors()] if any(METHODS[m].engine == "pymc" for m in design.replicates) else []
-    return [*found, _measures(design), _software(packages)]
+    return [*found, *filter(None, [_others(design)]), _measures(design), _software(packages)]
 
 
 def _aims(design: Design) -> str:
@@ -44,9 +46,9 @@ def _data(design: Design) -> str:
         max(design.replicates_of(s).values(), default=0) for s in design.all_scenarios()
     )
     return (
-        f"Data-generating mechanisms. {_and(parts)}. {simulated:,} data sets were simulated; each "
-        f"depends on the seed {design.seed}, its scenario and its replicate alone, and all methods "
-        "were given the same."
+        f"Data-generating mechanisms. {'; '.join(parts)}. {simulated:,} data sets were simulated; "
+        f"each depends on the seed {design.seed}, its scenario and its replicate alone, and all "
+        "methods were given the same, those that fit fewer the first ones."
     )
 
 
@@ -103,11 +105,19 @@ def _methods(design: Design) -> str:
             f"{CERTIFIED_DISTANCE:g} standard errors; their intervals are Wald's from the "
             "observed information [@louis1982]."
         )
+        text += _intervals(design)
     if any(m in SAMPLERS for m in design.replicates):
+        parameters = inspect.signature(METHODS[SAMPLERS[0]].run).parameters
+        chains, most = (parameters[name].default for name in ("chains", "max_draws"))
         text += (
-            " NUTS [@hoffman2014] samples the marginalised mixture. Draws are relabelled by "
-            "Stephens' algorithm [@stephens2000], with ordered means by mean; intervals are "
-            "equal-tailed."
+            " NUTS [@hoffman2014] samples the marginalised mixture, in "
+            f"{chains} chains from different labellings unless it is said otherwise. They go on, "
+            f"to {most:,} draws each, until R-hat [@vehtari2021] < {MAX_RHAT:g}, bulk and tail "
+            f"effective draws > {MIN_ESS:g} and at most {100 * MAX_DIVERGENT:g}% of the draws "
+            "divergent hold for what labels cannot touch, and for parameters by component unless "
+            "these are a convention. Draws are relabelled by Stephens' algorithm "
+            "[@stephens2000]; NUTS ordered is the same posterior, sampled anew, each draw in the "
+            "order of its means. Intervals are equal-tailed."
         )
     if design.external:
         asked = [f"{e.label} ({e.asked})" if e.asked else e.label for e in design.external]
@@ -118,6 +128,51 @@ def _methods(design: Design) -> str:
         if m in design.replicates
     ]
     return f"{text} {_and(options)}.".replace(" .", "")
+
+
+def _intervals(design: Design) -> str:
+    """Of every kind, and on how many data sets."""
+    asked = [design.intervals_of(s) for s in design.all_scenarios()]
+    asked = [intervals for intervals in asked if intervals.replicates]
+    if not asked:
+        return ""
+    least, most = (f(i.replicates for i in asked) for f in (min, max))
+    span = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+    text = (
+        f" On the first {span} data sets of {_count(len(asked), 'scenario')} there are others by "
+        "the profile likelihood and the sandwich"
+    )
+    if refits := {intervals.refits for intervals in asked if intervals.refits}:
+        text += f", and by the parametric bootstrap of {_list(sorted(refits))} refits in some"
+    return f"{text}."
+
+
+def _others(design: Design) -> str:
+    """What is studied beside the main comparison, by name."""
+    parts = []
+    if design.calibration is not None:
+        own = design.calibration
+        labels = _and([METHODS[m].label for m in own.methods])
+        parts.append(
+            f"simulation-based calibration of {labels} [@talts2018] on {own.replicates:,} data "
+            f"sets of n = {own.n:,} from a proper prior, its ranks held against exact simultaneous "
+            "bands [@saeilynoja2022], all tests together at 5% by Holm's method"
+        )
+    if design.remedies:
+        parts.append(f"remedies for label switching, {_each(design.remedies)}")
+    if design.starts:
+        parts.append(f"optimisers from other starts, {_each(design.starts)}")
+    if choosing := [unit for unit in design.units() if design.choice_of(unit)]:
+        units = _count(len(choosing), "scenario or real data set", "scenarios and real data sets")
+        parts.append(f"criteria that choose the number of components, of {units}")
+    return f"Beside the comparison: {'; '.join(parts)}." if parts else ""
+
+
+def _each(where: Remedies | Starts) -> str:
+    own = _count(len(where.scenarios), "scenario")
+    return (
+        f"on {where.replicates:,} data sets of {own if own.startswith('1 ') else f'each of {own}'}"
+    )
 
 
 def _priors() -> str:
@@ -145,10 +200,13 @@ def _measures(design: Design) -> str:
     return (
         "Performance measures. Share of data sets on which a method ends certified at the best "
         "maximum that any method or start found; bias, empirical standard error, root mean squared "
-        "error and model standard error over the fits that ended regularly; coverage of "
+        "error and model standard error over the fits that ended neither singular nor failed, each "
+        "method's own; coverage of "
         f"{100 * design.level:g}% intervals over all data sets that a method was asked to fit, one "
-        "without an interval counted as a miss; passes over the data and seconds. Monte Carlo "
-        "standard errors stand in brackets behind each."
+        "without an interval counted as a miss; passes over the data and seconds. Means over cells "
+        "or scenarios are of this design alone. Monte Carlo standard errors stand in brackets "
+        "behind each, those of roots and ratios of mean squares by the jackknife where it differs "
+        "from the formula; a share of 0 or 1, or of few, has Wilson's 95% interval."
     )
 
 

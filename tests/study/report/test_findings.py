@@ -16,7 +16,7 @@ from study.report.findings import (
     pick,
     restructured,
 )
-from tests.study.report.studies import DESIGNS, made, results
+from tests.study.report.studies import DESIGNS, made
 
 
 def test_findings_say_the_tables_numbers() -> None:
@@ -63,11 +63,11 @@ def test_shares_of_methods_on_different_data_sets_are_not_put_side_by_side() -> 
 
 
 def test_a_count_of_wrong_words_is_of_all_words() -> None:
-    rows = results("rich").fits
-    said = rows[~rows["method"].isin(["nuts", "nuts-ordered"])]["converged"].fillna(False).sum()
     claims = pd.DataFrame({"verdict": ["spurious"], "wrong": [3], "R": [4]})
-    short, _ = finding("Is a method's own word a verdict?", claims=claims)
-    assert short.startswith(f"No: 3 of {said:,} fits ")
+    said = made("rich")["optimisation"].head(2).assign(says_converged=[0.3, 1.0], R=[10, 9])
+    tables = {"claims": claims, "optimisation": said}
+    short, _ = finding("Is a method's own word a verdict?", **tables)
+    assert short.startswith("No: 3 of 12 fits that said they had converged (25.0%)")
 
 
 @pytest.mark.parametrize(
