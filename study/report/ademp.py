@@ -110,9 +110,9 @@ def _methods(design: Design) -> str:
         parameters = inspect.signature(METHODS[SAMPLERS[0]].run).parameters
         chains, most = (parameters[name].default for name in ("chains", "max_draws"))
         text += (
-            " NUTS [@hoffman2014] samples the marginalised mixture, in "
-            f"{chains} chains from different labellings unless it is said otherwise. They go on, "
-            f"to {most:,} draws each, until R-hat [@vehtari2021] < {MAX_RHAT:g}, bulk and tail "
+            " NUTS [@hoffman2014] samples the marginalised mixture. Unless it is said otherwise, "
+            f"{chains} chains start from different labellings and go on, to {most:,} draws each, "
+            f"until R-hat [@vehtari2021] < {MAX_RHAT:g}, bulk and tail "
             f"effective draws > {MIN_ESS:g} and at most {100 * MAX_DIVERGENT:g}% of the draws "
             "divergent hold for what labels cannot touch, and for parameters by component unless "
             "these are a convention. Draws are relabelled by Stephens' algorithm "

@@ -1,6 +1,7 @@
 """What a manuscript takes: every file is there, says its source, and LaTeX takes it."""
 
 import functools
+import inspect
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from models import METHODS
 from study.design import Grid
 from study.report import paper
 from study.report.ademp import REFERENCES, ademp
@@ -21,7 +23,7 @@ from study.report.readers import for_readers, parts, with_error
 from study.report.write import escaped, save, write
 from study.rows import Results
 from tests.study import synthetic
-from tests.study.synthetic import FAITHFUL, NAMED, design
+from tests.study.synthetic import FAITHFUL, NAMED, design, rich
 
 CELLS = Grid(name="cells", separation=[2, 4], weight=[0.5], sd_ratio=[1], n=[100])
 # One of words, one panel, some panels side by side, and one that is too wide for a column.
@@ -176,8 +178,22 @@ def test_an_unknown_number_stops_latex(written: Path, text: str, says: str) -> N
     assert says in done.stdout.replace("\n", "")
 
 
+def test_methods_say_what_a_design_asks_for_beside_the_comparison() -> None:
+    plain, more = (" ".join(ademp(d, {})) for d in (design(scenarios=[NAMED]), rich()))
+    for words in (
+        "profile likelihood and the sandwich",
+        "calibration of NUTS and NUTS ordered [@talts2018] on 20 data sets of n = 20",
+        "label switching, on 3 data sets of 1 scenario",
+        "other starts, on 3 data sets of 1 scenario",
+    ):
+        assert words in more
+        assert words not in plain
+    most = inspect.signature(METHODS["nuts"].run).parameters["max_draws"].default
+    assert f"to {most:,} draws each, until R-hat" in plain
+
+
 def test_what_is_cited_is_in_the_references() -> None:
     keys = set(re.findall(r"@\w+\{(\w+),", REFERENCES.read_text(encoding="utf-8")))
-    text = " ".join(ademp(study().design, {"pymc": "6", "numba": "1", "snakemake": "9"}))
+    text = " ".join(ademp(rich(), {"pymc": "6", "numba": "1", "snakemake": "9"}))
     assert set(re.findall(r"\[@(\w+)\]", text)) == keys
     assert paper.cited("EM [@louis1982] & more.") == r"EM~\cite{louis1982} \& more."
