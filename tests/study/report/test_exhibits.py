@@ -110,7 +110,7 @@ KEYS = {
     *("n", "separation", "weight", "sd_ratio", "component", "target", "truth", "estimate", "se"),
     *("lower", "upper", "loglik", "replicate", "certified", "believable"),  # one real data set
     *("rate_at_truth", "largest_error", "compile", "bound", "p", "p_all"),
-    *("limit", "limit_profile"),  # exact, or a maximum
+    *("limit", "limit_profile", "seen"),  # exact, or a maximum
 }
 
 
