@@ -21,6 +21,8 @@ from PIL.PngImagePlugin import PngInfo
 
 from study.design import Design
 from study.rows import KINDS, MADE_BY
+from study.workflow import parts
+from study.workflow.chunks import PARTS
 from study.workflow.run import say
 
 # Bytes that all that is published has at most.
@@ -75,8 +77,13 @@ def publish(
     *,
     results: Annotated[Path, "folder of all designs' results"] = Path("results"),
     replicates: Annotated[int, "of each scenario and method whose rows are kept"] = 10,
+    part: Annotated[
+        bool, "keep what is finished of a study that is being made, and no more"
+    ] = False,
 ) -> None:
     """Put what a study made into results/published/DESIGN, to be kept in git."""
+    if part:
+        return _keep(design, results)
     if replicates < 1:
         raise ValueError(f"--replicates: {replicates} leaves no rows; give 1 or more, such as 20")
     source, out = results / design.name, results / PUBLISHED.name / design.name
@@ -92,6 +99,22 @@ def publish(
     finally:
         shutil.rmtree(half, ignore_errors=True)
     say(f"{out}: {size(out) / 1e6:.1f} MB, with the others {size(out.parent) / 1e6:.1f} MB")
+
+
+def _keep(design: Design, results: Path) -> None:
+    folder = results / PUBLISHED.name / design.name
+    new = parts.keep(design, results)
+    kept, total = size(folder / PARTS), size(folder.parent)
+    for one in new:
+        say(f"{one}: {size(one) / 1e6:.2f} MB")
+    say(f"{folder / PARTS}: {kept / 1e6:.1f} MB, all that is published {total / 1e6:.1f} MB")
+    if total > MOST:
+        raise ValueError(
+            f"{folder.parent} has {total / 1e6:.1f} MB and may have {MOST / 1e6:.0f} in git"
+        )
+
+
+# What is published -------------------------------------------------------------------------------
 
 
 def _record(design: Design, source: Path) -> dict[str, Any]:
@@ -117,9 +140,7 @@ def _write(
     (out / "rows").mkdir()
     for kind in COMPARED:
         file = f"rows/{kind}.parquet"
-        compact(pd.read_parquet(source / file), replicates).to_parquet(
-            out / file, index=False, compression="zstd", compression_level=19
-        )
+        parts.write_small(compact(pd.read_parquet(source / file), replicates), out / file)
     for name in _files(source):
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         content = (source / name).read_bytes()
@@ -142,6 +163,10 @@ def _write(
         cores=machine["cores"], replicates=replicates, sums=SUMS,
     )  # fmt: skip
     (out / "README.md").write_text(text, encoding="utf-8")
+    _write_sums(out)
+
+
+def _write_sums(out: Path) -> None:
     lines = [f"{_sum(out / name)}  {name.as_posix()}" for name in _all(out)]
     (out / SUMS).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -209,9 +234,9 @@ def damaged(folder: Path) -> list[str]:
 
 
 def _all(folder: Path) -> list[Path]:
-    """The files of a folder but its sums, relative to it, in order."""
+    """The files of a published folder but its sums and parts, relative to it, in order."""
     files = (file.relative_to(folder) for file in folder.rglob("*") if file.is_file())
-    return sorted(file for file in files if file.name != SUMS)
+    return sorted(file for file in files if file.name != SUMS and file.parts[0] != PARTS)
 
 
 def _sum(file: Path) -> str:
