@@ -20,10 +20,14 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from study.design import Design
+from study.report import readme
+from study.report.findings import findings, in_markdown
+from study.report.index import made_by, read_tables
 from study.rows import KINDS, MADE_BY
 from study.workflow import parts
 from study.workflow.chunks import PARTS
 from study.workflow.run import say
+from study.workflow.sources import ROOT
 
 # Bytes that all that is published has at most.
 MOST = 20_000_000
@@ -31,6 +35,8 @@ MOST = 20_000_000
 LONG = 300_000
 SUMS = "SHA256SUMS"
 PUBLISHED = Path("results/published")
+# The design whose findings the README has.
+README_OF = "paper"
 
 # The steps that `reproduce` makes again, and the kinds of their rows that it compares.
 STEPS_AGAIN = ("truths", "numeric", "pymc")
@@ -80,10 +86,13 @@ def publish(
     part: Annotated[
         bool, "keep what is finished of a study that is being made, and no more"
     ] = False,
+    texts: Annotated[bool, "only write findings again, and README, from published tables"] = False,
 ) -> None:
     """Put what a study made into results/published/DESIGN, to be kept in git."""
     if part:
         return _keep(design, results)
+    if texts:
+        return write_texts(design, results / PUBLISHED.name / design.name)
     if replicates < 1:
         raise ValueError(f"--replicates: {replicates} leaves no rows; give 1 or more, such as 20")
     source, out = results / design.name, results / PUBLISHED.name / design.name
@@ -98,6 +107,8 @@ def publish(
         half.replace(out)
     finally:
         shutil.rmtree(half, ignore_errors=True)
+    if design.name == README_OF:
+        write_texts(design, out)
     say(f"{out}: {size(out) / 1e6:.1f} MB, with the others {size(out.parent) / 1e6:.1f} MB")
 
 
@@ -112,6 +123,33 @@ def _keep(design: Design, results: Path) -> None:
         raise ValueError(
             f"{folder.parent} has {total / 1e6:.1f} MB and may have {MOST / 1e6:.0f} in git"
         )
+
+
+# Texts from what is published --------------------------------------------------------------------
+
+
+def texts_of(design: Design, folder: Path, top: Path = ROOT) -> dict[Path, bytes]:
+    """What is written by a published folder's tables, by file: its findings.
+
+    Of the study that the README is of, in the folder `top`, its answers and picture too.
+    """
+    record = _record(design, folder)
+    found = findings(design, read_tables(design, folder / "tables"))
+    files = {folder / "findings.md": in_markdown(design, found, made_by(record)).encode()}
+    page = PUBLISHED / README_OF / "findings.md"
+    if (top / page).resolve() == (folder / "findings.md").resolve():
+        before = (top / "README.md").read_text(encoding="utf-8")
+        text = readme.with_answers(before, page, design, found, record)
+        picture = (folder / readme.FIGURE).read_bytes()
+        files |= {top / "README.md": text.encode(), top / readme.PICTURE: picture}
+    return files
+
+
+def write_texts(design: Design, folder: Path, top: Path = ROOT) -> None:
+    """Write those again."""
+    for file, content in texts_of(design, folder, top).items():
+        file.write_bytes(content)
+    _write_sums(folder)
 
 
 # What is published -------------------------------------------------------------------------------
