@@ -2,7 +2,7 @@
 # `snakemake --cores all --config design=NAME_OR_FILE` another one, and
 # `snakemake --cores all benchmarks` the benchmarks, `snakemake --cores all reproduce` a part of a
 # published study (`--config draw=2`: another part); `--profile study/workflow/profiles/slurm` in
-# the place of `--cores all` works on a cluster.
+# the place of `--cores all` works on a cluster. `--config minutes=55` begins no job after those.
 import shlex
 import sys
 from pathlib import Path
@@ -15,7 +15,7 @@ from study.design import find, load
 from study.simulate import check_data
 from study.workflow import costs, run
 from study.workflow.owner import check_owner
-from study.workflow.recovery import attend
+from study.workflow.recovery import attend, stop_after
 
 # The rules' python is the one that runs Snakemake, whatever the PATH.
 beside = shlex.quote(str(Path(sys.executable).parent)).replace("{", "{{").replace("}", "}}")
@@ -58,7 +58,12 @@ if workflow.is_main_process:
 
 
 onsuccess:
-    if [str(target) for target in workflow.dag_settings.targets] == ["reproduce"]:
+    targets = [str(target) for target in workflow.dag_settings.targets]
+    if targets == ["reproduce"]:
+        return
+    if targets == ["part"]:
+        name = config.get("design", "default")
+        print(f"Done. `python -m study publish {name} --part` keeps it.", file=sys.stderr)
         return
     where = " and ".join(f"results/{place}/" for place in places())
     first = f" Open {OUT}/index.html first." * (OUT in where)

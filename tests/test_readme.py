@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from study import __main__ as command_line
+from study.design import load
 from study.report.findings import FINDINGS
 from study.workflow import terminal
+from study.workflow.publish import PUBLISHED, texts_of
 from study.workflow.sources import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -41,6 +43,13 @@ def test_its_answers_are_to_the_questions_of_the_first_findings():
     for question, make in zip(asked, FINDINGS, strict=False):
         body = source.split(f"def {make.__name__}(")[1].split("\ndef ")[0]
         assert f'"{question}"' in body
+
+
+def test_findings_answers_and_picture_are_what_published_tables_give():
+    """The same bytes, of each study that is published; the README's are those of `paper`."""
+    for record in (ROOT / PUBLISHED).glob("*/provenance.json"):
+        for file, content in texts_of(load(record.parent.name), record.parent).items():
+            assert file.read_bytes() == content, file
 
 
 def test_its_commands_are_taken():

@@ -15,7 +15,7 @@ from models import METHODS
 from models.inference.certificate import CERTIFIED_DISTANCE
 from models.inference.chains import MAX_DIVERGENT, MAX_RHAT, MIN_ESS
 from models.methods import OPTIMISERS, SAMPLERS
-from study.design import Design, Grid, Remedies, Starts
+from study.design import Design, Grid, Remedies, Scenario, Starts
 
 REFERENCES = Path(__file__).parent / "references.bib"
 
@@ -24,6 +24,7 @@ def ademp(design: Design, packages: Mapping[str, str]) -> list[str]:
     """Paragraphs of plain text. packages: versions of what was used, by name."""
     found = [_aims(design), _data(design), _model(), _estimands(design), _methods(design)]
     found += [_priors()] if any(METHODS[m].engine == "pymc" for m in design.replicates) else []
+    found += [_data_sets(design)] if design.all_scenarios() else []
     return [*found, *filter(None, [_others(design)]), _measures(design), _software(packages)]
 
 
@@ -173,6 +174,34 @@ def _each(where: Remedies | Starts) -> str:
     return (
         f"on {where.replicates:,} data sets of {own if own.startswith('1 ') else f'each of {own}'}"
     )
+
+
+def _data_sets(design: Design) -> str:
+    """How many each method has, and how many have intervals of every kind, by scenarios alike."""
+    alike: dict[str, list[Scenario]] = {}
+    for scenario in design.all_scenarios():
+        by_count: dict[int, list[str]] = {}
+        for method, count in design.replicates_of(scenario).items():
+            by_count.setdefault(count, []).append(METHODS[method].label)
+        text = ", ".join(f"{r:,} by {_and(labels)}" for r, labels in by_count.items())
+        wanted = design.intervals_of(scenario)
+        by = [METHODS[m].label for m in wanted.methods if m in design.replicates_of(scenario)]
+        if wanted.replicates and by:
+            text += f", the first {wanted.replicates:,} with intervals of every kind by {_and(by)}"
+        alike.setdefault(text, []).append(scenario)
+    parts = [f"{_named(design, own)}: {text}" for text, own in alike.items()]
+    return f"Numbers of data sets. {'; '.join(parts)}."
+
+
+def _named(design: Design, scenarios: Sequence[Scenario]) -> str:
+    """Scenarios by name, those of grids by their number and n."""
+    alone = {scenario.name for scenario in design.scenarios}
+    words = [scenario.name for scenario in scenarios if scenario.name in alone]
+    cells = [scenario for scenario in scenarios if scenario.name not in alone]
+    if cells:
+        sizes = _list(sorted({cell.n for cell in cells}))
+        words.append(f"{_count(len(cells), 'cell')} of the grid at n = {sizes}")
+    return _and(words)
 
 
 def _priors() -> str:

@@ -55,7 +55,7 @@ def write_index(
 ) -> None:
     """out/index.html and out/findings.md, from what is made already."""
     out.mkdir(parents=True, exist_ok=True)
-    made = {t.name: read_table(folder_of_tables / f"{t.name}.csv") for t in tables_of(design)}
+    made = read_tables(design, folder_of_tables)
     record = json.loads(provenance.read_text(encoding="utf-8"))
     made_on = made_by(record)
     (out / "findings.md").write_text(
@@ -68,8 +68,14 @@ def write_index(
     (out / "index.html").write_text(text, encoding="utf-8")
 
 
+def read_tables(design: Design, folder: Path) -> dict[str, pd.DataFrame]:
+    """A design's tables by name, from a folder of their CSV files."""
+    return {table.name: read_table(folder / f"{table.name}.csv") for table in tables_of(design)}
+
+
 def read_table(file: Path) -> pd.DataFrame:
-    """A table from its CSV file, as it was written."""
+    """A table from its CSV file as it was written, or compressed if that alone is there."""
+    file = file if file.is_file() else file.with_name(f"{file.name}.gz")
     return pd.read_csv(file, keep_default_na=False, na_values=[""])
 
 

@@ -21,6 +21,8 @@ from study.workflow.resources import Costs
 
 # Seconds of work, by the rough costs of resources.py, that a chunk is packed up to.
 TARGET = 75.0
+# The folder of what of a study is published that has its parts, in place of `chunks`; see parts.py.
+PARTS = "parts"
 
 
 class Finished(NamedTuple):
@@ -29,6 +31,11 @@ class Finished(NamedTuple):
     folder: Path
     chunk: Chunk
     files: Mapping[str, str]
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it is kept as a part of a published study."""
+        return self.folder.parents[1].name == PARTS
 
 
 class Plan(NamedTuple):
@@ -137,12 +144,17 @@ def _without(gaps: Iterable[tuple[int, int]], first: int, last: int) -> list[tup
 
 
 def finished(results: Path, name: str) -> list[Finished]:
-    """All finished chunks below a folder of results, those of the design of that name first."""
+    """All finished chunks below a folder of results, those of the design of that name first.
+
+    Its own parts come before all, and those of other designs are not among them: what others
+    published was perhaps made elsewhere.
+    """
+    parts = sorted(results.glob(f"published/{name}/{PARTS}/*/*/{RECORD}"))
     records = sorted(
         results.glob(f"*/chunks/*/*/{RECORD}"),
         key=lambda file: (file.parents[3].name != name, file),
     )
-    read = ((file.parent, read_record(file)) for file in records)
+    read = ((file.parent, read_record(file)) for file in (*parts, *records))
     return [Finished(folder, *record) for folder, record in read if record is not None]
 
 

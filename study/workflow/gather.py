@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated
 
@@ -64,15 +66,16 @@ def of_pieces(table: pd.DataFrame, pieces: Sequence[Piece]) -> pd.DataFrame:
     if table.empty:
         return table
     kept = pd.Series(False, index=table.index)
-    for piece in pieces:
-        kept |= _of_piece(table, piece)
+    for scenario, own in groupby(pieces, attrgetter("scenario")):
+        rows = table[table["scenario"] == scenario] if "scenario" in table else table
+        for piece in own:
+            kept[rows.index] |= _of_piece(rows, piece)
     return table[kept]
 
 
 def _of_piece(table: pd.DataFrame, piece: Piece) -> pd.Series[bool]:
+    """Of rows of the piece's scenario."""
     of = pd.Series(True, index=table.index)
-    if "scenario" in table:
-        of &= table["scenario"] == piece.scenario
     if "replicate" in table:
         of &= table["replicate"].between(piece.first, piece.last - 1)
     for name in ("method", "prior"):

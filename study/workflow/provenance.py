@@ -15,7 +15,8 @@ import pandas as pd
 from numba.core.registry import cpu_target
 
 from study.design import Design
-from study.workflow.pieces import STEPS
+from study.workflow.chunks import finished, plan
+from study.workflow.pieces import RECORD, STEPS
 
 PACKAGES = (
     "arviz",
@@ -59,11 +60,25 @@ def write_provenance(
     *,
     rows: Annotated[Path, "folder that gather wrote"],
     out: Annotated[Path, "file"],
+    results: Annotated[Path, "folder of all designs' results"] = Path("results"),
 ) -> None:
     """Write design, versions, git revision and machine."""
     out.parent.mkdir(parents=True, exist_ok=True)
     record = provenance(design, pd.read_parquet(rows / "timings.parquet"))
+    if parts := of_parts(design, results):
+        record["parts"] = parts
     out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def of_parts(design: Design, results: Path) -> list[dict[str, Any]]:
+    """What `environment` was where the parts were kept that rows are from, each once; see parts.py.
+
+    The rest of a record is of where the study was ended.
+    """
+    used = plan(design, finished(results, design.name)).used
+    files = [one.folder / RECORD for one, _ in used if one.is_part]
+    found = [json.loads(file.read_text(encoding="utf-8"))["made_by"] for file in files]
+    return [one for i, one in enumerate(found) if one not in found[:i]]
 
 
 def environment() -> dict[str, Any]:

@@ -20,8 +20,14 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from study.design import Design
+from study.report import readme
+from study.report.findings import findings, in_markdown
+from study.report.index import made_by, read_tables
 from study.rows import KINDS, MADE_BY
+from study.workflow import parts
+from study.workflow.chunks import PARTS
 from study.workflow.run import say
+from study.workflow.sources import ROOT
 
 # Bytes that all that is published has at most.
 MOST = 20_000_000
@@ -29,6 +35,8 @@ MOST = 20_000_000
 LONG = 300_000
 SUMS = "SHA256SUMS"
 PUBLISHED = Path("results/published")
+# The design whose findings the README has.
+README_OF = "paper"
 
 # The steps that `reproduce` makes again, and the kinds of their rows that it compares.
 STEPS_AGAIN = ("truths", "numeric", "pymc")
@@ -75,8 +83,16 @@ def publish(
     *,
     results: Annotated[Path, "folder of all designs' results"] = Path("results"),
     replicates: Annotated[int, "of each scenario and method whose rows are kept"] = 10,
+    part: Annotated[
+        bool, "keep what is finished of a study that is being made, and no more"
+    ] = False,
+    texts: Annotated[bool, "only write findings again, and README, from published tables"] = False,
 ) -> None:
     """Put what a study made into results/published/DESIGN, to be kept in git."""
+    if part:
+        return _keep(design, results)
+    if texts:
+        return write_texts(design, results / PUBLISHED.name / design.name)
     if replicates < 1:
         raise ValueError(f"--replicates: {replicates} leaves no rows; give 1 or more, such as 20")
     source, out = results / design.name, results / PUBLISHED.name / design.name
@@ -91,7 +107,52 @@ def publish(
         half.replace(out)
     finally:
         shutil.rmtree(half, ignore_errors=True)
+    if design.name == README_OF:
+        write_texts(design, out)
     say(f"{out}: {size(out) / 1e6:.1f} MB, with the others {size(out.parent) / 1e6:.1f} MB")
+
+
+def _keep(design: Design, results: Path) -> None:
+    folder = results / PUBLISHED.name / design.name
+    new = parts.keep(design, results)
+    kept, total = size(folder / PARTS), size(folder.parent)
+    for one in new:
+        say(f"{one}: {size(one) / 1e6:.2f} MB")
+    say(f"{folder / PARTS}: {kept / 1e6:.1f} MB, all that is published {total / 1e6:.1f} MB")
+    if total > MOST:
+        raise ValueError(
+            f"{folder.parent} has {total / 1e6:.1f} MB and may have {MOST / 1e6:.0f} in git"
+        )
+
+
+# Texts from what is published --------------------------------------------------------------------
+
+
+def texts_of(design: Design, folder: Path, top: Path = ROOT) -> dict[Path, bytes]:
+    """What is written by a published folder's tables, by file: its findings.
+
+    Of the study that the README is of, in the folder `top`, its answers and picture too.
+    """
+    record = _record(design, folder)
+    found = findings(design, read_tables(design, folder / "tables"))
+    files = {folder / "findings.md": in_markdown(design, found, made_by(record)).encode()}
+    page = PUBLISHED / README_OF / "findings.md"
+    if (top / page).resolve() == (folder / "findings.md").resolve():
+        before = (top / "README.md").read_text(encoding="utf-8")
+        text = readme.with_answers(before, page, design, found, record)
+        picture = (folder / readme.FIGURE).read_bytes()
+        files |= {top / "README.md": text.encode(), top / readme.PICTURE: picture}
+    return files
+
+
+def write_texts(design: Design, folder: Path, top: Path = ROOT) -> None:
+    """Write those again."""
+    for file, content in texts_of(design, folder, top).items():
+        file.write_bytes(content)
+    _write_sums(folder)
+
+
+# What is published -------------------------------------------------------------------------------
 
 
 def _record(design: Design, source: Path) -> dict[str, Any]:
@@ -117,9 +178,7 @@ def _write(
     (out / "rows").mkdir()
     for kind in COMPARED:
         file = f"rows/{kind}.parquet"
-        compact(pd.read_parquet(source / file), replicates).to_parquet(
-            out / file, index=False, compression="zstd", compression_level=19
-        )
+        parts.write_small(compact(pd.read_parquet(source / file), replicates), out / file)
     for name in _files(source):
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         content = (source / name).read_bytes()
@@ -142,6 +201,10 @@ def _write(
         cores=machine["cores"], replicates=replicates, sums=SUMS,
     )  # fmt: skip
     (out / "README.md").write_text(text, encoding="utf-8")
+    _write_sums(out)
+
+
+def _write_sums(out: Path) -> None:
     lines = [f"{_sum(out / name)}  {name.as_posix()}" for name in _all(out)]
     (out / SUMS).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -209,9 +272,9 @@ def damaged(folder: Path) -> list[str]:
 
 
 def _all(folder: Path) -> list[Path]:
-    """The files of a folder but its sums, relative to it, in order."""
+    """The files of a published folder but its sums and parts, relative to it, in order."""
     files = (file.relative_to(folder) for file in folder.rglob("*") if file.is_file())
-    return sorted(file for file in files if file.name != SUMS)
+    return sorted(file for file in files if file.name != SUMS and file.parts[0] != PARTS)
 
 
 def _sum(file: Path) -> str:

@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -59,6 +60,18 @@ def attend(workflow: Any, places: Callable[[], Iterable[str]], begin: Callable[[
             return execute(*given, **named)
 
     workflow.execute = attended
+
+
+def stop_after(minutes: float) -> None:
+    """Have Snakemake begin no job once so many minutes are over: those at work come to their end.
+
+    By the signal that it documents for that, to this process alone.
+    """
+    if not minutes > 0.0:
+        raise WorkflowError(f"minutes: {minutes:g} leaves no time; give more, such as 55")
+    timer = threading.Timer(60.0 * minutes, os.kill, (os.getpid(), signal.SIGTERM))
+    timer.daemon = True
+    timer.start()
 
 
 @contextmanager

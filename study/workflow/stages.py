@@ -14,6 +14,7 @@ from study.report.exhibit import Exhibit
 from study.report.write import write
 from study.workflow import costs
 from study.workflow.chunks import finished, plan
+from study.workflow.parts import costs_of
 from study.workflow.pieces import STEPS as COMPUTED
 
 type Records = Sequence[dict[str, Any]]
@@ -40,7 +41,7 @@ def write_stages(
 def of_design(design: Design, results: Path) -> Iterator[dict[str, Any]]:
     """The records of the jobs behind the design's rows, whichever design they were done for."""
     for one, _ in plan(design, finished(results, design.name)).used:
-        yield from costs.read(one.folder.parents[2] / "costs", costs.named(one.folder))
+        yield from costs_of(one)
     for record in costs.read(results / design.name / "costs"):
         if record["command"] not in COMPUTED:
             yield record

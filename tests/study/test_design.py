@@ -1,13 +1,15 @@
+import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
-from models.methods import SAMPLERS
 from models.truth import Normal, SkewNormal, StudentT
 from study.design import DesignError, externals, load
 from study.workflow.plan import replicates_for
+from study.workflow.sources import ROOT
 
 GOOD = {
     "name": "tiny",
@@ -282,7 +284,7 @@ def test_family_and_rounding_are_those_that_are_named():
     assert design.scenario("rounded").truth().round_to == 0.5
 
 
-def test_the_paper_design_has_the_default_scenarios_and_replicates_for_coverage_to_a_point():
+def test_the_paper_design_has_the_default_scenarios():
     paper, default = load("paper"), load("default")
     parts = {"replicates", "intervals", "choice"}
 
@@ -294,14 +296,33 @@ def test_the_paper_design_has_the_default_scenarios_and_replicates_for_coverage_
         many, few = paper.choice_of(paper.scenario(unit.name)), default.choice_of(unit)
         assert list(many) == list(few)
         assert all(count in (1, 278) for count in many.values())  # three points of a share
-    for unit in paper.all_scenarios():
-        for method, count in paper.replicates_of(unit).items():
-            if method not in SAMPLERS:
-                assert count >= 500
-            elif unit.n <= 5000:
-                assert count >= 200
-            if method == "nuts" and unit.name.endswith(("-n100", "-n500")):
-                assert count >= replicates_for(1.0, paper.level)
+
+
+def test_the_paper_design_gives_coverage_at_n_100_and_500_to_less_than_two_points():
+    paper = load("paper")
+    enough = replicates_for(1.6, paper.level)
+    for cell in (s for s in paper.all_scenarios() if re.fullmatch(r"grid-.*-n(100|500)", s.name)):
+        own, intervals = paper.replicates_of(cell), paper.intervals_of(cell)
+        assert min(own["newton"], own["nuts"], intervals.replicates) >= enough
+        assert {"newton", "nuts"} <= set(intervals.methods)
+
+
+def test_the_head_of_the_paper_design_states_the_replicates_of_each_scenario():
+    """As many scenarios have a row's numbers as the row says."""
+    columns = ("em", "em-squarem", "lbfgs", "map", "newton", "nelder-mead", "nuts", "nuts-ordered")
+    paper, stated = load("paper"), Counter()
+    row = re.compile(r"#   \S.*?  +(\d+)" + r"  +([\d,]+)" * 6)
+    for line in (ROOT / "study/designs/paper.yaml").read_text(encoding="utf-8").splitlines():
+        if found := row.fullmatch(line):
+            cells, four, *rest = (int(number.replace(",", "")) for number in found.groups())
+            stated[(four, four, four, four, *rest)] += cells
+    given = Counter()
+    for unit in paper.units():
+        own = paper.replicates_of(unit)
+        most = max(own.values())
+        intervals = min(paper.intervals_of(unit).replicates, most)
+        given[(*(own.get(m, 0) for m in columns), intervals)] += 1
+    assert stated == given
 
 
 def test_the_digest_tells_what_is_in_the_data_files_and_not_where_they_lie(tmp_path):

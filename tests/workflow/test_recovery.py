@@ -13,7 +13,7 @@ import psutil
 import pytest
 from snakemake.exceptions import WorkflowError
 
-from study.workflow.recovery import alone, orphans
+from study.workflow.recovery import alone, orphans, stop_after
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -183,6 +183,25 @@ def test_a_killed_run_is_gone_on_with_and_a_living_one_left_alone(folder):
     assert third.returncode == 0, said
     assert (folder / "made" / "a").read_text() == "whole\n"
     assert not list((folder / ".snakemake" / "runs").glob("*/*"))
+
+
+def test_time_that_is_up_is_told_to_the_run_by_the_signal_for_it():
+    told = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
+    try:
+        stop_after(1e-4)
+        deadline = time.monotonic() + 30
+        while not told and time.monotonic() < deadline:
+            time.sleep(0.01)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert told == [signal.SIGTERM]
+
+
+@pytest.mark.parametrize("minutes", [0.0, -1.0, float("nan")])
+def test_no_time_at_all_is_refused(minutes):
+    with pytest.raises(WorkflowError, match="leaves no time"):
+        stop_after(minutes)
 
 
 @pytest.mark.workflow

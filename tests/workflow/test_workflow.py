@@ -74,9 +74,9 @@ def everything(folder):
     return {file: file.read_bytes() for file in files}
 
 
-def to_be_done(folder, **settings):
+def to_be_done(folder, *targets, **settings):
     """What a dry run would do: jobs by rule, those of computing by step."""
-    said = snakemake(folder, "-n", **settings).stdout
+    said = snakemake(folder, "-n", *targets, **settings).stdout
     jobs = Counter(re.findall(r"^(?:local)?rule (\w+):", said, re.MULTILINE))
     steps = re.findall(r"^    output: \S+/chunks/(\w+)/\w+/record.json", said, re.MULTILINE)
     assert jobs.pop("compute", 0) == len(steps)
@@ -210,6 +210,32 @@ def test_jobs_end_where_snakemake_alone_is_killed(tmp_path):
     run.wait()
     _, alive = psutil.wait_procs(family, timeout=60)
     assert not alive
+
+
+def test_a_study_goes_on_from_its_parts_elsewhere_and_ends_with_the_same_bytes(
+    copy, finished, tmp_path
+):
+    """All that is made there is the fits, for the only ones by NUTS keep their draws."""
+    done = subprocess.run(
+        [sys.executable, "-m", "study", "publish", "tiny.yaml", "--part"],
+        cwd=copy, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0
+    there = tiny(tmp_path / "there")
+    shutil.copytree(copy / "results" / "published", there / "results" / "published")
+    fits = {step: 1 for step, what in STEPS.items() if what.makes == "fit"}
+    jobs = to_be_done(there)
+    assert {step: jobs[step] for step in jobs if step in STEPS} == fits
+    snakemake(there)
+    assert digests(there) == digests(finished)
+
+
+def test_what_parts_keep_is_a_target(tmp_path):
+    """Which is all but the fits: those by NUTS, one a scenario, keep their draws."""
+    folder = tiny(tmp_path / "new")
+    every, kept = to_be_done(folder), to_be_done(folder, "--", "part")
+    fits = {step for step, what in STEPS.items() if what.makes == "fit"}
+    assert kept == {s: n for s, n in every.items() if s in STEPS.keys() - fits} | {"part": 1}
 
 
 def test_another_designs_run_beside_a_living_one_leaves_it_alone(finished, tmp_path):

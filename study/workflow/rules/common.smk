@@ -50,6 +50,8 @@ def begin():
     own(find(config.get("design", "default")), Path(OUT))
     write_new(new, Path(NEW))
     attach(Progress(seconds_of, all_seconds), logger)
+    if "minutes" in config:
+        stop_after(float(config["minutes"]))
 
 
 def seconds_of(rule, wildcards):

@@ -4,6 +4,7 @@
 # Snakemake need not know them: a chunk that is there is finished, and an edit gives others.
 from study.rows import KINDS
 from study.workflow.chunks import finished, plan, read_new, write_new
+from study.workflow.parts import is_kept
 from study.workflow.pieces import RECORD
 from study.workflow.resources import megabytes, minutes
 
@@ -53,6 +54,17 @@ rule compute:
     shell:
         "python -m study compute {params.design:q} {wildcards.step:q} {params.pieces:q}"
         " --digest {wildcards.digest:q} --out {params.folder:q} 2> {log:q}"
+
+
+# All that parts of the study keep (study/workflow/parts.py), which is what takes hours.
+rule part:
+    input:
+        [
+            f"{CHUNKS}/{chunk.place}/{RECORD}"
+            for chunk in new
+            if any(is_kept(design, chunk.step, piece) for piece in chunk.pieces)
+        ],
+    localrule: True
 
 
 rule gather:
