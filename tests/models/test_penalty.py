@@ -82,8 +82,11 @@ def check_against_em(model: MixtureModel, *methods: str) -> None:
     x, _ = SECOND_ARTICLE.sample(300, np.random.default_rng(4))
     start = fit("em", x, model, penalty=0.5, max_iter=100).mixture
     exact = fit("em", x, model, penalty=0.5, start=start, tol=1e-13, max_iter=10**6)
+    assert exact.mixture is not None
     for method in methods:
         result = fit(method, x, model, penalty=0.5, start=start)
+        assert result.mixture is not None
+        assert result.certificate is not None
         assert result.certificate.certified
         np.testing.assert_allclose(
             result.mixture.as_rows(), exact.mixture.as_rows(), rtol=0, atol=1e-6
