@@ -206,19 +206,31 @@ def _covered(axes: Any, part: pd.DataFrame, separations: list[float]) -> None:
 def cutoffs_found(results: Results) -> str:
     """How often there is a cut-off to estimate, and what Wald's interval for it covers."""
     table = cutoffs(results)
-    table = table[table["R"] > 0].dropna(subset=["between"])
+    table = table.merge(cells(results.design)[["scenario", "separation"]], on="scenario")
     if table.empty:
         return ""
-    known = table[table["bias"].notna()]
-    if known.empty:
-        return ""
-    least = table.iloc[int(table["between"].to_numpy(float).argmin())]
-    worst = known.iloc[int(known["wald"].to_numpy(float).argmin())]
-    return (
-        f"Of {least['scenario']} {least['between']:.0%} of the estimates have a cut-off between "
-        f"the means; where the truth has one, Wald intervals for it hold in {worst['wald']:.0%} "
-        f"({worst['scenario']}) to {known['wald'].max():.0%} of the data sets."
-    )
+    ends = sorted(table["separation"].unique())
+    said, covered = [], []
+    for d in dict.fromkeys((ends[0], ends[-1])):
+        own = table[table["separation"] == d]
+        there, wald = _mean(own, "between"), _mean(own[own["bias"].notna()], "wald")
+        said.append(f"{_per_cent(there)} at separation {d:g}")
+        if wald.r:
+            covered.append(f"{_per_cent(wald)} at {d:g}")
+    text = f"Of the estimates {' and '.join(said)} have a cut-off between the means"
+    if covered:
+        text += f"; Wald intervals for it, where the truth has one, cover {' and '.join(covered)}"
+    return f"{text}, in the mean over the cells."
+
+
+def _mean(table: pd.DataFrame, name: str) -> measures.Measure:
+    """Of a share, over the cells of a table."""
+    columns = [name, f"{name}_mcse", "R"]
+    return measures.mean_of([measures.Measure(*row) for row in table[columns].to_numpy(float)])
+
+
+def _per_cent(share: measures.Measure) -> str:
+    return f"{100 * share.value:.0f}% ({100 * share.mcse:.1f})"
 
 
 TABLES: tuple[Table, ...] = (

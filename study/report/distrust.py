@@ -62,7 +62,7 @@ def _bins(fits: pd.DataFrame) -> list[tuple[str, list[str], list[pd.Series[Any]]
     for name, column, edges in (
         ("relative error of an sd", "relative", RELATIVE),
         ("estimated separation", "apart", APART),
-        ("condition", "condition", CONDITION),
+        ("condition number", "condition", CONDITION),
     ):
         names = [_between(a, b) for a, b in itertools.pairwise(edges)]
         masks = [(fits[column] >= a) & (fits[column] < b)

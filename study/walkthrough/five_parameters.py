@@ -286,7 +286,6 @@ def maxima(found: Maxima) -> Figure:
         f"published\n{PUBLISHED_MAXIMUM}\nquantile {found.quantile:.3f}",
         ha="right",
         va="top",
-        fontsize=6.5,
     )
     axes.set_xlabel("Highest log-likelihood on the grid of weights (nats)")
     axes.set_ylabel(f"Samples of {found.logliks.size:,}")
@@ -346,7 +345,7 @@ def split(sample: Sample) -> Figure:
         lines = axes.contour(
             m, s, part - part.max(), levels, colors="0.5", linewidths=0.7, linestyles="solid"
         )
-        axes.clabel(lines, fontsize=5.5, fmt="%g")
+        axes.clabel(lines, fontsize=7, fmt="%g")
         axes.plot(
             current.means[j],
             current.sds[j],
