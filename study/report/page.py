@@ -31,7 +31,8 @@ h1 { font-size: 1.6rem; line-height: 1.2; margin: 1rem 0 .5rem; }
 h2 { font-size: 1.25rem; margin: 2.2rem 0 .5rem; }
 h3 { font-size: 1.05rem; margin: 1.4rem 0 .3rem; }
 :focus-visible { outline: 3px solid var(--link); outline-offset: 2px; }
-.table { overflow: auto; max-height: 85vh; margin: .6rem 0; border-block: 2px solid var(--ink); }
+.table { overflow: auto; max-height: 85vh; margin: .6rem 0; width: fit-content; max-width: 100%;
+         border-block: 2px solid var(--ink); }
 .table table { border-collapse: separate; border-spacing: 0; font-size: .875rem; }
 .table th, .table td { padding: .2rem .6rem; text-align: left; vertical-align: top;
                        max-width: 26rem; overflow-wrap: normal; background: var(--paper); }
@@ -50,7 +51,7 @@ h3 { font-size: 1.05rem; margin: 1.4rem 0 .3rem; }
 .table [aria-sort=ascending] button::after { content: " \\2191"; }
 .table [aria-sort=descending] button::after { content: " \\2193"; }
 @media (max-width: 30rem) { .table { max-height: 70vh; } .table tbody th { max-width: 9rem;
-                            white-space: normal; overflow-wrap: anywhere; } }
+                            white-space: normal; overflow-wrap: break-word; } }
 @media print { .table { overflow: visible; max-height: none; } }
 """
 

@@ -153,14 +153,17 @@ def remedies_found(results: Results) -> str:
     """The bias of the distance by remedy where the means are nearest one another."""
     table = remedies(results)
     table = table[(table["parameter"] == DISTANCE) & (table["remedy"] != "none")]
+    if table.empty:
+        return ""
     truth = table["truth"].abs().min()
     here = table[(table["truth"].abs() == truth) & table["bias_mcse"].notna()]
     if here.empty:
         return ""
     here = here[here["scenario"] == here["scenario"].iloc[0]]
+    names = here["remedy"].map(lambda remedy: LABELS.get(remedy, remedy).replace(", ", " "))
     said = [
-        f"{LABELS.get(row.remedy, row.remedy)} {with_error(row.bias, row.bias_mcse)}"
-        for row in here.itertuples()
+        f"{name} {with_error(row.bias, row.bias_mcse)}"
+        for name, row in zip(names, here.itertuples(), strict=True)
     ]
     return (
         f"Where the means are {number(truth)} apart the bias of their distance is, by remedy "
