@@ -19,6 +19,7 @@ from models.mixture import Floats
 from study.report import measures
 from study.report.exhibit import Drawing, Table, tabular
 from study.report.held import NAMES, THREE, by_data_set, held, of_fits, pooled, worst
+from study.report.measures import Share
 from study.report.reasons import no_intervals, no_optimisers, no_simulation
 from study.report.series import Z, nominal_level
 from study.report.style import DOUBLE, FEW, INTERVAL_LOOKS, drawing, faded, nothing
@@ -88,7 +89,9 @@ def distrust(results: Results) -> pd.DataFrame:
     for what, names, masks in _bins(fits):
         for name, mask in zip(names, masks, strict=True):
             part = fits[mask]
-            of = {k.replace("-", "_"): measures.mean(part[k].to_numpy(float)) for k in THREE}
+            of = {
+                k.replace("-", "_"): Share(*measures.mean(part[k].to_numpy(float))) for k in THREE
+            }
             if of["wald"].r:
                 row: dict[str, Any] = {"seen": what, "value": name}
                 row |= with_errors(of, of["wald"].r)

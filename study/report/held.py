@@ -13,7 +13,7 @@ import pandas as pd
 
 from models.methods import SAMPLERS
 from study.report import measures
-from study.report.measures import Measure
+from study.report.measures import Measure, Share
 from study.report.performance import reference
 from study.rows import DATA_SET, INTERVAL_KINDS, Results, usable
 
@@ -92,9 +92,9 @@ def by_data_set(rows: pd.DataFrame) -> pd.Series[float]:
     return rows.groupby(DATA_SET)["held"].mean()
 
 
-def pooled(rows: pd.DataFrame) -> Measure:
+def pooled(rows: pd.DataFrame) -> Share:
     """Coverage over all parameters and data sets; its Monte Carlo error goes by data set."""
-    return measures.mean(by_data_set(rows).to_numpy(float))
+    return Share(*measures.mean(by_data_set(rows).to_numpy(float)))
 
 
 def worst(rows: pd.DataFrame) -> tuple[str, Measure]:

@@ -5,10 +5,8 @@ The question of which method and which interval first, then what was found, figu
 
 from __future__ import annotations
 
-import base64
 import html
 import json
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -20,7 +18,7 @@ from study.design import Design
 from study.report.contents import FIGURES, figures_of, tables_of
 from study.report.exhibit import Drawing, Table, emphasised, read_found
 from study.report.findings import Advice, advice, counts, findings, in_markdown
-from study.report.page import document, table_of, tables
+from study.report.page import document, picture, table_of, tables
 from study.report.readers import parts
 
 # The figures that are on the page itself, in this order.
@@ -34,7 +32,6 @@ SHOWN = (
 )
 # What is asked first where the grid has it: two parts that overlap, of unequal sds.
 ASKED = {"n": 500.0, "separation": 2.0, "weight": 0.5, "sd ratio": 2.0}
-WIDE = 300  # points; a figure of two columns, which narrow screens show by scrolling
 FOLDERS = {
     "tables/": "every table as CSV (whole, with Monte Carlo errors), Markdown, LaTeX and HTML",
     "figures/": "every figure as PDF, SVG and PNG",
@@ -201,17 +198,10 @@ def _figures(images: Mapping[str, Path], found: Mapping[str, str]) -> Iterator[s
     yield '<section aria-labelledby="figures"><h2 id="figures">Figures</h2>'
     for name, file in images.items():
         figure = by_name[name]
-        drawn = file.read_bytes()
-        wide = re.search(rb'<svg[^>]* width="(\d+)', drawn)
-        size = " wide" if wide is not None and int(wide[1]) > WIDE else ""
-        image = base64.b64encode(drawn).decode()
         said, files = found.get(name, ""), _files("figures", name, "pdf svg png")
         yield (
             f'<figure id="figure-{name}"><h3>{html.escape(figure.title)}</h3>'
-            f'<div class="paper{size}" role="region" tabindex="0" '
-            f'aria-label="{html.escape(figure.title)}, image">'
-            f'<img src="data:image/svg+xml;base64,{image}" '
-            f'alt="{html.escape(alt(figure, said))}"></div>'
+            f"{picture(file.read_bytes(), figure.title, alt(figure, said))}"
             f"<figcaption>{caption(figure, said)} {files}</figcaption></figure>"
         )
     yield "</section>"
@@ -292,10 +282,7 @@ _STYLE = """
 .answers { padding-left: 1.3rem; } .answers li { margin: .25rem 0; }
 h2#which { margin-top: .8rem; } #answer p { margin: .3rem 0; }
 .links a, .files a { margin-right: .5rem; white-space: nowrap; }
-figure { margin: 1.2rem 0; } .paper { background: #fff; padding: .4rem; border-radius: .25rem; }
-.paper { overflow-x: auto; }
-.paper img { display: block; max-width: 100%; height: auto; margin: 0 auto; }
-@media (max-width: 45rem) { .paper.wide img { max-width: none; width: 43rem; } }
+figure { margin: 1.2rem 0; }
 summary { cursor: pointer; padding: .2rem 0; } details { border-bottom: 1px solid var(--soft); }
 @media (max-width: 30rem) { h1 { font-size: 1.25rem; } header p { display: none; }
   h2#which { margin: .3rem 0; } }

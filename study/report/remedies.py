@@ -160,7 +160,7 @@ def remedies_found(results: Results) -> str:
     if here.empty:
         return ""
     here = here[here["scenario"] == here["scenario"].iloc[0]]
-    names = here["remedy"].map(lambda remedy: LABELS.get(remedy, remedy).replace(", ", " "))
+    names = here["remedy"].map(lambda remedy: str(LABELS.get(remedy, remedy)).replace(", ", " "))
     said = [
         f"{name} {with_error(row.bias, row.bias_mcse)}"
         for name, row in zip(names, here.itertuples(), strict=True)
