@@ -23,6 +23,7 @@ from study.report.style import (
     dodge_width,
     dodged,
     labelling_looks,
+    legend_above,
     shade,
 )
 from study.rows import CHAIN_WORDS, INTERVAL_KINDS, REMEDIES, STARTS
@@ -126,3 +127,15 @@ def test_known_parameters_come_from_the_model() -> None:
         {"parameter": "weight", "component": [1, 2], "estimate": [0.36, 0.64], "method": "em"}
     )
     assert mixture(rows, unit).as_rows().tolist() == [[0.36, 0.64], [54, 80], [6, 6]]
+
+
+def test_a_legend_shows_what_it_names_unfaded_where_that_is_drawn_somewhere() -> None:
+    figure = Figure()
+    for axes, alpha in zip(figure.subplots(1, 3), (0.35, 1.0, 0.35), strict=True):
+        axes.errorbar([1], [1], [1], alpha=alpha, label="twice")
+    figure.axes[0].plot([1], [1], alpha=0.35, label="faded alone")
+    legend_above(figure)
+    (legend,) = figure.legends
+    shown = dict(zip([t.get_text() for t in legend.get_texts()], legend.get_lines(), strict=True))
+    assert shown["twice"].get_alpha() == 1.0
+    assert shown["faded alone"].get_alpha() == 0.35
