@@ -20,6 +20,7 @@ from study.report.exhibit import Drawing, Table, tabular
 from study.report.grid import cells
 from study.report.held import NAMES
 from study.report.performance import reference
+from study.report.readers import per_cent
 from study.report.reasons import no_cutoff, no_grid_intervals
 from study.report.series import nominal_level
 from study.report.style import (
@@ -214,9 +215,9 @@ def cutoffs_found(results: Results) -> str:
     for d in dict.fromkeys((ends[0], ends[-1])):
         own = table[table["separation"] == d]
         there, wald = _mean(own, "between"), _mean(own[own["bias"].notna()], "wald")
-        said.append(f"{_per_cent(there)} at separation {d:g}")
+        said.append(f"{per_cent(there)} at separation {d:g}")
         if wald.r:
-            covered.append(f"{_per_cent(wald)} at {d:g}")
+            covered.append(f"{per_cent(wald)} at {d:g}")
     text = f"Of the estimates {' and '.join(said)} have a cut-off between the means"
     if covered:
         text += f"; Wald intervals for it, where the truth has one, cover {' and '.join(covered)}"
@@ -227,10 +228,6 @@ def _mean(table: pd.DataFrame, name: str) -> measures.Measure:
     """Of a share, over the cells of a table."""
     columns = [name, f"{name}_mcse", "R"]
     return measures.mean_of([measures.Measure(*row) for row in table[columns].to_numpy(float)])
-
-
-def _per_cent(share: measures.Measure) -> str:
-    return f"{100 * share.value:.0f}% ({100 * share.mcse:.1f})"
 
 
 TABLES: tuple[Table, ...] = (

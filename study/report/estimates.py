@@ -23,6 +23,7 @@ from study.report.performance import (
     with_given,
     with_one_r,
 )
+from study.report.readers import per_cent
 from study.report.reasons import no_grid, no_intervals, no_named
 from study.report.series import Series, Z, draw_lines, edges, measured, only, series
 from study.report.style import (
@@ -185,10 +186,7 @@ def bias_found(results: Results) -> str:
     found = {d: share for d, share in found.items() if share.r > 1}
     if not found:
         return ""
-    said = [
-        f"{100 * share.value:.0f}% ({100 * share.mcse:.0f}) at separation {d:g}"
-        for d, share in found.items()
-    ]
+    said = [f"{per_cent(share)} at separation {d:g}" for d, share in found.items()]
     return (
         f"Of maximum likelihood's mean squared error bias makes up {', '.join(said)}, in the mean "
         f"over cells and parameters at n = {n:,}."

@@ -16,6 +16,7 @@ import pandas as pd
 
 from models import METHODS
 from study.report.exhibit import OVER
+from study.report.measures import Measure, wilson
 from study.rows import INTERVAL_KINDS
 
 ROWS, COLUMNS, PARTS = 30, 8, 4
@@ -327,6 +328,14 @@ def _share(value: float, error: float, low: float, high: float) -> str:
     decimals = min(max(1 - math.floor(math.log10(error)), 0), 3)
     shown = f"{error:.{decimals}f}"
     return f"{value:.{decimals}f} ({shown if float(shown) else '< 0.001'})"
+
+
+def per_cent(share: Measure) -> str:
+    """Such as 24% (3.0), its error in points; of none and of all the ends of Wilson's interval."""
+    error = f"{100.0 * share.mcse:.1f}"
+    if not share.mcse > 0:
+        error = " to ".join(f"{100.0 * end:.0f}" for end in wilson(share.value, share.r))
+    return f"{100.0 * share.value:.0f}% ({error})"
 
 
 def fixed(value: float, decimals: int) -> str:

@@ -18,7 +18,7 @@ from study.design import Design, Scenario
 from study.report import measures
 from study.report.exhibit import Drawing, Table, tabular
 from study.report.measures import Measure
-from study.report.readers import with_error
+from study.report.readers import per_cent, with_error
 from study.report.reasons import no_choice, no_real_choice
 from study.report.series import Z
 from study.report.style import CHOICE_LOOKS, DOUBLE, drawing, faded, log_ticks, nothing
@@ -419,10 +419,9 @@ def _over_scenarios(
 def shares_found(results: Results) -> str:
     """How often each criterion chooses the true K, over the scenarios."""
     rows = simulated(results)
-    said = []
-    for name in _drawn(rows):
-        share = _over_scenarios(rows, name, _right)
-        said.append(f"{CHOOSING[name]} {100 * share.value:.0f}% ({100 * share.mcse:.1f})")
+    said = [
+        f"{CHOOSING[name]} {per_cent(_over_scenarios(rows, name, _right))}" for name in _drawn(rows)
+    ]
     if not said:
         return ""
     sets, scenarios = len(rows[DATA_SET].drop_duplicates()), rows["scenario"].nunique()

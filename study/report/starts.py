@@ -14,6 +14,7 @@ from study.report import measures
 from study.report.exhibit import Drawing, Table, tabular
 from study.report.grid import groups
 from study.report.measures import Measure
+from study.report.readers import per_cent
 from study.report.reasons import no_starts, not_followed
 from study.report.style import SINGLE, START_LOOKS, dodged, drawing, nothing
 from study.report.table import table_of, with_errors
@@ -147,12 +148,12 @@ def starts_found(results: Results) -> str:
     if table.empty:
         return ""
     # All methods see the same data sets, so that the mean over them has no less error than one.
-    by = table.groupby("start", sort=False)[["at_best", "at_best_mcse"]].mean()
+    by = table.groupby("start", sort=False)[["at_best", "at_best_mcse", "R"]].mean()
     if len(by) < 2:
         return ""
     said = [
-        f"{start} {100 * row['at_best']:.1f}% ({100 * row['at_best_mcse']:.1f})"
-        for start, row in by.iterrows()
+        f"{start} {per_cent(Measure(*row))}"
+        for start, row in zip(by.index, by.to_numpy(), strict=True)
     ]
     return (
         f"Fits that end at the best maximum, by start, in the mean of {table['method'].nunique()} "

@@ -80,7 +80,7 @@ def test_choices_are_shared_and_lost_as_their_rows_say() -> None:
     ]
     study = of("default", choices=rows)
     error = 100.0 * 0.25 / np.sqrt(2.0)
-    assert f"AIC 50% ({error:.1f}), BIC 100% (0.0)" in shares_found(study)
+    assert f"AIC 50% ({error:.1f}), BIC 100% (51 to 100)" in shares_found(study)
     assert "2 scenarios (8 data sets)" in shares_found(study)
     assert risks_found(study).count("0.150") == 2
     assert "of others" not in risks_found(study)
