@@ -22,13 +22,16 @@ from tests.study.report.studies import DESIGNS, results
 from tests.study.report.test_remedies import remedy_rows
 from tests.study.synthetic import changed, of
 
+# Those that say nothing of fewer data sets than FEW, as the made-up studies have.
+OF_MANY = {"trust-map", "when-to-distrust"}
+
 
 @pytest.mark.parametrize(
     "figure", [*FIGURES, *external.FIGURES, *priors.FIGURES], ids=lambda f: f.name
 )
 def test_every_figure_says_what_it_shows(figure: Drawing) -> None:
     assert figure.finding is not None
-    if figure in FIGURES and not figure.lacking(DESIGNS["rich"]):
+    if figure in FIGURES and not (figure.lacking(DESIGNS["rich"]) or figure.name in OF_MANY):
         assert figure.found(results("rich"))
 
 
