@@ -219,7 +219,7 @@ def legend_above(figure: Figure) -> None:
                 found[str(label)] = handle
     if not found:
         return
-    inches = [0.05 * len(label) + 0.5 for label in found]
+    inches = [0.06 * len(label) + 0.5 for label in found]  # of DejaVu, the widest
     rows = 1
     while rows < len(found) and _columns_width(inches, rows) > figure.get_figwidth():
         rows += 1
