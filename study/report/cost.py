@@ -65,7 +65,7 @@ def timings(results: Results) -> pd.DataFrame:
 
 
 def seconds(results: Results) -> Figure:
-    """Seconds a fit against n, over the grid."""
+    """Seconds per fit against n, over the grid."""
     grid, timings = cells(results.design), results.timings
     gridded = timings.drop(columns="n").merge(grid, on="scenario")
     if gridded.empty:
@@ -79,7 +79,7 @@ def seconds(results: Results) -> Figure:
     axes.set_yscale("log")
     log_ticks(axes.yaxis)
     axes.set_xlabel("Observations in a data set")
-    axes.set_ylabel("Seconds a fit")
+    axes.set_ylabel("Seconds per fit")
     return figure
 
 

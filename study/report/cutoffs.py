@@ -20,6 +20,7 @@ from study.report.exhibit import Drawing, Table, tabular
 from study.report.grid import cells
 from study.report.held import NAMES
 from study.report.performance import reference
+from study.report.readers import per_cent
 from study.report.reasons import no_cutoff, no_grid_intervals
 from study.report.series import nominal_level
 from study.report.style import (
@@ -206,22 +207,27 @@ def _covered(axes: Any, part: pd.DataFrame, separations: list[float]) -> None:
 def cutoffs_found(results: Results) -> str:
     """How often there is a cut-off to estimate, and what Wald's interval for it covers."""
     table = cutoffs(results)
-    table = table[table["R"] > 0].dropna(subset=["between", "bias"])
+    table = table.merge(cells(results.design)[["scenario", "separation"]], on="scenario")
     if table.empty:
         return ""
-    least, worst = (table.iloc[int(table[c].to_numpy(float).argmin())] for c in ("between", "wald"))
-    return (
-        f"Of {len(table)} scenarios whose truth has a cut-off between the means estimates have one "
-        f"least often in {least['scenario']}, {_said(least, 'between')}; Wald intervals for it "
-        f"hold least often in {worst['scenario']}, {_said(worst, 'wald')}, and in "
-        f"{table['wald'].median():.0%} of the data sets of the median scenario."
-    )
+    ends = sorted(table["separation"].unique())
+    said, covered = [], []
+    for d in dict.fromkeys((ends[0], ends[-1])):
+        own = table[table["separation"] == d]
+        there, wald = _mean(own, "between"), _mean(own[own["bias"].notna()], "wald")
+        said.append(f"{per_cent(there)} at separation {d:g}")
+        if wald.r:
+            covered.append(f"{per_cent(wald)} at {d:g}")
+    text = f"Of the estimates {' and '.join(said)} have a cut-off between the means"
+    if covered:
+        text += f"; Wald intervals for it, where the truth has one, cover {' and '.join(covered)}"
+    return f"{text}, in the mean over the cells."
 
 
-def _said(row: pd.Series[Any], name: str) -> str:
-    """A share with Wilson's interval, which is of this row, and not of the least of many."""
-    low, high = row[f"{name}_low"], row[f"{name}_high"]
-    return f"{row[name]:.0%} ({low:.0%} to {high:.0%})"
+def _mean(table: pd.DataFrame, name: str) -> measures.Measure:
+    """Of a share, over the cells of a table."""
+    columns = [name, f"{name}_mcse", "R"]
+    return measures.mean_of([measures.Measure(*row) for row in table[columns].to_numpy(float)])
 
 
 TABLES: tuple[Table, ...] = (

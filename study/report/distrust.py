@@ -19,6 +19,7 @@ from models.mixture import Floats
 from study.report import measures
 from study.report.exhibit import Drawing, Table, tabular
 from study.report.held import NAMES, THREE, by_data_set, held, of_fits, pooled, worst
+from study.report.measures import Share
 from study.report.readers import with_error
 from study.report.reasons import no_intervals, no_optimisers, no_simulation
 from study.report.series import Z, nominal_level
@@ -63,7 +64,7 @@ def _bins(fits: pd.DataFrame) -> list[tuple[str, list[str], list[pd.Series[Any]]
     for name, column, edges in (
         ("relative error of an sd", "relative", RELATIVE),
         ("estimated separation", "apart", APART),
-        ("condition", "condition", CONDITION),
+        ("condition number", "condition", CONDITION),
     ):
         names = [_between(a, b) for a, b in itertools.pairwise(edges)]
         masks = [(fits[column] >= a) & (fits[column] < b)
@@ -89,7 +90,9 @@ def distrust(results: Results) -> pd.DataFrame:
     for what, names, masks in _bins(fits):
         for name, mask in zip(names, masks, strict=True):
             part = fits[mask]
-            of = {k.replace("-", "_"): measures.mean(part[k].to_numpy(float)) for k in THREE}
+            of = {
+                k.replace("-", "_"): Share(*measures.mean(part[k].to_numpy(float))) for k in THREE
+            }
             if of["wald"].r:
                 row: dict[str, Any] = {"seen": what, "value": name}
                 row |= with_errors(of, of["wald"].r)

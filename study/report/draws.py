@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -122,13 +123,13 @@ def allocation(results: Results) -> Figure:
                 label = f"component {j + 1}" if line == RELABELLED else None
                 color = COMPONENTS[j % len(COMPONENTS)]
                 axes.plot(shares.index, share, color=color, ls=line, label=label)
-        axes.axhline(1.0 / fit.means.shape[-1], color=GREY, lw=0.6, zorder=0)
+        axes.axhline(1.0 / fit.means.shape[-1], color="0.8", lw=0.6, zorder=0)
         seen = _some(results, fit)
         axes.plot(seen, np.full(seen.size, -0.05), "|", color="black", ms=3, mew=0.3)
         axes.set_title(f"{fit.name}: {fit.row['verdict']}")
         axes.set_xlabel("Observation")
-    panels[-1].plot([], [], color=GREY, ls=AS_SAMPLED, label="as sampled")
-    panels[-1].plot([], [], color=GREY, ls=RELABELLED, label="relabelled")
+    panels[-1].plot([], [], color="black", ls=AS_SAMPLED, label="as sampled")
+    panels[-1].plot([], [], color="black", ls=RELABELLED, label="relabelled")
     panels[0].set_ylabel("Mean responsibility")
     return figure
 
@@ -200,9 +201,55 @@ def _count(number: int, one: str, more: str) -> str:
     return f"{number:,} {one if number == 1 else more}"
 
 
+def traces_found(results: Results) -> str:
+    """Switches and R-hats of the fits that are shown."""
+    said = [
+        f"in {fit.name} {_count(int(fit.row['switches']), 'switch', 'switches')} and R-hat "
+        f"{fit.row['rhat_raw']:.2f} as sampled, {fit.row['rhat_relabelled']:.2f} relabelled"
+        for fit in examples(results)
+    ]
+    return f"Single fits: {'; '.join(said)}." if said else ""
+
+
+def labellings_found(results: Results) -> str:
+    """In how many labellings the draws lie that are shown."""
+    said = []
+    for fit in examples(results):
+        flat = fit.labellings.reshape(-1, fit.labellings.shape[-1])
+        counts = np.unique(flat, axis=0, return_counts=True)[1]
+        of = math.factorial(flat.shape[1])
+        share = counts.max() / counts.sum()
+        said.append(f"in {fit.name} in {counts.size} of {of}, {share:.0%} of them in one")
+    return f"The draws lie in several labellings: {', '.join(said)}." if said else ""
+
+
+def allocation_found(results: Results) -> str:
+    """Over which range the mean responsibility of the first component runs along the data."""
+    said = []
+    for fit in examples(results):
+        first = fit.allocations[fit.allocations["component"] == fit.allocations["component"].min()]
+        raw, relabelled = (
+            f"{first[column].min():.2f} to {first[column].max():.2f}"
+            for column in ("as_sampled", "relabelled")
+        )
+        said.append(f"{raw} as sampled and {relabelled} relabelled in {fit.name}")
+    if not said:
+        return ""
+    return f"Along the data component 1 has mean responsibilities of {', '.join(said)}."
+
+
 TABLES: tuple[Table, ...] = ()
 FIGURES: tuple[Drawing, ...] = (
-    drawing("traces", "Means as sampled and relabelled", "Label switching", traces, no_draws),
-    drawing("joint-means", "Joint draws of two means", "Label switching", joint_means, no_draws),
-    drawing("allocation", "Allocation probabilities", "Label switching", allocation, no_draws),
-)
+    drawing(
+        "traces", "Means as sampled and relabelled", "Label switching", traces, no_draws,
+        finding=traces_found,
+    ),
+    drawing(
+        "joint-means", "Joint draws of two means", "Label switching", joint_means, no_draws,
+        finding=labellings_found,
+    ),
+    drawing(
+        "allocation", "Allocation probabilities", "Label switching", allocation, no_draws,
+        finding=allocation_found,
+    ),
+)  # fmt: skip

@@ -13,6 +13,7 @@ from models.mixture import Floats
 from study.report import measures
 from study.report.exhibit import Drawing, Table, tabular
 from study.report.grid import cells, gridded, middle, named
+from study.report.measures import Measure
 from study.report.performance import (
     LOSSES,
     losses,
@@ -22,6 +23,7 @@ from study.report.performance import (
     with_given,
     with_one_r,
 )
+from study.report.readers import per_cent
 from study.report.reasons import no_grid, no_intervals, no_named
 from study.report.series import Series, Z, draw_lines, edges, measured, only, series
 from study.report.style import (
@@ -156,7 +158,7 @@ def _mark_dominated(axes: Axes, lines: Sequence[Series], width: float) -> None:
     for place, (_, _, table) in enumerate(lines):
         own = table[measures.dominated(table["largest_share"], table["R_largest_share"])]
         x = dodged(own["separation"].to_numpy(float), place, len(lines), width)
-        label = "one replicate is over half" if len(own) else None
+        label = "one replicate is more than half" if len(own) else None
         axes.plot(x, own["rmse"].to_numpy(float), "x", color="black", ms=4.5, mew=0.8, label=label)
 
 
@@ -170,6 +172,47 @@ def _rmse_errors(table: pd.DataFrame) -> Floats:
     value = table["rmse"].to_numpy(dtype=float)
     factor = np.exp(Z * table["rmse_mcse"].to_numpy(dtype=float) / value)
     return np.stack([value - value / factor, value * factor - value])
+
+
+def bias_found(results: Results) -> str:
+    """What of maximum likelihood's mean squared error is bias, by separation, as drawn."""
+    grid = cells(results.design)
+    if grid.empty:
+        return ""
+    n = middle(grid["n"])
+    table = measured(results, grid[grid["n"] == n])
+    table = table[(table["method"] == reference(results)) & (table["rmse"] > 0)]
+    found = {float(str(d)): _of_bias(part) for d, part in table.groupby("separation")}
+    found = {d: share for d, share in found.items() if share.r > 1}
+    if not found:
+        return ""
+    said = [f"{per_cent(share)} at separation {d:g}" for d, share in found.items()]
+    return (
+        f"Of maximum likelihood's mean squared error bias makes up {', '.join(said)}, in the mean "
+        f"over cells and parameters at n = {n:,}."
+    )
+
+
+def _of_bias(table: pd.DataFrame) -> Measure:
+    """The share of squared bias in mean squared errors, the mean over cells and parameters.
+
+    The squared bias is freed of its own noise. MCSE by the delta method, for the errors of the
+    biases; those of a cell's parameters are taken to go together.
+    """
+    bias, error, square = (
+        table["bias"].to_numpy(float), table["bias_mcse"].to_numpy(float),
+        table["rmse"].to_numpy(float) ** 2,
+    )  # fmt: skip
+    shares = pd.DataFrame(
+        {
+            "share": (bias**2 - error**2) / square,
+            "error": 2.0 * np.abs(bias) * error / square,
+            "r": table["R_bias"].to_numpy(float),
+        }
+    )
+    by = shares.groupby(table["scenario"].to_numpy()).mean()
+    cells_ = [Measure(*row) for row in by[["share", "error", "r"]].to_numpy(float)]
+    return measures.mean_of(cells_)
 
 
 def rmse_found(results: Results) -> str:
@@ -199,7 +242,7 @@ TABLES: tuple[Table, ...] = (
     tabular("complete", "Where fits failed", "Estimates", complete, none="No fit failed."),
 )
 FIGURES: tuple[Drawing, ...] = (
-    drawing("bias", "Bias, grid", "Estimates", bias, no_grid),
+    drawing("bias", "Bias, grid", "Estimates", bias, no_grid, finding=bias_found),
     drawing(
         "rmse", "Root mean squared error, grid", "Estimates", rmse, no_grid, finding=rmse_found
     ),

@@ -20,6 +20,7 @@ from study.report import measures
 from study.report.exhibit import Drawing, Table, tabular
 from study.report.grid import groups
 from study.report.measures import Measure
+from study.report.readers import with_error
 from study.report.reasons import lack
 from study.report.style import COLORS, GREY, SINGLE, drawing, log_ticks, looks, separation_axis
 from study.report.table import table_of, with_errors
@@ -419,6 +420,26 @@ def _quartiles(fits: pd.DataFrame, place: int, of: int) -> Iterator[np.ndarray]:
         yield np.maximum(table[level].to_numpy(float), LEAST)
 
 
+def distance_found(results: Results) -> str:
+    """Median distances of the packages' ends where the components are closest."""
+    fits = _maximisers(results)
+    apart = {s.name: s.separation for grid in results.design.grids for s in grid.scenarios()}
+    fits["separation"] = fits["scenario"].map(apart).astype(float)
+    fits = fits[fits["separation"] == fits["separation"].min()]
+    said = []
+    for package in _in_order(results, fits[["package"]].drop_duplicates())["package"]:
+        own = measures.median(fits.loc[fits["package"] == package, "away"].to_numpy(float))
+        if own.r:
+            said.append(f"{package} {with_error(own.value, own.mcse)}")
+    if not said:
+        return ""
+    d = fits["separation"].iloc[0]
+    return (
+        f"Median distance from the maximum at separation {d:g}, in standard errors: "
+        f"{', '.join(said)}."
+    )
+
+
 no_packages = lack("This design asks no other package.", lambda d: d.external)
 no_grid = lack(
     "This design asks no other package for a maximum of the likelihood on a grid.",
@@ -442,6 +463,9 @@ TABLES: tuple[Table, ...] = (
     tabular("external-seconds", "Seconds", _SUBJECT, seconds, no_packages, none=_NONE, timed=True),
 )
 FIGURES: tuple[Drawing, ...] = (
-    drawing("external-distance", "Distance from the maximum", _SUBJECT, distance, no_grid),
-)
+    drawing(
+        "external-distance", "Distance from the maximum", _SUBJECT, distance, no_grid,
+        finding=distance_found,
+    ),
+)  # fmt: skip
 LONG: dict[str, Callable[[Results], pd.DataFrame]] = {"measures-external": all_verdicts}

@@ -13,11 +13,13 @@ import numpy as np
 import pandas as pd
 
 from models import METHODS
+from models.criteria import INFORMATION
 from models.methods import OPTIMISERS, SAMPLERS
 from study.design import Design, Scenario
 from study.report import measures
 from study.report.measures import Share, wilson
 from study.report.readers import FEW, number, with_error
+from study.rows import CHOOSING
 
 type Made = Mapping[str, pd.DataFrame]
 # What an interval costs, the least first.
@@ -47,8 +49,15 @@ class Finding(NamedTuple):
 
 def findings(design: Design, made: Made) -> list[Finding]:
     """All that the tables give, the five that matter most first."""
-    found = (make(design, made) for make in FINDINGS)
+    found = (make(design, made) for make in _in_order(design))
     return [finding for finding in found if finding is not None]
+
+
+def _in_order(design: Design) -> list[Callable[[Design, Made], Finding | None]]:
+    """The questions that the whole design is about come first."""
+    about = {_packages: design.external, _components: design.choice, _priors: design.priors}
+    first = [make for make, asked in about.items() if asked]
+    return [*first, *(make for make in FINDINGS if make not in first)]
 
 
 def simulated(design: Design) -> list[str]:
@@ -112,8 +121,8 @@ def _optimiser(design: Design, made: Made) -> Finding | None:
     passes = _fastest(_of(made, "optimisation", design), "equivalent") if made else None
     timings = _of(made, "timings", design)
     shares = certified_shares(design, made["verdicts"]) if "verdicts" in made else {}
-    if passes is None or passes.empty or timings.empty or not shares:
-        return None
+    if passes is None or passes.empty or timings.empty or len(shares) < 2:
+        return None  # of one there is no choice
     seconds = _fastest(timings, "median")
     by_passes, by_seconds = str(passes.index[0]), str(seconds.index[0])
     of = int(passes.sum())
@@ -524,8 +533,99 @@ def _warnings(design: Design, made: Made) -> Finding | None:
     )
 
 
+# Further questions -----------------------------------------------------------------------------
+
+
+def _components(design: Design, made: Made) -> Finding | None:
+    table = made.get("choices", pd.DataFrame())
+    if table.empty:
+        return None
+    names = [name for name in INFORMATION if name.replace("-", "_") in table]
+    right = {CHOOSING[n]: _mean_of(table, n.replace("-", "_")) for n in names}
+    others = made.get("other-choices", pd.DataFrame())
+    same = []
+    for scenario, own in others.groupby("scenario") if len(others) else ():
+        said = ", ".join(f"{row['criterion']} {_right(row)}" for row in own.to_dict("records"))
+        same.append(f"in {scenario} {said}")
+    more = (
+        "A choice is right where it is the number of components that the data were drawn from, "
+        "normal or not; a criterion takes the best believable maximum of each K from many starts."
+    )
+    if same:
+        more += f" By refits or a posterior: {'; '.join(same)}."
+    said = ", ".join(f"{label} {_per_cent(share)}" for label, share in right.items())
+    data_sets = int(table["R"].max())
+    return Finding(
+        "How many components?",
+        f"The right number is chosen, in the mean of {len(table)} scenarios of {data_sets} data "
+        f"sets each at most, by {said}.",
+        more,
+        "chosen-shares",
+    )
+
+
+def _mean_of(table: pd.DataFrame, column: str, r: str = "R") -> Share:
+    """Of a share, over the rows of a table, which are of other data sets each."""
+    rows = table[[column, f"{column}_mcse", r]].to_numpy(float)
+    return Share(*measures.mean_of([Share(value, mcse, int(n)) for value, mcse, n in rows]))
+
+
+def _right(row: Mapping[Any, Any]) -> str:
+    return _per_cent(measures.of_count(round(row["right"] * row["R"]), int(row["R"])))
+
+
+def _priors(design: Design, made: Made) -> Finding | None:
+    table = made.get("priors", pd.DataFrame())
+    if table.empty or design.priors is None:
+        return None
+    covers = {p: _mean_of(own, "coverage") for p, own in table.groupby("prior", sort=False)}
+    paired = made.get("prior-differences", pd.DataFrame())
+    said = []
+    for prior, own in paired.groupby("prior", sort=False) if len(paired) else ():
+        points = 100.0 * own[["coverage", "coverage_mcse"]].to_numpy(float)
+        each = [
+            f"{with_error(*pair)} points in {scenario}"
+            for scenario, pair in zip(own["scenario"], points, strict=True)
+        ]
+        said.append(f"{prior} {', '.join(each)}")
+    first = design.priors.compared[0].name
+    return Finding(
+        "How much of a posterior is its prior?",
+        f"Nominal {100 * design.level:g}% intervals cover, in the mean of "
+        f"{table['scenario'].nunique()} scenarios (R = {int(table['R'].min())}), "
+        + ", ".join(f"{_per_cent(share)} under {prior}" for prior, share in covers.items())
+        + ".",
+        f"Coverage more than under {first} on the same data sets: {'; '.join(said)}.",
+        "prior-measures",
+    )
+
+
+def _packages(design: Design, made: Made) -> Finding | None:
+    words, verdicts = (made.get(f"external-{n}", pd.DataFrame()) for n in ("words", "verdicts"))
+    if words.empty or verdicts.empty:
+        return None
+    said = words[words["wrong"].notna()]
+    wrong = ", ".join(
+        f"{row['package']} {_per_cent(Share(row['wrong'], row['wrong_mcse'], int(row['R_wrong'])))}"
+        for row in said.to_dict("records")
+    )
+    ends = []
+    for package, own in verdicts.groupby("package", sort=False):
+        ends.append(f"{package} {_per_cent(_mean_of(own, 'maximum'))}")
+    return Finding(
+        "What do other packages give?",
+        f"Of the answers that a package calls converged these are further than .1 standard errors "
+        f"from the best maximum known: {wrong}.",
+        f"At that maximum end, in the mean over the separations of the grid: {', '.join(ends)}. "
+        "A package's own start may lead to another maximum, which is no fault of its stop; the "
+        "tables tell the two apart.",
+        "external-distance",
+    )
+
+
 FINDINGS: tuple[Callable[[Design, Made], Finding | None], ...] = (
     *(_optimiser, _intervals, _posterior, _ends, _cost),
+    *(_components, _priors, _packages),
     *(_bound, _stops, _rate, _words, _labels, _warnings),
 )
 

@@ -209,7 +209,7 @@ def overview(results: Results) -> Figure:
     for axes, title in (
         (left, "Equivalent passes"),
         (centre, f"Coverage of {results.design.level:.0%} intervals, mean 1"),
-        (right, "Seconds a fit"),
+        (right, "Seconds per fit"),
     ):
         axes.set_title(title)
         separation_axis(axes, separations)

@@ -92,9 +92,9 @@ def by_data_set(rows: pd.DataFrame) -> pd.Series[float]:
     return rows.groupby(DATA_SET)["held"].mean()
 
 
-def pooled(rows: pd.DataFrame) -> Measure:
+def pooled(rows: pd.DataFrame) -> Share:
     """Coverage over all parameters and data sets; its Monte Carlo error goes by data set."""
-    return measures.mean(by_data_set(rows).to_numpy(float))
+    return Share(*measures.mean(by_data_set(rows).to_numpy(float)))
 
 
 def together(rows: pd.DataFrame) -> Share:

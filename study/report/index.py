@@ -5,7 +5,6 @@ The question of which method and which interval first, then what was found, figu
 
 from __future__ import annotations
 
-import base64
 import html
 import json
 from collections.abc import Iterator, Mapping
@@ -19,7 +18,7 @@ from study.design import Design
 from study.report.contents import FIGURES, figures_of, tables_of
 from study.report.exhibit import Drawing, Table, emphasised, read_found
 from study.report.findings import Advice, advice, counts, findings, in_markdown
-from study.report.page import document, table_of, tables
+from study.report.page import document, picture, table_of, tables
 from study.report.readers import parts
 
 # The figures that are on the page itself, in this order.
@@ -205,12 +204,10 @@ def _figures(images: Mapping[str, Path], found: Mapping[str, str]) -> Iterator[s
     yield '<section aria-labelledby="figures"><h2 id="figures">Figures</h2>'
     for name, file in images.items():
         figure = by_name[name]
-        image = base64.b64encode(file.read_bytes()).decode()
         said, files = found.get(name, ""), _files("figures", name, "pdf svg png")
         yield (
             f'<figure id="figure-{name}"><h3>{html.escape(figure.title)}</h3>'
-            f'<div class="paper"><img src="data:image/svg+xml;base64,{image}" '
-            f'alt="{html.escape(alt(figure, said))}"></div>'
+            f"{picture(file.read_bytes(), figure.title, alt(figure, said))}"
             f"<figcaption>{caption(figure, said)} {files}</figcaption></figure>"
         )
     yield "</section>"
@@ -243,10 +240,12 @@ def _tables(
         if own:
             yield "<ul>"
             for figure in own:
-                words = html.escape(f"{figure.title} {figure.caption}".lower(), quote=True)
+                said = found.get(figure.name, "")
+                words = html.escape(f"{figure.title} {said} {figure.caption}".lower(), quote=True)
                 yield (
                     f'<li class="find" data-words="{words}">Figure: {html.escape(figure.title)} '
-                    f"{_files('figures', figure.name, 'svg pdf png')}</li>"
+                    f"{_files('figures', figure.name, 'svg pdf png')} "
+                    f"<small>{html.escape(said)}</small></li>"
                 )
             yield "</ul>"
         for table in (t for t in shown_tables if t.category == category):
@@ -289,8 +288,7 @@ _STYLE = """
 .answers { padding-left: 1.3rem; } .answers li { margin: .25rem 0; }
 h2#which { margin-top: .8rem; } #answer p { margin: .3rem 0; }
 .links a, .files a { margin-right: .5rem; white-space: nowrap; }
-figure { margin: 1.2rem 0; } .paper { background: #fff; padding: .4rem; border-radius: .25rem; }
-.paper img { display: block; max-width: 100%; height: auto; margin: 0 auto; }
+figure { margin: 1.2rem 0; }
 summary { cursor: pointer; padding: .2rem 0; } details { border-bottom: 1px solid var(--soft); }
 @media (max-width: 30rem) { h1 { font-size: 1.25rem; } header p { display: none; }
   h2#which { margin: .3rem 0; } }

@@ -85,13 +85,17 @@ def kinds(results: Results) -> Figure:
     if not names:
         return nothing(NONE)
     quantities = [q for q in SHOWN if (table["quantity"] == q).any()]
-    here = [k for k in INTERVAL_KINDS if (table["kind"] == k).any()]
     columns = min(4, len(quantities))
-    rows = -(-len(quantities) // columns)
-    figure = Figure(figsize=(width_for(columns), 0.6 + (0.5 + 0.155 * len(here)) * rows))
-    areas = list(figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).flat)
-    low = 1.0
-    for axes, quantity in zip(areas, quantities, strict=False):
+    together = [quantities[i : i + columns] for i in range(0, len(quantities), columns)]
+    of_row = [_kinds_of(table[table["quantity"].isin(row)]) for row in together]
+    heights = [0.5 + 0.155 * len(kinds) for kinds in of_row]
+    figure = Figure(figsize=(width_for(columns), 0.6 + sum(heights)))
+    panels = figure.subplots(
+        len(together), columns, squeeze=False, sharex=True, sharey="row", height_ratios=heights
+    )
+    areas, low = list(panels.flat), 1.0
+    for i, (axes, quantity) in enumerate(zip(areas, quantities, strict=False)):
+        here = of_row[i // columns]
         for place, name in enumerate(names):
             own = table[(table["scenario"] == name) & (table["quantity"] == quantity)]
             own = own[own["R_coverage"] > 0].set_index("kind").reindex(here).reset_index()
@@ -112,14 +116,19 @@ def kinds(results: Results) -> Figure:
         axes.set_title(quantity)
     for axes in areas[len(quantities) :]:
         axes.set_visible(False)
-    areas[0].set_yticks(range(len(here)), [INTERVAL_KINDS[k] for k in here])
-    areas[0].set_ylim(len(here) - 0.5, -0.5)
+    for axes, here in zip(panels[:, 0], of_row, strict=True):
+        axes.set_yticks(range(len(here)), [INTERVAL_KINDS[k] for k in here])
+        axes.set_ylim(len(here) - 0.5, -0.5)
     areas[0].set_xlim(max(low - 0.03, 0.0), 1.01)
     for axes in areas:
         axes.tick_params(axis="y", length=0)
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     figure.supxlabel("Coverage", fontsize=7)
     return figure
+
+
+def _kinds_of(table: pd.DataFrame) -> list[str]:
+    return [k for k in INTERVAL_KINDS if (table["kind"] == k).any()]
 
 
 def most_kinds(results: Results, table: pd.DataFrame) -> list[str]:
@@ -191,7 +200,7 @@ def coverage_and_width(results: Results) -> Figure:
         axes.axvline(1.0, color=GREY, lw=0.6, zorder=0)
         axes.set_title(f"separation {d:g}")
     panels[0].set_ylabel("Coverage, all parameters")
-    figure.supxlabel(f"Width, times Wald's; $n$ = {table['n'].iloc[0]:,}", fontsize=7)
+    figure.supxlabel(f"Width relative to Wald's; $n$ = {table['n'].iloc[0]:,}", fontsize=7)
     return figure
 
 
@@ -223,33 +232,66 @@ def kinds_found(results: Results) -> str:
     own = table[table["scenario"].isin(names[:1]) & (table["quantity"] == "mean 1")]
     own = own[own["kind"].isin(THREE)].drop_duplicates("kind").set_index("kind")
     said = [
-        f"{NAMES[k]} {_covers(float(own['coverage'][k]), int(own['R_coverage'][k]))}"
+        f"{NAMES[k]} in {share(own['coverage'][k], own['R_coverage'][k])}"
         for k in THREE
         if k in own.index and own["R_coverage"][k] > 0
     ]
-    return f"Of {names[0]} intervals for mean 1 hold the truth: {', '.join(said)}." if said else ""
+    if not said:
+        return ""
+    return f"For mean 1 of {names[0]} intervals hold the truth: {', '.join(said)} of the data sets."
 
 
-def _covers(share: float, r: int) -> str:
-    """Such as 93% (87% to 97%, R = 100), by Wilson's interval."""
-    low, high = measures.wilson(share, r)
-    return f"{share:.0%} ({low:.0%} to {high:.0%}, R = {r})"
+def share(value: float, r: float) -> str:
+    """In per cent, with its Monte Carlo error or, of 0 and 1, Wilson's interval, and R."""
+    own = measures.of_count(round(value * r), int(r))
+    error = f"{100 * own.mcse:.1f}"
+    if not own.mcse > 0:
+        error = " to ".join(f"{100 * end:.0f}" for end in own.ends)
+    return f"{100 * own.value:.0f}% ({error}; R = {own.r:,})"
+
+
+def _zipped(results: Results) -> pd.DataFrame:
+    """The intervals for the first mean of the scenario with most of them."""
+    names = most_kinds(results, coverages(results))
+    rows = results.intervals[results.intervals["quantity"] == "mean 1"].dropna(subset=["truth"])
+    rows = rows[rows["scenario"].isin(names)]
+    if rows.empty:
+        return rows
+    counts = rows.groupby("scenario")["kind"].agg(["nunique", "size"])
+    name = str(counts.sort_values(["nunique", "size"], ascending=False).index[0])
+    rows = rows[(rows["scenario"] == name) & (rows["method"] != "nuts-ordered")]
+    return rows[rows["kind"].isin(ZIPPED)]
+
+
+def zip_found(results: Results) -> str:
+    """How many intervals of each kind miss the truth, and on which side."""
+    rows, parts = _zipped(results), []
+    for kind in ZIPPED:
+        own = rows[rows["kind"] == kind]
+        if own.empty:
+            continue
+        above = int((own["lower"] > own["truth"]).sum())
+        below = int((own["upper"] < own["truth"]).sum())
+        lost = int((own["lower"].isna() | own["upper"].isna()).sum())
+        missed = share((above + below + lost) / len(own), len(own))
+        name = INTERVAL_KINDS[kind].replace(", ", " ")
+        text = f"{name} {missed}, {above} above and {below} below it"
+        parts.append(f"{text}, {lost} missing" if lost else text)
+    if not parts:
+        return ""
+    scenario = rows["scenario"].iloc[0]
+    return f"Intervals for mean 1 of {scenario} that miss the truth: {'; '.join(parts)}."
 
 
 def zipped(results: Results) -> Figure:
     """Every interval for the first mean of the scenario with most kinds, ranked, by kind."""
-    names = most_kinds(results, coverages(results))
-    if not names:
+    rows = _zipped(results)
+    if rows.empty:
         return nothing(NONE)
-    rows = results.intervals[results.intervals["quantity"] == "mean 1"].dropna(subset=["truth"])
-    counts = rows[rows["scenario"].isin(names)].groupby("scenario")["kind"].agg(["nunique", "size"])
-    name = str(counts.sort_values(["nunique", "size"], ascending=False).index[0])
-    rows = rows[(rows["scenario"] == name) & (rows["method"] != "nuts-ordered")]
     here: Sequence[str] = [k for k in ZIPPED if (rows["kind"] == k).any()]
     figure = Figure(figsize=(width_for(len(here)), 3.3))
     panels = figure.subplots(1, len(here), squeeze=False, sharex=True, sharey=True)[0]
-    spread = rows[rows["kind"].isin(here)]
-    ends = spread[["lower", "upper"]].to_numpy(float)
+    ends = rows[["lower", "upper"]].to_numpy(float)
     for axes, kind in zip(panels, here, strict=True):
         _zip(axes, rows[rows["kind"] == kind], results.design.level)
         axes.set_title(INTERVAL_KINDS[kind])
@@ -257,7 +299,7 @@ def zipped(results: Results) -> Figure:
     if finite.size:
         panels[0].set_xlim(*np.quantile(finite, [0.005, 0.995]))
     panels[0].set_ylabel("Centile of the distance from the truth")
-    figure.supxlabel(f"Interval for mean 1, {name}", fontsize=7)
+    figure.supxlabel(f"Interval for mean 1, {rows['scenario'].iloc[0]}", fontsize=7)
     return figure
 
 
@@ -273,7 +315,7 @@ def _zip(axes: Axes, rows: pd.DataFrame, level: float) -> None:
     misses = (truth < lower) | (truth > upper)
     looks: list[tuple[Any, str, str]] = [
         (~misses, "0.7", "holds the truth"),
-        (misses, MISS, "does not"),
+        (misses, MISS, "misses it"),
     ]
     for chosen, color, label in looks:
         axes.hlines(y[chosen], lower[chosen], upper[chosen], color=color, lw=0.7, label=label)
@@ -332,5 +374,12 @@ FIGURES: tuple[Drawing, ...] = (
         no_grid_intervals,
         finding=widths_found,
     ),
-    drawing("zip", "Interval by interval", "Uncertainty", zipped, no_named_intervals),
+    drawing(
+        "zip",
+        "Interval by interval",
+        "Uncertainty",
+        zipped,
+        no_named_intervals,
+        finding=zip_found,
+    ),
 )

@@ -10,6 +10,7 @@ the truth.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
@@ -59,6 +60,18 @@ def mean(values: ArrayLike) -> Measure:
     if r < 2:
         return Measure(float(v.mean()) if r else np.nan, np.nan, r)
     return Measure(float(v.mean()), float(v.std(ddof=1) / np.sqrt(r)), r)
+
+
+def mean_of(measures: Sequence[Measure]) -> Measure:
+    """Of independent measures, such as of scenarios; those that are not finite are left out.
+
+    MCSE the root of the sum of their squares over how many there are; R the least.
+    """
+    known = [measure for measure in measures if np.isfinite(measure.value)]
+    if not known:
+        return Measure(np.nan, np.nan, 0)
+    value, mcse, r = (np.array(column, dtype=float) for column in zip(*known, strict=True))
+    return Measure(float(value.mean()), float(np.hypot.reduce(mcse) / value.size), int(r.min()))
 
 
 def median(values: Floats) -> Measure:

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
 
 from models import METHODS
 from models.methods import OPTIMISERS
@@ -169,12 +168,12 @@ def break_even(table: pd.DataFrame, cost: str, method: str) -> float:
 
 
 def missing_information(results: Results) -> Figure:
-    """Equivalent passes, and milliseconds, against 1/(1 - r), a point a fit; an inset checks r."""
+    """Equivalent passes, and milliseconds, against 1/(1 - r), a point a fit; and r itself."""
     table = by_rate(results)
     if table.empty:
         return nothing(NO_RATE)
     figure = Figure(figsize=(DOUBLE, 3.0))
-    left, right = figure.subplots(1, 2)
+    left, right, last = figure.subplots(1, 3, width_ratios=[5, 5, 3])
     ends = np.geomspace(max(table["slowness"].min(), 1.001), table["slowness"].max(), 200)
     left.plot(ends, theory(ends), color=GREY, lw=1.4, zorder=0, label="EM, in theory")
     for axes, cost, scale in ((left, "equivalent", 1.0), (right, "seconds", 1e3)):
@@ -188,38 +187,37 @@ def missing_information(results: Results) -> Figure:
         if np.isfinite(at):
             axes.axvline(at, color="0.3", lw=0.7, ls=(0, (4, 2)))
             axes.annotate(
-                f"EM = Newton\nat {at:.3g}", (at, 0.02), xycoords=("data", "axes fraction"),
-                xytext=(3, 0), textcoords="offset points", va="bottom", fontsize=6.5,
+                f"EM = Newton at {at:.3g}", (at, 1.0), (0, 2), ("data", "axes fraction"),
+                "offset points", ha="center", va="bottom", annotation_clip=False,
             )  # fmt: skip
         axes.set_xscale("log")
         axes.set_yscale("log")
         log_ticks(axes.xaxis)
         log_ticks(axes.yaxis)
-        axes.set_xlabel(r"$1/(1 - r)$, $r$ EM's rate at the data set's own maximum")
+        axes.set_xlabel("$1/(1 - r)$")
     left.set_ylabel("Equivalent passes, start apart")
     right.set_ylabel("Milliseconds")
-    left.set_ylim(top=2.0 * max(theory(ends)[-1], table["equivalent"].max()))
-    _rates(left, table)
+    _rates(last, table)
     return figure
 
 
 def _rates(axes: Axes, table: pd.DataFrame) -> None:
-    """An inset: the rate that EM's last steps have against the one predicted, as 1 - r."""
+    """The rate that EM's last steps have against the one predicted, as 1 - r."""
     seen = table.drop_duplicates(DATA_SET).dropna(subset=["observed"])
     if seen.empty:
+        axes.set_visible(False)
         return
-    inset = axes.inset_axes((0.13, 0.74, 0.26, 0.25))
     x, y = 1.0 - seen["predicted"], 1.0 - seen["observed"]
     ends = [0.5 * min(x.min(), y.min()), 1.2]
-    inset.plot(ends, ends, color=GREY, lw=0.6)
-    inset.plot(x, y, "o", color="black", ms=1.2)
-    inset.set_xscale("log")
-    inset.set_yscale("log")
-    inset.xaxis.set_minor_locator(NullLocator())
-    inset.yaxis.set_minor_locator(NullLocator())
-    inset.tick_params(labelsize=5, pad=1, length=1.5)
-    inset.set_xlabel("$1 - r$ predicted", fontsize=5.5, labelpad=0)
-    inset.set_ylabel("observed", fontsize=5.5, labelpad=0)
+    axes.plot(ends, ends, color=GREY, lw=0.6)
+    axes.plot(x, y, "o", color="black", ms=1.5)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_box_aspect(1.0)
+    log_ticks(axes.xaxis)
+    log_ticks(axes.yaxis)
+    axes.set_xlabel("$1 - r$, predicted")
+    axes.set_ylabel("$1 - r$, observed")
 
 
 def rate_found(results: Results) -> str:

@@ -5,6 +5,7 @@ No page asks for anything from outside. Tables sort by a click on a heading, or 
 
 from __future__ import annotations
 
+import base64
 import html
 import re
 from collections.abc import Sequence
@@ -31,7 +32,8 @@ h1 { font-size: 1.6rem; line-height: 1.2; margin: 1rem 0 .5rem; }
 h2 { font-size: 1.25rem; margin: 2.2rem 0 .5rem; }
 h3 { font-size: 1.05rem; margin: 1.4rem 0 .3rem; }
 :focus-visible { outline: 3px solid var(--link); outline-offset: 2px; }
-.table { overflow: auto; max-height: 85vh; margin: .6rem 0; border-block: 2px solid var(--ink); }
+.table { overflow: auto; max-height: 85vh; margin: .6rem 0; width: fit-content; max-width: 100%;
+         border-block: 2px solid var(--ink); }
 .table table { border-collapse: separate; border-spacing: 0; font-size: .875rem; }
 .table th, .table td { padding: .2rem .6rem; text-align: left; vertical-align: top;
                        max-width: 26rem; overflow-wrap: normal; background: var(--paper); }
@@ -50,9 +52,15 @@ h3 { font-size: 1.05rem; margin: 1.4rem 0 .3rem; }
 .table [aria-sort=ascending] button::after { content: " \\2191"; }
 .table [aria-sort=descending] button::after { content: " \\2193"; }
 @media (max-width: 30rem) { .table { max-height: 70vh; } .table tbody th { max-width: 9rem;
-                            white-space: normal; overflow-wrap: anywhere; } }
-@media print { .table { overflow: visible; max-height: none; } }
+                            white-space: normal; overflow-wrap: break-word; } }
+.paper { background: #fff; padding: .4rem; border-radius: .25rem; overflow-x: auto; }
+.paper img { display: block; max-width: 100%; height: auto; margin: 0 auto; }
+@media (max-width: 45rem) { .paper.wide img { max-width: none; width: 43rem; } }
+@media print { .table, .paper { overflow: visible; max-height: none; }
+               .paper.wide img { max-width: 100%; } }
 """
+
+WIDE = 300  # points; a figure of two columns, which narrow screens show by scrolling
 
 SORTING = """
 for (const button of document.querySelectorAll('.table thead button')) {
@@ -103,6 +111,18 @@ def document(title: str, body: str, source: str, style: str = "", script: str = 
         style=STYLE_SHEET + style,
         script=SORTING + script,
         body=body,
+    )
+
+
+def picture(svg: bytes, title: str, alt: str) -> str:
+    """A figure within the page, on white, in a box that scrolls by itself where it is wide."""
+    width = re.search(rb'<svg[^>]* width="(\d+)', svg)
+    wide = " wide" if width is not None and int(width[1]) > WIDE else ""
+    image = base64.b64encode(svg).decode()
+    return (
+        f'<div class="paper{wide}" role="region" tabindex="0" '
+        f'aria-label="{html.escape(title)}, image"><img src="data:image/svg+xml;base64,{image}" '
+        f'alt="{html.escape(alt)}"></div>'
     )
 
 

@@ -13,6 +13,7 @@ from models.mixture import Floats
 from study.report import measures
 from study.report.exhibit import Drawing, Table, tabular
 from study.report.measures import Measure, Share
+from study.report.readers import with_error
 from study.report.reasons import no_priors
 from study.report.series import Z
 from study.report.style import COMPONENTS, DOUBLE, GREY, dodged, drawing, looks
@@ -169,7 +170,7 @@ def prior_measures(results: Results) -> Figure:
             value, ends = _value_and_ends(part, measure)
             axes.errorbar(
                 value, dodged(places, j, len(scenarios), 0.5), xerr=ends, **look.points, ms=3.0,
-                elinewidth=0.9, capsize=1.5, label=scenario,
+                elinewidth=0.9, label=scenario,
             )  # fmt: skip
         for between in range(1, len(names)):
             axes.axhline(between - 0.5, color="0.9", lw=0.5, zorder=0)
@@ -192,6 +193,21 @@ def _value_and_ends(part: pd.DataFrame, measure: str) -> tuple[Floats, Floats]:
     return value, ends
 
 
+def measures_found(results: Results) -> str:
+    """Coverage under each prior, in the mean over scenarios."""
+    table, said = priors(results), []
+    for prior, own in table.groupby("prior", sort=False):
+        rows = own[["coverage", "coverage_mcse", "R"]].to_numpy(float)
+        share = measures.mean_of([Measure(*row) for row in rows])
+        said.append(f"{prior} {with_error(100 * share.value, 100 * share.mcse)}")
+    if not said:
+        return ""
+    return (
+        f"Posterior intervals hold these per cent of the truths, by prior, in the mean of "
+        f"{table['scenario'].nunique()} scenarios: {', '.join(said)}."
+    )
+
+
 CATEGORY = "Priors"
 TABLES: tuple[Table, ...] = (
     tabular("priors", "What posteriors say by prior", CATEGORY, priors, no_priors),
@@ -202,6 +218,7 @@ TABLES: tuple[Table, ...] = (
 )
 FIGURES: tuple[Drawing, ...] = (
     drawing(
-        "prior-measures", "Coverage, bias and loss by prior", CATEGORY, prior_measures, no_priors
+        "prior-measures", "Coverage, bias and loss by prior", CATEGORY, prior_measures, no_priors,
+        finding=measures_found,
     ),
-)
+)  # fmt: skip

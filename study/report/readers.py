@@ -16,6 +16,8 @@ import pandas as pd
 
 from models import METHODS
 from study.report.exhibit import OVER
+from study.report.measures import Measure, wilson
+from study.rows import INTERVAL_KINDS
 
 ROWS, COLUMNS, PARTS = 30, 8, 4
 WIDTH = 118  # letters, of the smallest type on a page
@@ -121,6 +123,8 @@ def _summed(
         column = table[name]
         if name in keys or name in OF_A_ROW or not is_measured(column):
             continue
+        if "quantity" in gone and name.endswith("_width"):  # of different units, without a middle
+            continue
         if pd.api.types.is_integer_dtype(column):
             found[name] = groups[name].sum()
             continue
@@ -140,10 +144,12 @@ def _summed(
 def _without_the_same(table: pd.DataFrame, keys: list[str]) -> tuple[pd.DataFrame, str]:
     """Without the columns that say nothing or the same in all of many rows, and what that is."""
     said, lost = [], []
+    said += _of_each(table)
+    lost += ["rows"] * bool(said)
     many = len(table) > 2 and len(_own(table)) > COLUMNS
     for name in _own(table):
         column, words = table[name], name.replace("_", " ")
-        if name in keys:
+        if name in keys or name in lost:
             continue
         if column.isna().all():
             lost.append(name)
@@ -158,6 +164,12 @@ def _without_the_same(table: pd.DataFrame, keys: list[str]) -> tuple[pd.DataFram
         left = [name for name in left if not (name.startswith("R_") or name.endswith("_R"))]
     note = f"In all rows: {', '.join(said)}." if said else ""
     return table[_with_errors(table, left)], note
+
+
+def _of_each(table: pd.DataFrame) -> list[str]:
+    """How many rows each is summed up of, where that is the same everywhere."""
+    same = "rows" in table and table["rows"].nunique() == 1
+    return [f"{table['rows'].iloc[0]} rows summed up"] if same else []
 
 
 def _telling(table: pd.DataFrame, keys: list[str]) -> list[str]:
@@ -233,7 +245,12 @@ def _texts(table: pd.DataFrame) -> Iterator[tuple[str, list[str]]]:
             }  # fmt: skip
             rows = zip(column.astype(float), *ends.values(), strict=True)
             count = pd.api.types.is_integer_dtype(column)
-            yield words, ["" if count and row[0] == 0 else _measure(*row) for row in rows]
+            if count:
+                yield words, [_count(*row[:2]) for row in rows]
+            elif name.endswith("loglik") and f"{name}{LEAST}" in table:
+                yield words, [_range(row[0], row[4], row[5], decimals=2) for row in rows]
+            else:
+                yield words, [_measure(*row) for row in rows]
         elif pd.api.types.is_float_dtype(column):
             low = SMALLEST.get(name, 0.0)
             decimals = 3 if name.endswith("loglik") else None
@@ -242,6 +259,7 @@ def _texts(table: pd.DataFrame) -> Iterator[tuple[str, list[str]]]:
             yield words, ["–" if pd.isna(v) else f"{v}" if v else "" for v in column]
         else:
             named = {m: METHODS[m].label for m in METHODS} if name in OF_METHODS else {}
+            named = dict(INTERVAL_KINDS) if name == "kind" else named
             yield words, ["–" if pd.isna(v) else _word(v, named) for v in column]
 
 
@@ -254,9 +272,20 @@ def _word(value: object, named: dict[str, str]) -> str:
 
 def _measure(value: float, error: float, low: float, high: float, least: float, most: float) -> str:
     if np.isfinite(least) and np.isfinite(most):
-        middle, *ends = (number(x, significant=3) for x in (value, least, most))
-        return middle if ends[0] == ends[1] else f"{middle} ({' to '.join(ends)})"
+        return _range(value, least, most)
     return with_error(value, error, low, high)
+
+
+def _range(value: float, least: float, most: float, decimals: int | None = None) -> str:
+    middle, *ends = (number(x, decimals, significant=3) for x in (value, least, most))
+    return middle if ends[0] == ends[1] else f"{middle} ({' to '.join(ends)})"
+
+
+def _count(value: float, error: float) -> str:
+    """A whole number with its error, to two digits; none is blank."""
+    if value == 0:
+        return ""
+    return f"{value:.0f} ({number(error, significant=2)})" if error > 0 else f"{value:.0f}"
 
 
 def with_error(value: float, error: float, low: float = np.nan, high: float = np.nan) -> str:
@@ -299,6 +328,14 @@ def _share(value: float, error: float, low: float, high: float) -> str:
     decimals = min(max(1 - math.floor(math.log10(error)), 0), 3)
     shown = f"{error:.{decimals}f}"
     return f"{value:.{decimals}f} ({shown if float(shown) else '< 0.001'})"
+
+
+def per_cent(share: Measure) -> str:
+    """Such as 24% (3.0), its error in points; of none and of all the ends of Wilson's interval."""
+    error = f"{100.0 * share.mcse:.1f}"
+    if not share.mcse > 0:
+        error = " to ".join(f"{100.0 * end:.0f}" for end in wilson(share.value, share.r))
+    return f"{100.0 * share.value:.0f}% ({error})"
 
 
 def fixed(value: float, decimals: int) -> str:

@@ -100,10 +100,15 @@ def mixture(estimates: pd.DataFrame, unit: DataSet) -> Mixture:
     return Mixture(values[0] / values[0].sum(), values[1], values[2])
 
 
+def _span(x: Floats) -> Floats:
+    """(500,): an even grid over the data and a little beyond."""
+    margin = 0.08 * np.ptp(x)
+    return np.linspace(x.min() - margin, x.max() + margin, 500)
+
+
 def _panel(upper: Axes, lower: Axes, x: Floats, fits: dict[str, Mixture]) -> None:
     upper.hist(x, bins=max(12, round(1.3 * np.sqrt(x.size))), density=True, color="0.88")
-    margin = 0.08 * np.ptp(x)
-    grid = np.linspace(x.min() - margin, x.max() + margin, 500)
+    grid = _span(x)
     first = next(iter(fits.values()))
     base = first.density(grid)
     for part in np.exp(first.log_joint(grid)).T:
@@ -120,11 +125,40 @@ def _panel(upper: Axes, lower: Axes, x: Floats, fits: dict[str, Mixture]) -> Non
         axes.locator_params(axis="y", nbins=4)
 
 
+def differences_found(results: Results) -> str:
+    """How far each route's density is from the first one's, by data set."""
+    estimates = usable(results)
+    units = [u for u in results.design.data if (estimates["scenario"] == u.name).any()]
+    apart: dict[str, list[str]] = {}
+    firsts: set[str] = set()
+    for unit in units:
+        own = estimates[(estimates["scenario"] == unit.name) & (estimates["replicate"] == 0)]
+        (first, base), *others = fitted(own, unit).items()
+        firsts.add(METHODS[first].label)
+        x = _span(data_set(results.design, unit, 0))
+        peak = base.density(x).max()
+        for method, found in others:
+            most = 100.0 * np.abs(found.density(x) - base.density(x)).max() / peak
+            said = f"{most:.2g}" if most >= 0.01 else "less than 0.01"
+            apart.setdefault(METHODS[method].label, []).append(said)
+    if not apart:
+        return ""
+    names = ", ".join(unit.name for unit in units)
+    parts = [f"{label} by {', '.join(most)}" for label, most in apart.items()]
+    return (
+        f"From the density of {' or '.join(sorted(firsts))} others depart at most, in per cent of "
+        f"its peak ({names}): {'; '.join(parts)}."
+    )
+
+
 TABLES: tuple[Table, ...] = (
     tabular(
         "real-data", "Real data", "Real data", real_data, no_real_data, over=("method", "scenario")
     ),
 )
 FIGURES: tuple[Drawing, ...] = (
-    drawing("fitted-densities", "Real data and fits", "Real data", fitted_densities, no_real_data),
-)
+    drawing(
+        "fitted-densities", "Real data and fits", "Real data", fitted_densities, no_real_data,
+        finding=differences_found,
+    ),
+)  # fmt: skip

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from models.inference.chains import MAX_RHAT
-from models.mixture import Floats
 from study.design import Scenario
 from study.report import measures
 from study.report.exhibit import Drawing, Table, tabular
-from study.report.measures import Measure
+from study.report.measures import Measure, Share
+from study.report.readers import number, with_error
 from study.report.reasons import no_remedies
 from study.report.series import Z
 from study.report.style import (
@@ -24,6 +23,7 @@ from study.report.style import (
     dodge_width,
     dodged,
     drawing,
+    faded,
     separation_axis,
 )
 from study.report.table import table_of, with_errors
@@ -92,23 +92,21 @@ def folding(results: Results) -> pd.DataFrame:
     return table_of(found, ["scenario", "parameter", "R"])
 
 
-MEASURES = {
-    "bias": "Bias",
-    "from_stephens": "Posterior mean minus Stephens'",
-    "coverage": "Coverage",
-}
+MEASURES = {"bias": "Bias", "from_stephens": "Posterior mean minus Stephens'"}
 LABELS = {"by mean": "relabelled by mean", "Stephens": "Stephens", "ordered": "ordered means"}
 
 
 def remedies_bias(results: Results) -> Figure:
-    """The distance between the means by remedy: bias, against Stephens, and coverage."""
+    """The distance between the means by remedy: bias, against Stephens, and coverage.
+
+    Coverage over all scenarios together, for those of one are few.
+    """
     table = remedies(results)
     place, ticks = _places(results, list(table["scenario"].unique()))
     table = table[table["parameter"] == DISTANCE].assign(place=table["scenario"].map(place))
     shown = [r for r in REMEDIES if r != "none"]
     figure = Figure(figsize=(DOUBLE, 2.6))
-    panels = figure.subplots(1, 3, sharex=True)
-    bases = (0.0, 0.0, results.design.level)
+    *panels, last = figure.subplots(1, 3, width_ratios=[5, 5, 3])
     width = dodge_width(place.values())
     for j, remedy in enumerate(shown):
         part = table[table["remedy"] == remedy]
@@ -116,30 +114,64 @@ def remedies_bias(results: Results) -> Figure:
         look = REMEDY_LOOKS[remedy]
         style: dict[str, Any] = {"color": look.color, "marker": look.marker, "ms": 3.0}
         style["label"] = LABELS.get(remedy, remedy)
-        for axes, base, measure in zip(panels, bases, MEASURES, strict=True):
-            _lollipops(axes, x, *_value_and_ends(part, measure), base, style)
-    for axes, base, name in zip(panels, bases, MEASURES.values(), strict=True):
+        for axes, measure in zip(panels, MEASURES, strict=True):
+            half = Z * part[f"{measure}_mcse"].fillna(0.0).to_numpy(float)
+            y = part[measure].to_numpy(float)
+            axes.vlines(x, 0.0, y, color="0.85", lw=0.6, zorder=0)
+            for bar in zip(x, y, half, part["R"], strict=True):
+                _bar(axes, *bar, style)
+        covered = _covered(results, remedy)
+        if covered.r:
+            value, (low, high) = covered.value, covered.ends
+            _bar(last, float(j), value, [[value - low], [high - value]], covered.r, style)
+    for axes, name in zip(panels, MEASURES.values(), strict=True):
         axes.set_title(name)
-        axes.axhline(base, color=GREY, lw=0.6, zorder=0)
+        axes.axhline(0.0, color=GREY, lw=0.6, zorder=0)
         if ticks is None:
             separation_axis(axes, sorted(place.values()))
+            axes.set_xlabel("Separation of the means")
         else:
             axes.set_xticks(range(len(ticks)), ticks)
-    panels[-1].set_ylim(top=1.02)
-    figure.supylabel(r"$\mu_2 - \mu_1$", fontsize=7)
-    if ticks is None:
-        figure.supxlabel("Separation of the means (root-mean-square sds)", fontsize=7)
+    last.set_title("Coverage, all scenarios")
+    last.axhline(results.design.level, color=GREY, lw=0.6, zorder=0)
+    last.set_xlim(-0.7, len(shown) - 0.3)
+    last.set_xticks([])
+    panels[0].set_ylabel(r"$\mu_2 - \mu_1$")
     return figure
 
 
-def _value_and_ends(part: pd.DataFrame, measure: str) -> tuple[Floats, Floats]:
-    """The values and the lengths (2, rows) of their error bars."""
-    value = part[measure].to_numpy(float)
-    if measure == "coverage":
-        low, high = measures.wilson(value, part["R"].to_numpy(float))
-        return value, np.maximum(np.stack([value - low, high - value]), 0.0)
-    half = Z * part[f"{measure}_mcse"].fillna(0.0).to_numpy(float)
-    return value, np.stack([half, half])
+def _bar(axes: Axes, x: float, y: float, ends: Any, r: float, style: dict[str, Any]) -> None:
+    axes.errorbar(x, y, ends, ls="none", elinewidth=0.8, alpha=faded(r), **style)
+
+
+def _covered(results: Results, remedy: str) -> Share:
+    """Of the intervals for the distance, over all scenarios."""
+    own = results.remedies
+    own = own[(own["remedy"] == remedy) & (own["parameter"] == DISTANCE)]
+    low, high, true = (own[c].to_numpy(float) for c in ("lower", "upper", "truth"))
+    return measures.coverage(low, high, true)
+
+
+def remedies_found(results: Results) -> str:
+    """The bias of the distance by remedy where the means are nearest one another."""
+    table = remedies(results)
+    table = table[(table["parameter"] == DISTANCE) & (table["remedy"] != "none")]
+    if table.empty:
+        return ""
+    truth = table["truth"].abs().min()
+    here = table[(table["truth"].abs() == truth) & table["bias_mcse"].notna()]
+    if here.empty:
+        return ""
+    here = here[here["scenario"] == here["scenario"].iloc[0]]
+    names = here["remedy"].map(lambda remedy: str(LABELS.get(remedy, remedy)).replace(", ", " "))
+    said = [
+        f"{name} {with_error(row.bias, row.bias_mcse)}"
+        for name, row in zip(names, here.itertuples(), strict=True)
+    ]
+    return (
+        f"Where the means are {number(truth)} apart the bias of their distance is, by remedy "
+        f"(R = {here['R'].max()}): {', '.join(said)}."
+    )
 
 
 def _places(results: Results, names: list[str]) -> tuple[dict[str, float], list[str] | None]:
@@ -155,15 +187,13 @@ def _places(results: Results, names: list[str]) -> tuple[dict[str, float], list[
     return {name: float(i) for i, name in enumerate(names)}, names
 
 
-def _lollipops(axes: Axes, x: Any, y: Any, ends: Any, base: float, style: dict[str, Any]) -> None:
-    axes.vlines(x, base, y, color="0.8", lw=0.6, zorder=0)
-    axes.errorbar(x, y, ends, ls="none", elinewidth=0.9, capsize=1.5, **style)
-
-
 TABLES: tuple[Table, ...] = (
     tabular("remedies", "What remedies answer", "Label switching", remedies, no_remedies),
     tabular("folding", "Do Monte Carlo errors hold?", "Label switching", folding, no_remedies),
 )
 FIGURES: tuple[Drawing, ...] = (
-    drawing("remedies-bias", "Bias by remedy", "Label switching", remedies_bias, no_remedies),
-)
+    drawing(
+        "remedies-bias", "Bias by remedy", "Label switching", remedies_bias, no_remedies,
+        finding=remedies_found,
+    ),
+)  # fmt: skip

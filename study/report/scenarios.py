@@ -16,7 +16,7 @@ from study.report.reasons import no_simulation
 from study.report.style import COMPONENTS, DOUBLE, drawing
 from study.rows import Results
 
-ACROSS = 6  # panels of named scenarios
+ACROSS = 7  # panels of named scenarios
 
 
 def densities(results: Results) -> Figure:
@@ -34,8 +34,8 @@ def densities(results: Results) -> Figure:
         )
         for axes, scenario in zip(panels.flat, named, strict=False):
             _density(axes, scenario)
-            axes.set_title(scenario.name, fontsize=6)
-            axes.xaxis.set_major_locator(MaxNLocator(3))
+            axes.set_title(scenario.name)
+            axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
         for axes in panels.flat[len(named) :]:
             axes.set_visible(False)
     if not grid.empty:
@@ -75,7 +75,37 @@ def span(mixture: Mixture) -> Floats:
     return np.linspace(low, high, 400)
 
 
+def modes(scenario: Scenario) -> int:
+    """How many local maxima the true density has."""
+    truth = scenario.truth()
+    x = truth.components.means
+    fine = np.linspace(
+        x.min() - truth.components.sds.max(), x.max() + truth.components.sds.max(), 4001
+    )
+    slope = np.sign(np.diff(truth.density(fine)))
+    return int(np.count_nonzero(np.diff(slope[slope != 0]) < 0))
+
+
+def modes_found(results: Results) -> str:
+    """How many mixtures have fewer modes than components, by separation where there is a grid."""
+    run = set(results.fits["scenario"])
+    grid = cells(results.design).drop_duplicates(["separation", "shape"])
+    named = [s for s in results.design.scenarios if s.name in run]
+    scenarios = {s.name: s for s in results.design.all_scenarios() if s.name in run}
+    grid = grid[grid["scenario"].isin(list(scenarios))]
+    if grid.empty:
+        few = sum(modes(s) < len(s.weights) for s in named)
+        text = f"Of {len(named)} mixtures {few} have fewer modes than components."
+        return text if named else ""
+    one = grid["scenario"].map(lambda name: modes(scenarios[str(name)]) < 2)
+    by = one.groupby(grid["separation"]).agg(["sum", "size"])
+    said = [f"{row['sum']} of {row['size']} at separation {d:g}" for d, row in by.iterrows()]
+    return f"Two components need not make two modes: {', '.join(said)} have one."
+
+
 TABLES: tuple[Table, ...] = ()
 FIGURES: tuple[Drawing, ...] = (
-    drawing("densities", "True densities", "Estimates", densities, no_simulation),
+    drawing(
+        "densities", "True densities", "Estimates", densities, no_simulation, finding=modes_found
+    ),
 )

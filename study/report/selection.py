@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from models.criteria import CRITERIA, INFORMATION
+from models.mixture import Floats
 from study.design import Design, Scenario
 from study.report import measures
 from study.report.exhibit import Drawing, Table, tabular
 from study.report.measures import Measure
+from study.report.readers import per_cent, with_error
 from study.report.reasons import no_choice, no_real_choice
-from study.report.style import CHOICE_LOOKS, DOUBLE, drawing, log_ticks, nothing
+from study.report.series import Z
+from study.report.style import CHOICE_LOOKS, DOUBLE, drawing, faded, log_ticks, nothing
 from study.report.table import table_of, with_errors
 from study.rows import CHOOSING, DATA_SET, ONE_START, Results
 
@@ -91,7 +94,7 @@ def choice_losses(results: Results) -> pd.DataFrame:
 
 
 def other_choices(results: Results) -> pd.DataFrame:
-    """By scenario and criterion, those of `choices` apart: right, below and above; mean loss."""
+    """By scenario and criterion, those of `choices` apart: right, below, above, none; mean loss."""
     rows, known = simulated(results), true_k(results.design)
     rows = rows[~rows["criterion"].isin([*COMMON, ONE_START])]
     found = []
@@ -101,6 +104,7 @@ def other_choices(results: Results) -> pd.DataFrame:
             "right": _right(part),
             "below": _share(below),
             "above": _share(above),
+            "none": _share(part["k"].isna()),
             "loss": _loss(part),
         }
         row = {"scenario": scenario, "criterion": CHOOSING[str(criterion)]}
@@ -121,6 +125,7 @@ def agreement(results: Results) -> pd.DataFrame:
             "same": _share(part["k"] == part["bic"]),
             "fewer": _share(part["k"] < part["bic"]),
             "more": _share(part["k"] > part["bic"]),
+            "none": _share(part["k"].isna()),
         }
         if len(apart):
             own |= {
@@ -227,9 +232,8 @@ def evidence(results: Results) -> pd.DataFrame:
 
 # --- Figures -----------------------------------------------------------------------------------
 
-# Shares of K = 1, 2, ... from light to dark, and what is left.
-FILLS = ("0.93", "#F0E442", "#56B4E9", "#E69F00", "#0072B2", "0.35")
-HATCHES = ("", "...", "///", "", "", "xx")
+# Shares of K = 1, 2, ... from light to dark (ColorBrewer's PuBu), in grey too.
+FILLS = ("#D0D1E6", "#A6BDDB", "#74A9CF", "#3690C0", "#045A8D", "#023858")
 MOST_SETTINGS = 10
 # Of criteria that are nearly others, one is drawn.
 DRAWN = (
@@ -262,26 +266,37 @@ def settings(results: Results) -> dict[str, list[Scenario]]:
 
 
 def chosen_shares(results: Results) -> Figure:
-    """Stacked bars of the shares of each K, over n; the true K edged, with Wilson's interval."""
+    """Stacked bars of the shares of each K, a row a scenario; the true K first, with its error."""
     rows, known, found = simulated(results), true_k(results.design), settings(results)
-    names = [name for name in DRAWN if (rows["criterion"] == name).any()][:5]
+    names = _drawn(rows)[:5]
     if not names or not found:
         return nothing("No number of components is chosen.")
-    shown = _spread(list(found), MOST_SETTINGS)
-    figure = Figure(figsize=(DOUBLE, 0.7 + 0.75 * len(shown)))
-    panels = figure.subplots(len(shown), len(names), squeeze=False, sharey=True)
-    most = max(max(results.design.ks_of(unit), default=1) for unit in chain(*found.values()))
-    for i, key in enumerate(shown):
-        for j, name in enumerate(names):
-            own = rows[rows["criterion"] == name]
-            _stack(panels[i, j], own, found[key], known, min(most, len(FILLS)))
-            if i == 0:
-                panels[i, j].set_title(CHOOSING[name])
-            if i < len(shown) - 1:
-                continue
-            panels[i, j].set_xlabel("$n$")
-        panels[i, 0].set_ylabel(_short(key, known[found[key][0].name]), fontsize=6)
+    units = [unit for key in _spread(list(found), MOST_SETTINGS) for unit in found[key]]
+    figure = Figure(figsize=(DOUBLE, 0.8 + 0.21 * len(units)))
+    panels = figure.subplots(1, len(names), squeeze=False, sharey=True)[0]
+    most = max(max(results.design.ks_of(unit), default=1) for unit in units)
+    for axes, name in zip(panels, names, strict=True):
+        own = rows[rows["criterion"] == name]
+        for place, unit in enumerate(units):
+            k = own.loc[own["scenario"] == unit.name, "k"].to_numpy(float)
+            if k.size:
+                _stack(axes, place, k, known[unit.name], min(most, len(FILLS)))
+        axes.set_title(CHOOSING[name])
+        axes.set_xlim(0.0, 1.0)
+        axes.set_xticks([0.0, 0.5, 1.0], ["0", "0.5", "1"])
+    words = [f"{_short(u.name)}, $n$ = {u.n:,}, $K$ = {known[u.name]}" for u in units]
+    panels[0].set_yticks(range(len(units)), words)
+    panels[0].set_ylim(len(units) - 0.4, -0.6)
+    for axes in panels:
+        axes.tick_params(axis="y", length=0)
+    for number, fill in enumerate(FILLS[:most], 1):
+        panels[0].add_patch(Rectangle((0, 0), 0, 0, fc=fill, label=f"$K$ = {number}"))
+    figure.supxlabel("Share of the data sets", fontsize=7)
     return figure
+
+
+def _drawn(rows: pd.DataFrame) -> list[str]:
+    return [name for name in DRAWN if (rows["criterion"] == name).any()]
 
 
 def _spread(names: list[str], most: int) -> list[str]:
@@ -290,34 +305,22 @@ def _spread(names: list[str], most: int) -> list[str]:
     return [names[i] for i in places]
 
 
-def _short(key: str, k: int) -> str:
-    words = key.replace("grid-", "").replace("-w0.5-r1", "")
-    return f"{words}\n$K$ = {k}"
+def _short(name: str) -> str:
+    return setting(name).replace("grid-", "").replace("-w0.5-r1", "")
 
 
-def _stack(
-    axes: Axes, rows: pd.DataFrame, units: list[Scenario], known: dict[str, int], most: int
-) -> None:
-    for place, unit in enumerate(units):
-        k = rows.loc[rows["scenario"] == unit.name, "k"].to_numpy(float)
-        if not k.size:
-            continue
-        bottom, true = 0.0, known[unit.name]
-        for number in range(1, most + 1):
-            share = float((k == number).mean())
-            look: dict[str, Any] = {"color": FILLS[number - 1], "hatch": HATCHES[number - 1]}
-            label = f"$K$ = {number}"
-            edge = {"edgecolor": "black", "linewidth": 0.9} if number == true else {}
-            axes.bar(place, share, 0.72, bottom, label=label, **(look | edge))
-            if number == true:
-                low, high = measures.wilson(share, float(k.size))
-                axes.plot([place + 0.46] * 2, [low, high], color="black", lw=1.0)
-                axes.plot([place + 0.46], [share], "o", color="black", ms=1.8)
-            bottom += share
-    axes.set_xlim(-0.6, len(units) - 0.3)
-    axes.set_xticks(range(len(units)), [f"{unit.n:,}" for unit in units])
-    axes.set_ylim(0.0, 1.0)
-    axes.set_yticks([0.0, 0.5, 1.0])
+def _stack(axes: Axes, place: int, k: Floats, true: int, most: int) -> None:
+    """A bar of the shares of 1 to `most` in k (data sets,), the true one first and edged."""
+    left = 0.0
+    for number in sorted(range(1, most + 1), key=lambda number: number != true):
+        share, right = float((k == number).mean()), number == true
+        edge = {"edgecolor": "black", "linewidth": 0.9, "zorder": 2} if right else {"linewidth": 0}
+        axes.barh(place, share, 0.5, left=left, color=FILLS[number - 1], **edge)
+        if right:
+            low, high = measures.wilson(share, float(k.size))
+            axes.plot([low, high], [place + 0.38] * 2, color="black", lw=0.9, clip_on=False)
+            axes.plot(share, place + 0.38, "o", color="black", ms=2.0, clip_on=False)
+        left += share
 
 
 def choice_risks(results: Results) -> Figure:
@@ -331,11 +334,9 @@ def choice_risks(results: Results) -> Figure:
     figure = Figure(figsize=(DOUBLE, 2.9))
     panels = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
     for axes, (title, own) in zip(panels, kinds.items(), strict=True):
-        for name in [name for name in DRAWN if (own["criterion"] == name).any()]:
-            parts = own[own["criterion"] == name].groupby("scenario", sort=False)
-            points = [(_right(part).value, _loss(part).value) for _, part in parts]
-            look = CHOICE_LOOKS[name].points
-            axes.plot(*np.array(points).T, **look, ms=3.5, label=CHOOSING[name])
+        for name in _drawn(own):
+            for _, part in own[own["criterion"] == name].groupby("scenario", sort=False):
+                _risk(axes, _right(part), _loss(part), name)
         axes.set_title(title)
         axes.set_xlabel("Share of choices of the true $K$")
         axes.set_xlim(-0.03, 1.03)
@@ -343,6 +344,17 @@ def choice_risks(results: Results) -> Figure:
     panels[0].set_yscale("log")
     log_ticks(panels[0].yaxis)
     return figure
+
+
+def _risk(axes: Axes, right: Measure, loss: Measure, name: str) -> None:
+    """A point, its bars those of Wilson and, on the log scale, of the delta method."""
+    low, high = measures.wilson(right.value, right.r)
+    factor = float(np.exp(Z * np.nan_to_num(loss.mcse) / loss.value)) if loss.value > 0 else 1.0
+    axes.errorbar(
+        right.value, loss.value, [[loss.value - loss.value / factor], [loss.value * (factor - 1)]],
+        [[right.value - float(low)], [float(high) - right.value]], **CHOICE_LOOKS[name].points,
+        ms=3.5, elinewidth=0.5, alpha=faded(right.r), label=CHOOSING[name],
+    )  # fmt: skip
 
 
 def _simple(design: Design, name: str) -> bool:
@@ -360,17 +372,22 @@ def real_criteria(results: Results) -> Figure:
     panels = figure.subplots(1, columns, squeeze=False)[0]
     for axes, unit in zip(panels, units[:columns], strict=False):
         _against_k(axes, results.criteria[results.criteria["scenario"] == unit.name])
-        axes.set_title(unit.name, parse_math=False)
+        axes.set_title(unit.title or unit.name, parse_math=False)
         axes.set_xlabel("Components $K$")
     panels[0].set_ylabel("Behind the best (nats)")
     return figure
+
+
+def _with_a_best(name: str) -> bool:
+    """Whether a criterion has a value at each K, of which one is best."""
+    return CRITERIA[name].sign != 0 and not name.startswith("overfitted")
 
 
 def _against_k(axes: Axes, rows: pd.DataFrame) -> None:
     """On the scale of log-likelihoods: half of what is on that of deviances."""
     for name, part in rows.groupby("criterion", sort=False):
         criterion = CRITERIA[str(name)]
-        if criterion.sign == 0 or str(name).startswith("overfitted"):
+        if not _with_a_best(str(name)):
             continue
         values = criterion.sign * part["value"].to_numpy(float)
         scale = 0.5 if criterion.sign < 0 else 1.0
@@ -390,6 +407,66 @@ def _against_k(axes: Axes, rows: pd.DataFrame) -> None:
     axes.set_xticks(sorted(rows["k"].unique()))
 
 
+# --- Findings ----------------------------------------------------------------------------------
+
+
+def _over_scenarios(
+    rows: pd.DataFrame, name: str, of: Callable[[pd.DataFrame], Measure]
+) -> Measure:
+    """The mean over scenarios of what `of` makes of a criterion's choices."""
+    parts = rows[rows["criterion"] == name].groupby("scenario", sort=False)
+    return measures.mean_of([of(part) for _, part in parts])
+
+
+def shares_found(results: Results) -> str:
+    """How often each criterion chooses the true K, over the scenarios."""
+    rows = simulated(results)
+    said = [
+        f"{CHOOSING[name]} {per_cent(_over_scenarios(rows, name, _right))}" for name in _drawn(rows)
+    ]
+    if not said:
+        return ""
+    sets, scenarios = len(rows[DATA_SET].drop_duplicates()), rows["scenario"].nunique()
+    return (
+        f"The true K is chosen, in the mean of {scenarios} scenarios ({sets:,} data sets), by "
+        f"{', '.join(said)}."
+    )
+
+
+def risks_found(results: Results) -> str:
+    """The mean loss of what each criterion chooses, by whether the model holds."""
+    rows = simulated(results)
+    simple = rows["scenario"].map(lambda name: _simple(results.design, str(name))).astype(bool)
+    parts = []
+    for words, own in (("normal components", rows[simple]), ("others", rows[~simple])):
+        losses = {name: _over_scenarios(own, name, _loss) for name in _drawn(own)}
+        said = [
+            f"{CHOOSING[name]} {with_error(loss.value, loss.mcse)}"
+            for name, loss in losses.items()
+            if np.isfinite(loss.value)
+        ]
+        if said:
+            parts.append(f"of {words} {', '.join(said)}")
+    return f"Mean loss in nats over scenarios: {'; '.join(parts)}." if parts else ""
+
+
+def criteria_found(results: Results) -> str:
+    """Which K each criterion is best at, by data set."""
+    parts = []
+    for unit in results.design.data:
+        rows = results.criteria[results.criteria["scenario"] == unit.name]
+        chosen: dict[int, list[str]] = {}
+        for name, own in rows.groupby("criterion", sort=False):
+            values = CRITERIA[str(name)].sign * own["value"].to_numpy(float)
+            if _with_a_best(str(name)) and not np.isnan(values).all():
+                k = int(own["k"].iloc[int(np.nanargmax(values))])
+                chosen.setdefault(k, []).append(CRITERIA[str(name)].label.replace(", ", " "))
+        if chosen:
+            said = [f"K = {k} by {', '.join(names)}" for k, names in sorted(chosen.items())]
+            parts.append(f"{unit.name} has {'; '.join(said)}")
+    return f"Best of the real data sets: {'. '.join(parts)}." if parts else ""
+
+
 NO_OTHERS = "Of criteria only those of information are asked for."
 NO_BRIDGE = "Laplace's approximation and bridge sampling are not asked for together."
 TABLES: tuple[Table, ...] = (
@@ -403,7 +480,14 @@ TABLES: tuple[Table, ...] = (
     tabular("choice-costs", "What choices cost", CATEGORY, choice_costs, no_choice, timed=True),
 )
 FIGURES: tuple[Drawing, ...] = (
-    drawing("chosen-shares", "What is chosen", CATEGORY, chosen_shares, no_choice),
-    drawing("choice-risks", "Right, or near", CATEGORY, choice_risks, no_choice),
-    drawing("real-criteria", "Criteria of real data", CATEGORY, real_criteria, no_real_choice),
-)
+    drawing(
+        "chosen-shares", "What is chosen", CATEGORY, chosen_shares, no_choice, finding=shares_found
+    ),
+    drawing(
+        "choice-risks", "Right, or near", CATEGORY, choice_risks, no_choice, finding=risks_found
+    ),
+    drawing(
+        "real-criteria", "Criteria of real data", CATEGORY, real_criteria, no_real_choice,
+        finding=criteria_found,
+    ),
+)  # fmt: skip

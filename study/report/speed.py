@@ -152,18 +152,18 @@ def profile_curves(results: Results) -> Figure:
     """Performance profiles on passes and seconds at two gaps, and data profiles on passes."""
     figure = Figure(figsize=(DOUBLE, 3.8))
     panels = figure.subplots(2, 3, sharey=True)
-    for row, target in zip(panels, (1e-2, 1e-6), strict=True):
+    for row, target, said in zip(panels, (1e-2, 1e-6), ("0.01", "1e−6"), strict=True):
         reached = costs(results, target)
         for axes, cost in zip(row[:2], ("passes", "seconds"), strict=True):
             _profile(axes, profile(reached, cost), (1.0, 100.0))
-            axes.set_xlabel(f"{cost.capitalize()}, times the least")
-            axes.set_title(f"to {target:g} nats, {cost}")
+            axes.set_xlabel(f"{cost.capitalize()}, ratio to the least")
+            axes.set_title(f"to {said} nats, {cost}")
         wide = reached.pivot_table(
             index=["scenario", "replicate"], columns="method", values="passes"
         ).fillna(np.inf)
         _profile(row[2], wide[[m for m in METHODS if m in wide]], (1.0, 10_000.0))
         row[2].set_xlabel("Passes")
-        row[2].set_title(f"to {target:g} nats, within a budget")
+        row[2].set_title(f"to {said} nats, within a budget")
         row[0].set_ylabel("Share of data sets")
     panels[0, 0].set_ylim(-0.02, 1.02)
     return figure

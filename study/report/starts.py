@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from models import METHODS
 from models.mixture import Floats
@@ -14,6 +14,7 @@ from study.report import measures
 from study.report.exhibit import Drawing, Table, tabular
 from study.report.grid import groups
 from study.report.measures import Measure
+from study.report.readers import per_cent
 from study.report.reasons import no_starts, not_followed
 from study.report.style import SINGLE, START_LOOKS, dodged, drawing, nothing
 from study.report.table import table_of, with_errors
@@ -135,6 +136,7 @@ def from_starts(results: Results) -> Figure:
     axes.set_yticks(range(len(methods)), [METHODS[m].label for m in methods])
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(methods) - 0.5, -0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.set_xlabel("Fits at the best maximum known")
     return figure
@@ -143,20 +145,19 @@ def from_starts(results: Results) -> Figure:
 def starts_found(results: Results) -> str:
     """What of the ends is the shared start's doing, by method."""
     table = beginnings(results).dropna(subset=["at_best"])
-    shared, guesses = (table[(table["start"] == STARTS[0]) == own] for own in (True, False))
-    if shared.empty or guesses.empty:
+    if table.empty:
         return ""
-    share = guesses["at_best"].to_numpy(float)
-    ends = [
-        f"{one['at_best']:.1%} ({METHODS[one['method']].label}, {one['start']})"
-        for one in (guesses.iloc[int(place)] for place in (share.argmin(), share.argmax()))
+    # All methods see the same data sets, so that the mean over them has no less error than one.
+    by = table.groupby("start", sort=False)[["at_best", "at_best_mcse", "R"]].mean()
+    if len(by) < 2:
+        return ""
+    said = [
+        f"{start} {per_cent(Measure(*row))}"
+        for start, row in zip(by.index, by.to_numpy(), strict=True)
     ]
-    from_shared = dict.fromkeys(f"{f(shared['at_best']):.1%}" for f in (min, max))
     return (
-        f"From the shared start the optimisers end at the best maximum in "
-        f"{' to '.join(from_shared)} of the fits, from one guess in {' to '.join(ends)}, the least "
-        f"and the most of {len(guesses)}; Monte Carlo errors are up to "
-        f"{100 * table['at_best_mcse'].max():.1f} points (R = {table['R'].max()})."
+        f"Fits that end at the best maximum, by start, in the mean of {table['method'].nunique()} "
+        f"optimisers: {', '.join(said)}."
     )
 
 

@@ -109,10 +109,15 @@ START_LOOKS = {
     start: Look(color, marker, "solid")
     for start, color, marker in zip(STARTS, ("#000000", *COMPONENTS), _MARKERS, strict=False)
 }
+# Of criteria, what is nearly another one has that one's colour, and a marker and a line of its own.
 CHOICE_LOOKS = looks(
     dict.fromkeys(("aic", "bic", "icl", "cv", "bridge", "loo", "laplace", "lrt", *CHOOSING)),
     COLORS,
 )
+CHOICE_LOOKS |= {
+    name: Look(CHOICE_LOOKS[near].color, CHOICE_LOOKS[name].marker, line)
+    for name, near, line in (("aicc", "aic", (0, (4, 1, 1, 1))), ("icl-hard", "icl", "solid"))
+}
 CHAIN_LOOKS = {
     word: Look(color, marker, "solid")
     for word, color, marker in zip(CHAIN_WORDS, COMPONENTS, ("o", "s", "^", "D"), strict=False)
@@ -209,10 +214,12 @@ def legend_above(figure: Figure) -> None:
     found: dict[str, Artist] = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            found.setdefault(str(label), handle)
+            kept = found.setdefault(str(label), handle)
+            if opacity(handle) > opacity(kept):
+                found[str(label)] = handle
     if not found:
         return
-    inches = [0.05 * len(label) + 0.5 for label in found]
+    inches = [0.06 * len(label) + 0.5 for label in found]  # of DejaVu, the widest
     rows = 1
     while rows < len(found) and _columns_width(inches, rows) > figure.get_figwidth():
         rows += 1
@@ -224,6 +231,13 @@ def legend_above(figure: Figure) -> None:
     )
     for line in legend.get_lines():
         line.set_linewidth(max(line.get_linewidth(), 1.0))
+
+
+def opacity(handle: Any) -> float:
+    """Of what a legend shows; of points with error bars that of the points."""
+    parts = [part for part in handle if part is not None] if isinstance(handle, tuple) else [handle]
+    alpha = parts[0].get_alpha()
+    return 1.0 if alpha is None else float(alpha)
 
 
 def _columns_width(inches: Sequence[float], rows: int) -> float:
@@ -251,7 +265,7 @@ def log_ticks(axis: Axis) -> None:
     low, high = axis.get_view_interval()
     short = math.log10(high / low) < 2.0
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if short else (1.0,)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axis.set_minor_formatter(NullFormatter())
 
 

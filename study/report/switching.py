@@ -132,7 +132,7 @@ def rhat(results: Results) -> Figure:
         axes.set_title(METHODS[method].label)
     panels[0].set_ylim(len(names) - 0.4, -0.6)
     panels[0].set_yticks(range(len(names)), names)
-    figure.supxlabel("R-hat, the worst", fontsize=7)
+    figure.supxlabel("Worst R-hat", fontsize=7)
     return figure
 
 
@@ -146,7 +146,7 @@ def _dumbbells(axes: Axes, medians: pd.DataFrame, names: Sequence[str]) -> None:
     axes.set_xscale("log")
     ticks = [1e-4, 1e-3, 1e-2, 1e-1, 1.0]
     axes.set_xticks(ticks, ["≤ 1.0001", "1.001", "1.01", "1.1", "2"])
-    axes.tick_params(axis="y", length=0, labelsize=6)
+    axes.tick_params(axis="y", length=0)
 
 
 def barrier(results: Results) -> Figure:
@@ -181,7 +181,7 @@ def barrier(results: Results) -> Figure:
         own = fits[(fits["barrier"] >= low) & (fits["barrier"] < high)]
         if len(own):
             share = f"{np.mean(own['switches'] > 0):.0%} of {len(own)}\nswitch"
-            axes.text(place, 1100.0, share, ha="center", va="bottom", fontsize=6)
+            axes.text(place, 1100.0, share, ha="center", va="bottom")
     for nats in (COMMON, RARE):
         axes.axvline(nats, color=GREY, lw=0.6, ls=(0, (1, 2)), zorder=0)
     axes.set_xscale("log")

@@ -149,7 +149,7 @@ def _cells(
         part, number = str(one["quantity"]).split(" ")
         words = f"{100 * share:.0f} {SYMBOLS[part]}$_{number}$"
         axes.text(
-            x, y, words, ha="center", va="center", fontsize=6.5,
+            x, y, words, ha="center", va="center",
             color="white" if dark else "black", weight="bold" if one["low"] else "normal",
             bbox={"fc": color, "ec": "none", "pad": 0.6} if few else None,
         )  # fmt: skip

@@ -6,7 +6,6 @@ in order, and the page that ties it together: `page.md`, with numbers in place o
 
 from __future__ import annotations
 
-import base64
 import html
 import inspect
 import re
@@ -21,8 +20,8 @@ from markdown_it import MarkdownIt
 from matplotlib.figure import Figure
 
 from study.report.exhibit import Exhibit
-from study.report.page import document, tables
-from study.report.readers import for_readers, parts
+from study.report.page import document, picture, tables
+from study.report.readers import for_readers, number, parts
 from study.report.style import Draw, styled
 from study.report.write import markdown_table, save, write
 from study.walkthrough import five_parameters as five
@@ -162,7 +161,7 @@ def numbers(walk: Walk) -> dict[str, str]:
         "rate": f"{rate:.4f}",
         "rate_squared": f"{rate**2:.4f}",
         "observed_ratios": ", ".join(f"{r:.4f}" for r in rises[7:12] / rises[6:11]),
-        "left": f"{rises[-1] * rate**2 / (1.0 - rate**2):.1e}",
+        "left": number(rises[-1] * rate**2 / (1.0 - rate**2), significant=2),
         "left_se": f"{abs(best - reached) / se:.4f}",
         "newton_steps": str(known.newton.n_iter),
         "se": f"{se:.6f}",
@@ -172,8 +171,8 @@ def numbers(walk: Walk) -> dict[str, str]:
         "estimate_se": f"{abs(best - 0.8) / se:.2f}",
         "starts_n": str(five.STARTS),
         "few": str(five.FEW),
-        "smallest_rise_new": f"{climbs[0]:.1e}",
-        "smallest_rise_old": f"{climbs[1]:.1e}",
+        "smallest_rise_new": number(climbs[0], significant=2),
+        "smallest_rise_old": number(climbs[1], significant=2),
         "five_rate": f"{five.rate(walk.sample):.4f}",
         "birds_n": str(known_components.BIRDS),
         "cost_weight": f"{cost['weight 1']:.2f}",
@@ -200,8 +199,6 @@ def _exhibits(walk: Walk) -> dict[str, str]:
 
 _STYLE = """
 main { max-width: 46rem; } figure { margin: 1.2rem 0; }
-.paper { background: #fff; padding: .4rem; } .paper img { display: block; max-width: 100%;
-  height: auto; margin: 0 auto; }
 blockquote { margin: 1rem 0; padding: .2rem 1rem; border-left: 4px solid var(--line);
   background: var(--soft); }
 pre { overflow-x: auto; padding: .6rem; background: var(--soft); font-size: .8rem; }
@@ -254,12 +251,11 @@ def _in_html(walk: Walk, folder: Path) -> dict[str, str]:
     """Figures and tables in HTML, under their names."""
     found = {}
     for figure in FIGURES:
-        image = base64.b64encode((folder / f"figures/{figure.name}.svg").read_bytes()).decode()
+        drawn = (folder / f"figures/{figure.name}.svg").read_bytes()
         alt = f"{figure.title}. {figure.caption.partition('. ')[0].rstrip('.')}."
         found[f"figure_{figure.name.replace('-', '_')}"] = (
-            f'<figure><div class="paper"><img src="data:image/svg+xml;base64,{image}" '
-            f'alt="{html.escape(alt)}"></div><figcaption>{html.escape(figure.caption)}'
-            "</figcaption></figure>"
+            f"<figure>{picture(drawn, figure.title, alt)}<figcaption>"
+            f"{html.escape(figure.caption)}</figcaption></figure>"
         )
     for table in TABLES:
         shown = tables(parts(table.make(walk), table.over), table.name)

@@ -22,6 +22,7 @@ from models.solution import Collapse
 from models.theory import missing_information
 from models.verdicts import believable
 from study.report import measures
+from study.report.readers import fixed
 from study.report.style import COMPONENTS, DOUBLE, GREY, SINGLE, legend_above
 
 TRUTH = Mixture([0.3, 0.7], [1.0, 9.0], [2.0, 3.0])
@@ -283,10 +284,9 @@ def maxima(found: Maxima) -> Figure:
     axes.text(
         PUBLISHED_MAXIMUM - 3.0,
         axes.get_ylim()[1],
-        f"published\n{PUBLISHED_MAXIMUM}\nquantile {found.quantile:.3f}",
+        f"published\n{fixed(PUBLISHED_MAXIMUM, 1)}\nquantile {found.quantile:.3f}",
         ha="right",
         va="top",
-        fontsize=6.5,
     )
     axes.set_xlabel("Highest log-likelihood on the grid of weights (nats)")
     axes.set_ylabel(f"Samples of {found.logliks.size:,}")
@@ -346,7 +346,7 @@ def split(sample: Sample) -> Figure:
         lines = axes.contour(
             m, s, part - part.max(), levels, colors="0.5", linewidths=0.7, linestyles="solid"
         )
-        axes.clabel(lines, fontsize=5.5, fmt="%g")
+        axes.clabel(lines, fontsize=7, fmt="%g")
         axes.plot(
             current.means[j],
             current.sds[j],

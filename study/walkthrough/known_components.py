@@ -213,7 +213,6 @@ def path(known: KnownComponents) -> Figure:
             (weights[i], logliks[i] - peak),
             (4, -3),
             textcoords="offset points",
-            fontsize=6.5,
             va="top",
         )
     near.axvline(weight, color=GREY, lw=0.6, ls="--")
@@ -247,7 +246,7 @@ def convergence(known: KnownComponents) -> Figure:
         label="Newton: gap to the maximum",
     )
     axes.axhline(TOLERANCE, color=GREY, lw=0.6, ls="--")
-    axes.text(0.0, TOLERANCE * 1.4, "the article's stop", fontsize=6.5)
+    axes.text(0.0, TOLERANCE * 1.4, "the article's stop")
     axes.set_yscale("log")
     axes.set_xlabel("Iteration")
     axes.set_ylabel("Nats")

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 import study.report
 from study import walkthrough
@@ -40,6 +41,18 @@ def test_every_figure_draws_for_every_design_or_says_what_it_lacks(
     assert words_of_nothing(figure) in {"", exhibit.nothing(DESIGNS[name])}
     assert not (figure.axes and exhibit.lacking(DESIGNS[name]))
     figure.draw_without_rendering()
+    legible(figure)
+
+
+def legible(figure: Figure) -> None:
+    """Type of 7 to 8 points, nothing beyond the edges, and no taller than a page of a journal."""
+    texts = [text for text in figure.findobj(Text) if text.get_text().strip()]
+    sizes = {text.get_fontsize() for text in texts}
+    assert sizes <= {7.0, 7.5, 8.0}, sizes
+    box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    assert min(box.x0, box.y0, width - box.x1, height - box.y1) > -0.02
+    assert height < 9.0
+    assert width == pytest.approx(3.5) or width >= 7.2
 
 
 @pytest.mark.parametrize("name", DESIGNS)

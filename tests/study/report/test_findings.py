@@ -7,6 +7,7 @@ import re
 import pandas as pd
 import pytest
 
+from study.design import load
 from study.report.findings import (
     advice,
     certified_shares,
@@ -20,22 +21,22 @@ from tests.study.report.studies import DESIGNS, made
 
 
 def test_findings_say_the_tables_numbers() -> None:
-    found = findings(DESIGNS["rich"], made("rich"))
-    assert [one.question for one in found][:2] == [
-        "Which optimiser?",
-        "Which interval, and what does it cover?",
-    ]
+    found = {one.question: one for one in findings(DESIGNS["rich"], made("rich"))}
+    optimiser, interval = (
+        found["Which optimiser?"],
+        found["Which interval, and what does it cover?"],
+    )
     verdicts = made("rich")["verdicts"]
     cells = verdicts["scenario"].str.startswith("grid-")
     own = verdicts[cells & (verdicts["method"] == "newton")]
     share = (own["certified"] + own["boundary"]).sum() / own["R"].sum()
-    assert f"Newton {100 * share:.1f}%" in found[0].more
+    assert f"Newton {100 * share:.1f}%" in optimiser.more
     timings = made("rich")["timings"]
     timings = timings[timings["scenario"].str.startswith("grid-")]
     fastest = timings[~timings["method"].isin(["map", "nuts", "nuts-ordered"])]
     least = fastest.loc[fastest.groupby("scenario")["median"].idxmin(), "method"]
-    assert f"in {least.value_counts().max()}" in found[0].more
-    assert "Wald intervals cover" in found[1].short
+    assert f"in {least.value_counts().max()}" in optimiser.more
+    assert "Wald intervals cover" in interval.short
 
 
 def finding(question: str, **tables: pd.DataFrame) -> tuple[str, str]:
@@ -135,3 +136,49 @@ def test_a_design_of_any_kind_has_the_findings_that_it_can(name: str) -> None:
     if design.scenarios and "newton" in design.replicates:
         assert certified_shares(design, tables["verdicts"])
         assert "## Which optimiser?" in in_markdown(design, found)
+
+
+def test_how_many_components_is_the_mean_over_scenarios_and_names_what_refits_chose() -> None:
+    choices = pd.DataFrame(
+        {
+            "scenario": ["a", "b"], "true_K": [1, 2], "R": [100, 100],
+            "bic": [1.0, 0.5], "bic_mcse": [0.0, 0.05],
+        }
+    )  # fmt: skip
+    others = pd.DataFrame({"scenario": ["a"], "criterion": ["Laplace"], "right": [0.9], "R": [10]})
+    short, more = finding("How many components?", choices=choices, **{"other-choices": others})
+    assert "2 scenarios" in short
+    assert short.endswith("by BIC 75.0% (2.5).")
+    assert "in a Laplace 90.0% (9.5)" in more
+
+
+def test_how_much_is_the_priors_is_said_by_pairs() -> None:
+    priors = pd.DataFrame(
+        {
+            "scenario": ["a", "b"] * 2, "prior": ["default", "default", "stan", "stan"],
+            "R": 50, "coverage": [0.9, 1.0, 0.8, 0.9], "coverage_mcse": 0.04,
+        }
+    )  # fmt: skip
+    differences = pd.DataFrame(
+        {"scenario": ["a"], "prior": ["stan"], "R": 50, "coverage": -0.1, "coverage_mcse": 0.02}
+    )
+    tables = {"priors": priors, "prior-differences": differences}
+    design = load("prior-sensitivity")
+    one = findings(design, tables)[0]
+    assert one.question == "How much of a posterior is its prior?"
+    assert "95.0% (2.8) under default, 85.0% (2.8) under stan" in one.short
+    assert "stan \N{MINUS SIGN}10.0 (2.0) points in a" in one.more
+
+
+def test_what_packages_call_converged_comes_first_where_packages_are_asked() -> None:
+    words = pd.DataFrame(
+        {"package": ["mclust"], "R": 50, "wrong": [0.5], "wrong_mcse": [0.07], "R_wrong": [49]}
+    )
+    verdicts = pd.DataFrame(
+        {"package": ["mclust"] * 2, "R": 50, "maximum": [0.2, 0.4], "maximum_mcse": [0.03, 0.04]}
+    )
+    tables = {"external-words": words, "external-verdicts": verdicts}
+    one = findings(load("peers"), tables)[0]
+    assert one.question == "What do other packages give?"
+    assert "mclust 50.0% (7.0)" in one.short
+    assert "mclust 30.0% (2.5)" in one.more

@@ -185,3 +185,21 @@ def within(own: list[pd.DataFrame]) -> None:
         assert not re.search(r"\d\.\d{7,}", text), "digits that mean nothing"
         assert not re.search(r"e-0\d", text), "a power as a machine writes it"
         assert "-" not in "".join(re.findall(r"(?<![\w)])-\d", text)), "a hyphen for a minus"
+
+
+def test_counts_are_whole_and_kinds_of_interval_have_the_names_of_figures() -> None:
+    found = measures.count(np.array([1.0] * 77 + [0.0] * 477))
+    table = pd.DataFrame([{"kind": "highest-density"} | with_errors({"taken": found}, 554)])
+    table["taken"] = table["taken"].astype(int)
+    assert for_readers(table).iloc[0].tolist() == ["posterior, highest density", "554", "77 (8.1)"]
+
+
+def test_a_summary_has_no_middle_of_widths_in_different_units() -> None:
+    table = long_table(400)
+    table.insert(1, "quantity", [f"q{i % 100}" for i in range(400)])
+    table["interval_width"], table["loglik"] = 1.0, -1034.002
+    table["interval_width_mcse"] = table["loglik_mcse"] = 0.1
+    (part,) = parts(table, ("scenario", "quantity"))
+    assert "interval_width" not in part.table
+    assert for_readers(part.table)["loglik"].tolist() == ["−1034.00"] * 2
+    assert "200 rows summed up" in part.note

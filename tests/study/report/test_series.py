@@ -23,6 +23,7 @@ from study.report.style import (
     dodge_width,
     dodged,
     labelling_looks,
+    opacity,
     shade,
 )
 from study.rows import CHAIN_WORDS, INTERVAL_KINDS, REMEDIES, STARTS
@@ -126,3 +127,10 @@ def test_known_parameters_come_from_the_model() -> None:
         {"parameter": "weight", "component": [1, 2], "estimate": [0.36, 0.64], "method": "em"}
     )
     assert mixture(rows, unit).as_rows().tolist() == [[0.36, 0.64], [54, 80], [6, 6]]
+
+
+def test_a_legend_takes_the_most_opaque_of_what_has_one_name() -> None:
+    axes = Figure().subplots()
+    assert opacity(axes.errorbar([1], [1], [1], alpha=0.35)) == 0.35
+    assert opacity(axes.errorbar([1], [1], [1])) == 1.0
+    assert opacity(axes.plot([1], [1], alpha=0.5)[0]) == 0.5

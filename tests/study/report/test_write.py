@@ -10,7 +10,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from study.report.estimates import estimates
-from study.report.page import is_number
+from study.report.page import is_number, picture
 from study.report.write import escaped, write, write_sums
 from tests.study.synthetic import of, row
 
@@ -110,3 +110,12 @@ def test_a_page_needs_nothing_from_outside_and_its_tables_sort(tmp_path: Path) -
 )
 def test_what_is_a_number_is_told_from_text(text: str, number: bool) -> None:
     assert is_number(text) == number
+
+
+def test_a_figure_of_two_columns_scrolls_on_a_narrow_screen_and_one_of_one_does_not() -> None:
+    wide = picture(b'<svg xmlns="x" width="518.4pt" height="1pt">', 'A "b"', "what is seen")
+    assert 'class="paper wide"' in wide
+    assert 'tabindex="0"' in wide
+    assert 'aria-label="A &quot;b&quot;, image"' in wide
+    for drawn in (b'<svg width="252pt">', b"<svg/>"):
+        assert 'class="paper"' in picture(drawn, "a", "b")
