@@ -578,7 +578,8 @@ def _priors(design: Design, made: Made) -> Finding | None:
     table = made.get("priors", pd.DataFrame())
     if table.empty or design.priors is None:
         return None
-    covers = {p: _mean_of(own, "coverage") for p, own in table.groupby("prior", sort=False)}
+    by_prior = table.groupby("prior", sort=False)
+    covers = {str(prior): _mean_of(own, "coverage") for prior, own in by_prior}
     paired = made.get("prior-differences", pd.DataFrame())
     said = []
     for prior, own in paired.groupby("prior", sort=False) if len(paired) else ():
