@@ -41,14 +41,15 @@ def write_paper(
         shutil.copyfile(tables / f"{table.name}.tex", folder / "tables" / f"{table.name}.tex")
         alone = _ALONE.format(source=source, name=table.name)
         (folder / "tables" / f"{table.name}-alone.tex").write_text(alone, encoding="utf-8")
-    drawn, said = [], read_found(figures)
+    drawn, shows = [], read_found(figures)
     for figure in figures_of(design):
         file = folder / "figures" / f"{figure.name}.pdf"
         shutil.copyfile(figures / file.name, file)
-        drawn.append(Drawn(figure, pdf_size(file), said.get(figure.name, "")))
+        drawn.append(Drawn(figure, pdf_size(file), shows.get(figure.name, "")))
+    said = ademp(design, packages, _answered(made))
     texts = {
         "macros.tex": macros(design, made),
-        "methods.tex": "\n\n".join(cited(text) for text in ademp(design, packages)) + "\n",
+        "methods.tex": "\n\n".join(map(cited, said)) + "\n",
         "references.bib": REFERENCES.read_text(encoding="utf-8"),
         "example.tex": example(design, drawn, made),
     }
@@ -60,6 +61,14 @@ def write_paper(
 def read_table(file: Path) -> pd.DataFrame:
     """A table from its CSV file, as it was written."""
     return pd.read_csv(file, keep_default_na=False, na_values=[""])
+
+
+def _answered(made: Mapping[str, pd.DataFrame]) -> list[str]:
+    """Other packages that gave an answer, each once, with their versions."""
+    if "external-asked" not in made:
+        return []
+    said = made["external-asked"]["version"]
+    return list(dict.fromkeys(part for one in said if one != "–" for part in one.split(", ")))
 
 
 class Drawn(NamedTuple):
