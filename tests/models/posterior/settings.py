@@ -37,5 +37,11 @@ def stacked(solution: Solution) -> Floats:
 
 def z_score(draws: Floats, expected: float, variance: float = 0.0) -> float:
     """Monte Carlo standard errors between the mean of draws (chains, draws) and `expected`."""
+    mean, own = mean_and_variance(draws)
+    return abs(mean - expected) / math.sqrt(own + variance)
+
+
+def mean_and_variance(draws: Floats) -> tuple[float, float]:
+    """The mean of draws (chains, draws), and its Monte Carlo variance."""
     ess = array_stats.ess(draws, chain_axis=0, draw_axis=1, method="mean")
-    return abs(draws.mean() - expected) / math.sqrt(draws.var() / ess + variance)
+    return float(draws.mean()), float(draws.var() / ess)
