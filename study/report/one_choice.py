@@ -13,23 +13,27 @@ from matplotlib.figure import Figure
 from models.criteria import CRITERIA
 from models.mixture import Floats
 from models.selection import Selection
-from study.report.style import CHOICE_LOOKS, DOUBLE, STYLE, legend_above
+from study.report.style import CHOICE_LOOKS, DOUBLE, STYLE
 
 # Beside what is chosen, by so many components.
 NEAR = 1
 
 
-def draw(selection: Selection, x: Floats, counts: Floats | None, shown: str, file: Path) -> None:
+def draw(
+    selection: Selection, x: Floats, counts: Floats | None, name: str, shown: str, file: Path
+) -> None:
     """Criteria against K, and the fitted densities over a histogram, to a file of its own type.
 
-    shown: the criterion whose choice is drawn bold.
+    name: of the observations. shown: the criterion whose choice is drawn bold.
     """
     with mpl.rc_context(fname=STYLE):
         figure = Figure(figsize=(DOUBLE, 2.9))
         left, right = figure.subplots(1, 2)
         _against_k(left, selection)
         _densities(right, selection, x, counts, selection.choices[shown])
-        legend_above(figure)
+        right.set_xlabel(name, parse_math=False)
+        for axes in (left, right):
+            axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
         figure.savefig(file)
 
 
@@ -76,5 +80,4 @@ def _densities(
             line = (0, (1, 1)) if one.k < centre else (0, (5, 1.5))
             axes.plot(grid, density, color="#D55E00", ls=line, lw=0.9, label=f"$K$ = {one.k}")
     axes.set_ylim(bottom=0)
-    axes.set_xlabel("Observations")
     axes.set_ylabel("Density")

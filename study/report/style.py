@@ -73,9 +73,16 @@ _LINES: tuple[Line, ...] = (
 
 
 def looks(names: Iterable[str], colors: Sequence[str]) -> dict[str, Look]:
-    """A look each, by the place of its name; markers and lines do without the colours."""
-    cycles = map(itertools.cycle, (colors, _MARKERS, _LINES))
-    return {name: Look(*look) for name, look in zip(names, zip(*cycles, strict=True), strict=False)}
+    """A look each, by the place of its name; markers and lines do without the colours.
+
+    When the colours come again, each has another line.
+    """
+    found = {}
+    for i, name in enumerate(names):
+        turn, place = divmod(i, len(colors))
+        line = _LINES[(i + turn) % len(_LINES)]
+        found[name] = Look(colors[place], _MARKERS[i % len(_MARKERS)], line)
+    return found
 
 
 # Methods have Okabe and Ito's colours, which the colour-blind tell apart, and grey for their

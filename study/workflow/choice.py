@@ -12,6 +12,8 @@ from models.selection import NOTHING, Selection, Value, select
 
 # Seconds of a criterion that are worth saying.
 WORTH_SAYING = 0.05
+# Components, of which more are a slip of the hand.
+MOST = 1000
 # What decides which fit is shown, of the criteria that were asked for the first of these.
 SHOWN = ("bic", "icl", "aicc", "aic")
 
@@ -29,6 +31,8 @@ def several(k: str) -> list[int] | None:
         low, high = (0, 0) if ends is None else (int(ends[1]), int(ends[2] or ends[1]))
         if not 1 <= low <= high:
             raise ValueError(f"-k: {k!r} names no numbers of components; give 2, 1-6 or 1,2,4")
+        if high > MOST:
+            raise ValueError(f"-k: {high} is more than {MOST}, the most components that are tried")
         found |= set(range(low, high + 1))
     return sorted(found)
 
@@ -47,7 +51,10 @@ def shown(selection: Selection) -> str:
 
 
 def table(selection: Selection) -> Table:
-    """Rows K, columns criteria, each one's choice marked with a star."""
+    """Rows K, columns criteria, each one's choice marked with a star.
+
+    What comes from a posterior is there whether a maximum can be believed or not.
+    """
     made = Table(box=None, header_style="bold", pad_edge=False)
     both = len({one.equal_sds for one in selection.candidates}) > 1
     headings = ["K", *(["sds"] if both else []), "log-lik."]
@@ -55,12 +62,10 @@ def table(selection: Selection) -> Table:
         made.add_column(heading, justify="right", no_wrap=True)
     for place, one in enumerate(selection.candidates):
         cells = [str(one.k), *(["common" if one.equal_sds else "free"] if both else [])]
-        if not one.believed:
-            made.add_row(*cells, NOTHING)
-            continue
-        cells.append(f"{one.fit.loglik:.3f}")
+        cells.append(f"{one.fit.loglik:.3f}" if one.believed else NOTHING)
         for name in selection.criteria:
             text = _shown(one.values[name])
+            text = "–" if text == NOTHING else text
             cells.append(text + (" *" if selection.choices[name] == place else "  "))
         made.add_row(*cells)
     return made
@@ -76,7 +81,7 @@ def _shown(found: Value) -> str:
 
 
 def notes(selection: Selection) -> list[str]:
-    """What is to be said of values, a line a criterion."""
+    """What is to be said of values, a line a criterion, and of maxima that do not count."""
     found = {
         name: [
             f"K = {one.k}: {one.values[name].note}"
@@ -85,7 +90,16 @@ def notes(selection: Selection) -> list[str]:
         ]
         for name in selection.criteria
     }
-    return [f"{CRITERIA[name].label}: {'; '.join(own)}" for name, own in found.items() if own]
+    lines = [f"{CRITERIA[name].label}: {'; '.join(own)}" for name, own in found.items() if own]
+    higher = [
+        f"K = {one.k} by {one.higher:.2f} nats" for one in selection.candidates if one.higher > 0.0
+    ]
+    if higher:
+        lines.append(
+            f"A higher maximum was found that cannot be believed, and does not count: "
+            f"{', '.join(higher)}."
+        )
+    return lines
 
 
 def said(selection: Selection) -> str:

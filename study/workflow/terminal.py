@@ -17,7 +17,7 @@ from rich.table import Table
 
 from models import METHODS, Fit, MixtureModel
 from models import fit as fit_one
-from models.criteria import CRITERIA
+from models.criteria import CRITERIA, INFORMATION
 from models.inference.functionals import crossing, delta_method
 from models.mixture import Floats, Mixture
 from models.priors import Prior
@@ -36,6 +36,7 @@ from study.workflow.run import say
 PRIORS: dict[str, Callable[[Data, int], Prior]] = RULES | {"asymmetric": Prior.asymmetric}
 REFITS = 199  # of a bootstrap
 MOST = 1_000_000  # observations that counts are written out to
+USUAL = ",".join(INFORMATION)  # criteria
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def fit(
     means: Annotated[tuple[float, ...], "known means, one a component"] = (),
     sds: Annotated[tuple[float, ...], "known sds, one a component"] = (),
     methods: Annotated[str, "separated by commas"] = "em,lbfgs,newton,map,nuts",
-    criteria: Annotated[str, "by which K is chosen"] = "aic,aicc,bic,icl,icl-hard",
+    criteria: Annotated[str, "by which K is chosen"] = USUAL,
     starts: Annotated[int, "of each optimiser and of map, the best of which counts"] = 1,
     penalty: Annotated[str, "on small sds, for optimisers and map: chen, or a number"] = "",
     prior: Annotated[str, "of map and samplers, such as one-scale, asymmetric or flat"] = "",
@@ -93,13 +94,21 @@ def fit(
         raise ValueError(f"--level: {level:g} is not between 0 and 1")
     if plot and Path(plot).suffix not in (".pdf", ".svg", ".png"):
         raise ValueError(f"--plot: {plot} is no .pdf, .svg or .png")
-    sample = _read(file, column, counts, delimiter, decimal, drop_missing)
+    for option, place in (("plot", plot), ("json", json), ("responsibilities", responsibilities)):
+        if place and not Path(place).parent.is_dir():
+            raise ValueError(f"--{option}: there is no folder {Path(place).parent}")
     ks, start = choice.several(k), None
+    sample = _read(file, column, counts, delimiter, decimal, drop_missing)
     if ks is None:
+        if criteria != USUAL:
+            say("--criteria: of one K there is nothing to choose; none is computed")
         model = MixtureModel(_components(k), means or None, sds or None, equal_sds=equal_sds)
     elif means or sds or starts != 1:
         raise ValueError("-k: several leave no known means or sds, and no --starts; leave them out")
     else:
+        for option, given in (("penalty", penalty), ("prior", prior)):
+            if given:
+                say(f"--{option}: is of the fit that is chosen; the choice is made without")
         model, start = _chosen(sample, ks, criteria, equal_sds, seed, plot)
     found = []
     for name in names:
@@ -124,7 +133,9 @@ def _components(k: str) -> int:
     try:
         return int(k)
     except ValueError:
-        raise ValueError(f"k: {k!r} is not a whole number of at least 1") from None
+        raise ValueError(
+            f"-k: {k!r} is not a whole number of at least 1; give 2, 1-6 or 1,2,4"
+        ) from None
 
 
 def _kinds(text: str, names: Sequence[str]) -> tuple[str, ...]:
@@ -185,14 +196,14 @@ def _chosen(
 ) -> tuple[MixtureModel, Mixture | None]:
     """The model that is chosen of several K, and its maximum, with the table that shows why."""
     found = choice.chosen(sample.x, sample.counts, ks, criteria, equal_sds, seed)
-    console = _console(110)
-    console.print(choice.table(found))
+    console = _console(100)
+    _console(_WIDE).print(choice.table(found))
     for line in (choice.said(found), *choice.notes(found)):
-        console.print(line)
+        print(textwrap.fill(line, min(console.width, 100)))
     if plot:
         from study.report.one_choice import draw
 
-        draw(found, sample.x, sample.counts, choice.shown(found), Path(plot))
+        draw(found, sample.x, sample.counts, sample.name, choice.shown(found), Path(plot))
     one = found.chosen(choice.shown(found))
     console.print(f"\nThe fit that {CRITERIA[choice.shown(found)].label} chooses, K = {one.k}:\n")
     return one.fit.model, one.fit.mixture

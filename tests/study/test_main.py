@@ -2,12 +2,15 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from models import MixtureModel, fit
+from models.selection import NOTHING, Value, select
 from study.__main__ import COMMANDS, main
+from study.workflow import choice
 from study.workflow.choice import several
 from study.workflow.terminal import estimate, fits_table
 
@@ -133,13 +136,41 @@ def test_fit_of_several_k_prints_the_choice_and_then_its_fit(capsys, data_folder
 def test_values_have_their_errors_and_what_has_none_says_why(capsys, data_folder):
     code, out, _ = run(
         capsys, "fit", str(data_folder / "faithful.csv"), "--column", "waiting", "-k", "1,2",
-        "--methods", "newton", "--criteria", "cv,lrt",
+        "--methods", "newton", "--criteria", "cv,lrt,aic,aicc,bic,icl,icl-hard,laplace",
     )  # fmt: skip
     assert code == 0
     first, second = (line.split() for line in out.splitlines()[1:3])
     assert (first[2][:6], first[3][0]) == ("-1096.", "(")
     assert first[4] == "0.010"
-    assert second[-2:] == ["tested", "*"]
+    assert second[5:8] == ["not", "tested", "*"]
+    assert "…" not in out.partition("The fit")[0]  # wider than a terminal, and not cut off
+
+
+def test_what_cannot_be_believed_is_a_row_that_says_so_and_keeps_its_posterior():
+    x = np.random.default_rng(0).normal(size=40)
+    found = select(x, (1, 2), criteria=["bic", "laplace"])
+    one, two = found.candidates
+    lost = {"bic": Value(np.nan, note=NOTHING), "laplace": Value(-50.25)}
+    two = replace(two, verdict=NOTHING, values=lost, higher=3.456)
+    found = replace(found, candidates=(one, two), choices={"bic": 0, "laplace": 1})
+    columns = [list(column.cells) for column in choice.table(found).columns]
+    assert [cells[1].strip() for cells in columns] == ["2", NOTHING, "–", "-50.25 *"]
+    assert choice.notes(found) == [
+        "A higher maximum was found that cannot be believed, and does not count: K = 2 by 3.46 "
+        "nats."
+    ]
+    assert choice.notes(replace(found, candidates=(one,))) == []
+
+
+def test_what_the_choice_does_not_take_is_said(capsys, data_folder):
+    how = [str(data_folder / "faithful.csv"), "-c", "waiting", "--methods", "em"]
+    code, _, err = run(capsys, "fit", *how, "-k", "1,2", "--penalty", "chen")
+    assert (code, err) == (
+        0,
+        "--penalty: is of the fit that is chosen; the choice is made without\n",
+    )
+    code, _, err = run(capsys, "fit", *how, "--criteria", "bic")
+    assert (code, err) == (0, "--criteria: of one K there is nothing to choose; none is computed\n")
 
 
 @pytest.mark.parametrize(
@@ -165,6 +196,11 @@ def test_several_k(given, expected):
         ("x\n1\n2\n4\n", ["-k", "3-1"], "-k: '3-1' names no numbers of components; give 2, 1-6"),
         ("x\n1\n2\n4\n", ["-k", "1-9"], "x: 3 observations; 9 components need at least 9"),
         ("x\n1\n2\n4\n", ["-k", "1,2", "--criteria", "a"], "criteria: unknown 'a'"),
+        ("x\n1\n2\n4\n", ["-k", "1-1e9"], "-k: '1-1e9' names no numbers"),
+        ("x\n1\n2\n4\n", ["-k", "1-9999999999"], "-k: 9999999999 is more than 1000"),
+        ("x\n1\n2\n4\n", ["-k", ""], "-k: '' is not a whole number of at least 1; give 2, 1-6"),
+        ("x\n1\n2\n2\n", ["-k", "1-3"], "ks: 3 components need at least 3 distinct values; x"),
+        ("x\n1\n2\n4\n", ["--plot", "nowhere/a.png"], "--plot: there is no folder nowhere"),
         ("x\n1\n2\n4\n", ["-k", "0"], "k: 0 is not a whole number of at least 1"),
     ],
 )

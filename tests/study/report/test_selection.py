@@ -13,6 +13,7 @@ from study.report.selection import (
     real_choices,
     setting,
 )
+from study.report.style import CHOICE_LOOKS
 from study.rows import CHOOSING, ONE_START
 from tests.study.synthetic import of
 
@@ -99,3 +100,8 @@ def test_a_setting_is_a_name_without_its_n():
     assert setting("grid-d2-w0.5-r1-n500") == "grid-d2-w0.5-r1"
     assert setting("one-n100") == "one"
     assert setting("n100") == "n100"
+
+
+def test_no_two_criteria_look_alike():
+    drawn = [(look.color, look.line) for look in CHOICE_LOOKS.values()]
+    assert len(set(drawn)) == len(drawn) == len(CHOOSING)
