@@ -50,6 +50,8 @@ PACKAGES = Path(__file__).parent / "packages"
 ROUNDED = 1e-5
 # Seconds that a package's start may take at the least: a busy machine loads for a minute.
 START = 300.0
+# Seconds after which one that has closed its output has ended, on a busy machine too.
+ENDING = 10.0
 # Steps of EM from a package's end before Newton's method takes over.
 MOST = 5_000
 
@@ -182,7 +184,7 @@ class Process:
 
     def _ended(self) -> str:
         """How the process ended, which it has."""
-        code = self.close()
+        code = self.close(ENDING)
         said = (self.folder / "stderr").read_text(encoding="utf-8", errors="replace").split("\n")
         last = next((line.strip() for line in reversed(said) if line.strip()), "it said nothing")
         return f"its process ended with code {code} before it answered: {last}"
@@ -196,15 +198,15 @@ class Process:
             return float(times.user + times.system)
         return 0.0
 
-    def close(self) -> int | None:
-        """End it, with what it started; its exit code."""
+    def close(self, patience: float = 0.2) -> int | None:
+        """End it, with what it started, if it does not by itself in so many seconds; its exit code."""
         running, self._running = self._running, None
         if running is None:
             return None
         code = running.poll()
         if code is None:
             try:
-                code = running.wait(0.2)  # one that has closed its output is about to end
+                code = running.wait(patience)
             except subprocess.TimeoutExpired:
                 os.killpg(running.pid, signal.SIGKILL)
                 running.wait()

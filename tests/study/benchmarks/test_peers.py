@@ -49,7 +49,7 @@ def each_job():
                 yield pytest.param(name, known, marks=marks)
 
 
-@pytest.mark.parametrize(("name", "known"), each_job())
+@pytest.mark.parametrize(("name", "known"), list(each_job()))
 def test_every_peer_ends_at_the_maximum(name, known):
     what, best = job(known)
     with opened(name, what) as ready:
