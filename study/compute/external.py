@@ -199,7 +199,7 @@ class Process:
         return 0.0
 
     def close(self, patience: float = 0.2) -> int | None:
-        """End it, with what it started, if it does not by itself in so many seconds; its exit code."""
+        """End it, with what it started, unless it ends by itself in so many seconds; its code."""
         running, self._running = self._running, None
         if running is None:
             return None
