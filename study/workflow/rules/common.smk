@@ -61,7 +61,8 @@ def seconds_of(rule, wildcards):
 
 def all_seconds(jobs):
     """What the jobs to do are expected to take, by their numbers by rule."""
-    chunks = sum(expected(design, "compute", chunk) for chunk in new)
+    asked = IN_PARTS if "part" in jobs else new
+    chunks = sum(expected(design, "compute", chunk) for chunk in asked)
     return chunks + sum(n * expected(design, r) for r, n in jobs.items() if r != "compute")
 
 

@@ -15,6 +15,8 @@ made = plan(design, finished(Path("results"), design.name))
 # What another run finishes meanwhile changes nothing for the jobs of a run.
 new = made.new if workflow.is_main_process else read_new(design, Path(NEW))
 BY_DIGEST = {chunk.digest: chunk for chunk in new}
+# Those with anything that parts of the study keep (study/workflow/parts.py), which is what takes hours.
+IN_PARTS = [c for c in new if any(is_kept(design, c.step, piece) for piece in c.pieces)]
 
 
 wildcard_constraints:
@@ -56,14 +58,9 @@ rule compute:
         " --digest {wildcards.digest:q} --out {params.folder:q} 2> {log:q}"
 
 
-# All that parts of the study keep (study/workflow/parts.py), which is what takes hours.
 rule part:
     input:
-        [
-            f"{CHUNKS}/{chunk.place}/{RECORD}"
-            for chunk in new
-            if any(is_kept(design, chunk.step, piece) for piece in chunk.pieces)
-        ],
+        [f"{CHUNKS}/{chunk.place}/{RECORD}" for chunk in IN_PARTS],
     localrule: True
 
 
