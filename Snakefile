@@ -71,8 +71,9 @@ onsuccess:
 
 
 onerror:
+    account = log if isinstance(log, str) else ", ".join(map(str, log))
     print(
-        f"Stopped. {log} has the whole account; the same command goes on from what is done.",
+        f"Stopped. {account} has the whole account; the same command goes on from what is done.",
         file=sys.stderr,
     )
 

@@ -79,6 +79,7 @@ def test_the_samplers_pass_under_their_own_prior():
     assert p.min() > 0.05
 
 
+@pytest.mark.workflow
 @pytest.mark.parametrize("factor", [0.25, 4.0])
 def test_a_wrong_scale_of_the_variances_prior_is_found(factor):
     """False alarms below one in a thousand, all quantities of both samplers together."""
