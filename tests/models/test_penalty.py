@@ -78,30 +78,30 @@ KINDS = {
 }
 
 
-def check_against_em(model: MixtureModel, *methods: str) -> None:
+def furthest_from_em(model: MixtureModel, *methods: str) -> float:
+    """The largest difference of a parameter from EM's, of certified ends; inf if one is not."""
     x, _ = SECOND_ARTICLE.sample(300, np.random.default_rng(4))
     start = fit("em", x, model, penalty=0.5, max_iter=100).mixture
-    exact = fit("em", x, model, penalty=0.5, start=start, tol=1e-13, max_iter=10**6)
-    assert exact.mixture is not None
+    exact = fit("em", x, model, penalty=0.5, start=start, tol=1e-13, max_iter=10**6).mixture
+    assert exact is not None
+    largest = 0.0
     for method in methods:
         result = fit(method, x, model, penalty=0.5, start=start)
-        assert result.mixture is not None
-        assert result.certificate is not None
-        assert result.certificate.certified
-        np.testing.assert_allclose(
-            result.mixture.as_rows(), exact.mixture.as_rows(), rtol=0, atol=1e-6
-        )
+        if result.mixture is None or not (result.certificate and result.certificate.certified):
+            return np.inf
+        largest = max(largest, float(np.abs(result.mixture.as_rows() - exact.as_rows()).max()))
+    return largest
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_route_agrees_on_every_kind_of_model(kind):
-    check_against_em(KINDS[kind], "em-squarem", "lbfgs", "newton")
+    assert furthest_from_em(KINDS[kind], "em-squarem", "lbfgs", "newton") < 1e-6
 
 
 @pytest.mark.workflow
 @pytest.mark.parametrize("kind", KINDS)
 def test_map_agrees_too_which_compiles_for_each_kind(kind):
-    check_against_em(KINDS[kind], "map")
+    assert furthest_from_em(KINDS[kind], "map") < 1e-6
 
 
 @routes
