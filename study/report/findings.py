@@ -39,7 +39,8 @@ BAD = (
 
 
 class Finding(NamedTuple):
-    """question: what it answers. short: in one line. more: sentences. figure: that shows it."""
+    """question: what it answers. short: in one line. more: sentences. figure: that shows it, or
+    none."""
 
     question: str
     short: str
@@ -759,8 +760,8 @@ def in_markdown(design: Design, found: Sequence[Finding], made_on: str = "") -> 
     """A page of its own. made_on: revision and machine."""
     head = f"# What was found\n\n{counts(design)} {made_on}".rstrip()
     parts = [
-        f"## {one.question}\n\n**{one.short}** {one.more}\n\n"
-        f"![{one.question}](figures/{one.figure}.png)"
+        f"## {one.question}\n\n**{one.short}** {one.more}"
+        + (f"\n\n![{one.question}](figures/{one.figure}.png)" if one.figure else "")
         for one in found
     ]
     return "\n\n".join([f"<!-- {design.stamp()} -->", head, *parts]) + "\n"

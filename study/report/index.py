@@ -17,7 +17,7 @@ import pandas as pd
 from study.design import Design
 from study.report.contents import FIGURES, figures_of, tables_of
 from study.report.exhibit import Drawing, Table, emphasised, read_found
-from study.report.findings import Advice, advice, counts, findings, in_markdown
+from study.report.findings import Advice, Finding, advice, counts, findings, in_markdown
 from study.report.page import document, picture, table_of, tables
 from study.report.readers import parts
 
@@ -58,13 +58,20 @@ def write_index(
     record = json.loads(provenance.read_text(encoding="utf-8"))
     made_on = made_by(record)
     (out / "findings.md").write_text(
-        in_markdown(design, findings(design, made), made_on), encoding="utf-8"
+        in_markdown(design, answers(design, made), made_on), encoding="utf-8"
     )
     names = {figure.name for figure in FIGURES}
     images = {name: folder_of_figures / f"{name}.svg" for name in SHOWN if name in names}
     found = read_found(folder_of_tables, folder_of_figures)
     text = page(design, made, images, made_on, found)
     (out / "index.html").write_text(text, encoding="utf-8")
+
+
+def answers(design: Design, made: Mapping[str, pd.DataFrame]) -> list[Finding]:
+    """What was found, without the figures that the design leaves empty."""
+    empty = {figure.name for figure in figures_of(design) if figure.lacking(design)}
+    found = findings(design, made)
+    return [one._replace(figure="") if one.figure in empty else one for one in found]
 
 
 def read_tables(design: Design, folder: Path) -> dict[str, pd.DataFrame]:
@@ -181,17 +188,16 @@ def _away(place: Mapping[str, float | str]) -> float:
 
 
 def _answers(design: Design, made: Mapping[str, pd.DataFrame]) -> Iterator[str]:
-    found = findings(design, made)
+    found = answers(design, made)
     if not found:
         return
     yield '<section aria-labelledby="findings"><h2 id="findings" tabindex="-1">In short</h2>'
     yield '<ol class="answers">'
     for one in found[:5]:
         link = f"#figure-{one.figure}" if one.figure in SHOWN else f"figures/{one.figure}.svg"
-        yield (
-            f"<li><b>{html.escape(one.question)}</b> {html.escape(one.short)} "
-            f'<a href="{link}" aria-label="Figure: {html.escape(one.question)}">figure</a></li>'
-        )
+        name = html.escape(one.question)
+        shown = f' <a href="{link}" aria-label="Figure: {name}">figure</a>' if one.figure else ""
+        yield f"<li><b>{name}</b> {html.escape(one.short)}{shown}</li>"
     yield '</ol>\n<details class="more"><summary>In full</summary>'
     for one in found:
         text = f"<b>{html.escape(one.short)}</b> {html.escape(one.more)}"

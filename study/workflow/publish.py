@@ -21,8 +21,9 @@ from PIL.PngImagePlugin import PngInfo
 
 from study.design import Design
 from study.report import readme
-from study.report.findings import findings, in_markdown
-from study.report.index import made_by, read_tables
+from study.report.contents import figures_of
+from study.report.findings import in_markdown
+from study.report.index import answers, made_by, read_tables
 from study.rows import KINDS, MADE_BY
 from study.workflow import parts
 from study.workflow.chunks import PARTS
@@ -134,7 +135,7 @@ def texts_of(design: Design, folder: Path, top: Path = ROOT) -> dict[Path, bytes
     Of the study that the README is of, in the folder `top`, its answers and picture too.
     """
     record = _record(design, folder)
-    found = findings(design, read_tables(design, folder / "tables"))
+    found = answers(design, read_tables(design, folder / "tables"))
     files = {folder / "findings.md": in_markdown(design, found, made_by(record)).encode()}
     page = PUBLISHED / README_OF / "findings.md"
     if (top / page).resolve() == (folder / "findings.md").resolve():
@@ -179,7 +180,7 @@ def _write(
     for kind in COMPARED:
         file = f"rows/{kind}.parquet"
         parts.write_small(compact(pd.read_parquet(source / file), replicates), out / file)
-    for name in _files(source):
+    for name in _files(design, source):
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         content = (source / name).read_bytes()
         if name.suffix == ".png":
@@ -249,8 +250,9 @@ def fewer_colours(png: bytes) -> bytes:
     return out.getvalue()
 
 
-def _files(source: Path) -> Iterator[Path]:
-    """What is copied, relative to the study's folder."""
+def _files(design: Design, source: Path) -> Iterator[Path]:
+    """What is copied, relative to the study's folder; no figure that the design leaves empty."""
+    empty = {one.name for one in figures_of(design) if one.lacking(design)}
     wanted = [
         *("tables/*.csv", "tables/*.md", "findings.md", "figures/*.svg", "figures/*.png"),
         *("paper/*.tex", "paper/*.md", "paper/tables/*.tex", "provenance.json", "index.html"),
@@ -258,7 +260,8 @@ def _files(source: Path) -> Iterator[Path]:
     for pattern in wanted:
         for file in sorted(source.glob(pattern)):
             long = file.suffix == ".md" and file.stat().st_size > LONG
-            if not long and not file.stem.endswith("-alone"):
+            nothing = file.parent.name == "figures" and file.stem in empty
+            if not (long or nothing or file.stem.endswith("-alone")):
                 yield file.relative_to(source)
 
 

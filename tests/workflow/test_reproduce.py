@@ -51,15 +51,17 @@ def made(tmp_path_factory):
     (out / "tables/grid.csv").write_text("a,b\n" + "1,2\n" * 100_000)
     (out / "tables/grid.md").write_text("| a |\n" * 100_000)
     (out / "paper/tables/guide-alone.tex").write_text("x")
-    (out / "figures/bias.pdf").write_text("x")
-    (out / "figures/bias.svg").write_text('<path d="M 1.234567 2.2" transform="scale(0.015625)"/>')
+    (out / "figures/densities.pdf").write_text("x")
+    path = '<path d="M 1.234567 2.2" transform="scale(0.015625)"/>'
+    (out / "figures/densities.svg").write_text(path)
+    (out / "figures/bias.svg").write_text("empty: this design has no grid")
     links = ("tables/guide.csv", "tables/grid.csv", "tables/guide.tex", "chunks/")
     shown = ("csv", "csv", "tex", "the rows by job")
     page = " ".join(f'<a href="{at}">{text}</a>' for at, text in zip(links, shown, strict=True))
     (out / "index.html").write_text(page)
     texts = PngInfo()
     texts.add_text("Source", "a digest")
-    Image.new("RGBA", (9, 9), "red").save(out / "figures/bias.png", pnginfo=texts)
+    Image.new("RGBA", (9, 9), "red").save(out / "figures/densities.png", pnginfo=texts)
     publish(design, results=results, replicates=3)
     return design, results
 
@@ -94,15 +96,18 @@ def test_what_is_published_is_what_readers_open_and_no_more(made):
     folder = results / "published" / "tiny"
     names = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
     rows = {f"rows/{kind}.parquet" for kind in COMPARED}
-    others = {"tables/guide.csv", "tables/grid.csv.gz", "figures/bias.svg", "figures/bias.png"}
+    figures = {"figures/densities.svg", "figures/densities.png"}
+    others = {"tables/guide.csv", "tables/grid.csv.gz", *figures}
     assert names == rows | others | {"provenance.json", "README.md", "index.html", "SHA256SUMS"}
     kept = (
         '<a href="tables/guide.csv">csv</a> <a href="tables/grid.csv.gz">csv</a>  the rows by job'
     )
     assert (folder / "index.html").read_text() == kept
     assert pd.read_csv(folder / "tables/grid.csv.gz").shape == (100_000, 2)
-    assert Image.open(folder / "figures/bias.png").text == {"Source": "a digest"}
-    assert '"M 1.23 2.2" transform="scale(0.015625)"' in (folder / "figures/bias.svg").read_text()
+    assert Image.open(folder / "figures/densities.png").text == {"Source": "a digest"}
+    assert (
+        '"M 1.23 2.2" transform="scale(0.015625)"' in (folder / "figures/densities.svg").read_text()
+    )
     fits = pd.read_parquet(folder / "rows/fits.parquet")
     assert len(fits) == 2 * 3 * 3
     assert fits["replicate"].max() == 2
