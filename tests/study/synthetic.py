@@ -383,9 +383,12 @@ def _reference(here: Known, truth: Mixture) -> Iterator[tuple[str, Known]]:
 def _ranks(spec: Calibration, rng: np.random.Generator) -> Iterator[Known]:
     for i in range(spec.replicates):
         for method in spec.methods:
-            for quantity in ("mean 1", "mean 2", "log-likelihood"):
+            truths = {"weight 1": 0.4, "mean 1": 0.0, "mean 2": 1.0 + 0.1 * i}
+            for quantity, truth in (
+                truths | {"sd 1": 1.0, "sd 2": 2.0, "log-likelihood": 0.0}
+            ).items():
                 rank = None if i == 0 else int(rng.integers(spec.of + 1))
-                numbers: Known = {"truth": 0.0, "autocorrelation": 0.0, "rhat": 1.0, "ess": 99.0}
+                numbers: Known = {"truth": truth, "autocorrelation": 0.0, "rhat": 1.0, "ess": 99.0}
                 key: Known = {"replicate": i, "method": method, "quantity": quantity}
                 yield row("ranks", **key, rank=rank, of=spec.of, **numbers)
 
