@@ -13,10 +13,13 @@ from typing import Annotated
 import pandas as pd
 
 from study.design import Design
-from study.rows import MADE_BY
+from study.rows import MADE_BY, ONE_START
 from study.rows import gather as ordered
 from study.workflow.chunks import Finished, Plan, finished, plan
 from study.workflow.pieces import STEPS, Piece
+
+# What the rows of one method, prior or criterion have beside its own.
+BESIDE = {"bic": (ONE_START, "fits")}
 
 
 def gather(
@@ -78,7 +81,7 @@ def _of_piece(table: pd.DataFrame, piece: Piece) -> pd.Series[bool]:
     of = pd.Series(True, index=table.index)
     if "replicate" in table:
         of &= table["replicate"].between(piece.first, piece.last - 1)
-    for name in ("method", "prior"):
+    for name in ("method", "prior", "criterion"):
         if piece.method and name in table:
-            of &= table[name] == piece.method
+            of &= table[name].isin([piece.method, *BESIDE.get(piece.method, ())])
     return of

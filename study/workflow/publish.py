@@ -27,6 +27,7 @@ from study.report.index import answers, made_by, read_tables
 from study.rows import KINDS, MADE_BY
 from study.workflow import parts
 from study.workflow.chunks import PARTS
+from study.workflow.pieces import STEPS
 from study.workflow.run import say
 from study.workflow.sources import ROOT
 
@@ -40,12 +41,12 @@ PUBLISHED = Path("results/published")
 README_OF = "paper"
 
 # The steps that `reproduce` makes again, and the kinds of their rows that it compares.
-STEPS_AGAIN = ("truths", "numeric", "pymc")
+STEPS_AGAIN = ("truths", "numeric", "pymc", "choose", "evidence", "priors", "external")
 LEFT_OUT = ("draws", "allocations", "occupancy")
 COMPARED = tuple(
     kind
-    for step in ("truths", "fit")
-    for kind in MADE_BY[step]
+    for makes in dict.fromkeys(STEPS[step].makes for step in STEPS_AGAIN)
+    for kind in MADE_BY[makes]
     if kind not in LEFT_OUT and not KINDS[kind].timed
 )
 

@@ -1,13 +1,15 @@
 """A part of a published study, made again by the jobs' own code, and held against that.
 
-The part is drawn by a seed: some scenarios, of each some replicates by every optimiser and MAP, and
-one by each sampler; and the targets of those scenarios.
+The part is drawn by a seed: some scenarios, of each some replicates by every optimiser, MAP and
+other package, and by the criteria for the number of components that need no posterior, and one by
+each sampler; and the targets of those scenarios. What takes a posterior of its own beside NUTS'
+(other criteria and priors, packages that sample) is one data set of one of the scenarios.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from models import METHODS
+from models.criteria import CRITERIA
 from models.methods import SAMPLERS
 from study.design import DataSet, Design
 from study.rows import MADE_BY, frame, gather
@@ -56,14 +59,14 @@ def reproduce(
         if value < 1:
             raise ValueError(f"{name}: {value} is nothing to compare; give 1 or more")
     record = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
-    there = {kind: pd.read_parquet(folder / "rows" / f"{kind}.parquet") for kind in COMPARED}
-    spans = drawn(design, record, there["fits"], seed, scenarios, replicates)
+    there = {kind: _published(folder, kind) for kind in COMPARED}
+    spans = drawn(design, record, there, seed, scenarios, replicates)
     chunks = [Chunk.of(design, s, STEPS[s].digest(), own) for s, own in spans.items() if own]
     for note in _notes(folder, record, chunks):
         print(note)
     names = dict.fromkeys(span.scenario for own in spans.values() for span in own)
-    fits = sum(len(span.methods) for own in spans.values() for span in own)
-    print(f"Drawn by seed {seed}: {fits} fits of {', '.join(names)}", flush=True)
+    fits = sum(max(len(span.methods), 1) for own in spans.values() for span in own)
+    print(f"Drawn by seed {seed}: {fits} pieces of {', '.join(names)}", flush=True)
     again = _again(design, chunks)
     own = {kind: _part(there[kind], kind, chunks) for kind in COMPARED}
     found = compare(own, again, same=not _changes(record, chunks))
@@ -77,41 +80,78 @@ def reproduce(
 def drawn(
     design: Design,
     record: Mapping[str, Any],
-    fits: pd.DataFrame,
+    rows: Mapping[str, pd.DataFrame],
     seed: int,
     scenarios: int,
     replicates: int,
 ) -> dict[str, list[Span]]:
-    """By step, the spans that are made again, of what is published.
+    """By step, the spans that are made again, of the rows that are published.
 
     ValueError if the design would not make what was published: of what it is made says what is
     other.
     """
-    rng = np.random.default_rng(seed)
-    known = set(fits["scenario"])
-    units = [unit for unit in design.units() if unit.name in known]
     _check_same(design, record)
+    rng = np.random.default_rng(seed)
+    counts = {step: _counts(step, rows) for step in _MADE_BY}
+    known = {scenario for own in counts.values() for scenario in own}
+    units = [unit for unit in design.units() if unit.name in known]
     spans: dict[str, list[Span]] = {step: [] for step in STEPS_AGAIN}
-    chosen = rng.permutation(len(units))[:scenarios]
-    for unit in (units[i] for i in np.sort(chosen)):
-        own = fits[fits["scenario"] == unit.name]
-        counts = own.groupby("method")["replicate"].max() + 1
+    for at in np.sort(rng.permutation(len(units))[:scenarios]).tolist():
+        unit = units[at]
         if not isinstance(unit, DataSet):
             spans["truths"].append(Span(unit.name, 0, 1, ()))
-        for i in np.sort(rng.permutation(int(counts.max()))[:replicates]).tolist():
-            for step, engine in (("numeric", "numeric"), ("pymc", "pymc")):
-                names = [
-                    m
-                    for m, count in counts.items()
-                    if METHODS[m].engine == engine and m not in SAMPLERS and i < count
-                ]
-                if names:
-                    spans[step].append(Span(unit.name, i, i + 1, tuple(names)))
-        for method in SAMPLERS:
-            if method in counts:
-                i = int(rng.integers(counts[method]))
-                spans["pymc"].append(Span(unit.name, i, i + 1, (method,)))
+        for step, found in counts.items():
+            own = found.get(unit.name, {})
+            single = {m for m in own if m in SAMPLERS or _is_long(step, m, rows)}
+            done = {m for span in spans[step] for m in span.methods} - set(SAMPLERS)
+            usual = {m: count for m, count in own.items() if m not in single}
+            most = max(usual.values(), default=0)
+            for i in np.sort(rng.permutation(most)[:replicates]).tolist():
+                names = tuple(m for m, count in usual.items() if i < count)
+                spans[step].append(Span(unit.name, i, i + 1, names))
+            for method in (m for m in own if m in single - done):
+                i = int(rng.integers(own[method]))
+                spans[step].append(Span(unit.name, i, i + 1, (method,)))
     return spans
+
+
+# By step: the kind of which it makes a row a data set and method, and which methods are its own.
+_MADE_BY: dict[str, tuple[str, str, Callable[[str], bool]]] = {
+    "numeric": ("fits", "method", lambda m: METHODS[m].engine == "numeric"),
+    "pymc": ("fits", "method", lambda m: METHODS[m].engine == "pymc"),
+    "choose": ("choices", "criterion", lambda m: m in CRITERIA and not _needs_posterior(m)),
+    "evidence": ("choices", "criterion", lambda m: m in CRITERIA and _needs_posterior(m)),
+    "priors": ("prior_fits", "prior", lambda m: True),
+    "external": ("external", "method", lambda m: True),
+}
+
+
+def _needs_posterior(criterion: str) -> bool:
+    return CRITERIA[criterion].needs == "posterior"
+
+
+def _counts(step: str, rows: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, int]]:
+    """By scenario and method, of how many data sets there are rows."""
+    kind, by, is_own = _MADE_BY[step]
+    found: dict[str, dict[str, int]] = {}
+    last = rows[kind].groupby(["scenario", by], sort=False)["replicate"].max()
+    for scenario, method, replicate in last.reset_index().itertuples(index=False):
+        if is_own(method):
+            found.setdefault(scenario, {})[method] = replicate + 1
+    return found
+
+
+def _is_long(step: str, method: str, rows: Mapping[str, pd.DataFrame]) -> bool:
+    """Whether it takes a posterior of its own."""
+    if step == "external":
+        return method in set(rows["external_chains"]["method"])
+    return step in ("evidence", "priors")
+
+
+def _published(folder: Path, kind: str) -> pd.DataFrame:
+    """Without rows, where the kind is none that was published."""
+    file = folder / "rows" / f"{kind}.parquet"
+    return pd.read_parquet(file) if file.is_file() else frame(kind, [])
 
 
 def _check_same(design: Design, record: Mapping[str, Any]) -> None:

@@ -30,6 +30,7 @@ from tests.workflow.tiny import DESIGN
 SMALL = {k: DESIGN[k] for k in ("name", "title", "seed", "scenarios")} | {
     "intervals": {"methods": ["newton"], "replicates": 1},
     "replicates": {"em": 4, "lbfgs": 3, "newton": 3},
+    "choice": {"ks": [1, 2], "criteria": {"bic": 2}},
 }
 ALL = {"scenarios": 2, "replicates": 4}
 
@@ -159,9 +160,10 @@ def test_what_is_made_again_is_identical(published, capsys):
 
 def test_another_draw_is_another_part_and_the_same_seed_the_same(made):
     design, results = made
-    fits = pd.read_parquet(results / "published/tiny/rows/fits.parquet")
+    folder = results / "published/tiny/rows"
+    rows = {kind: pd.read_parquet(folder / f"{kind}.parquet") for kind in COMPARED}
     record = {"design": {"digest": design.digest()}}
-    parts = [str(drawn(design, record, fits, seed, 1, 1)) for seed in (1, 1, 2, 3, 4)]
+    parts = [str(drawn(design, record, rows, seed, 1, 1)) for seed in (1, 1, 2, 3, 4)]
     assert parts[0] == parts[1]
     assert len(set(parts)) > 1
 
@@ -172,15 +174,17 @@ def test_numbers_changed_by_hand_are_named(published, capsys):
         ("fits", "n_iter", 1),
         ("estimates", "estimate", 1e-15),
         ("losses", "hellinger", 1e-12),
+        ("criteria", "value", 1e-11),
     ]
     rows = [edit(folder, *change) for change in changed]
     assert reproduce(design, published=folder, **ALL) == 1
     out = capsys.readouterr().out
     named = [line for line in out.splitlines() if line.startswith("DIFFERENT ")]
-    assert "edited since it was published, by its sums: rows/estimates.parquet, " in out
+    assert "edited since it was published, by its sums: rows/criteria.parquet, " in out
     assert len(named) == len(changed)
     for (kind, column, _), row in zip(changed, rows, strict=True):
-        key = f"DIFFERENT {kind} {row['scenario']} {row['replicate']} {row['method']}"
+        by = row["criterion" if kind == "criteria" else "method"]
+        key = f"DIFFERENT {kind} {row['scenario']} {row['replicate']} {by}"
         assert any(line.startswith(key) and f" {column}: " in line for line in named), key
 
 
@@ -357,3 +361,83 @@ def test_where_both_collapse_no_number_is_held():
     found = compare(ours, theirs, same=False)
     assert found.loc[found["column"] == "loglik", "word"].tolist() == ["not held"]
     assert DIFFERENT not in set(found["word"])
+
+
+# Criteria, priors, packages ----------------------------------------------------------------------
+
+
+def told(published, again, kind, column):
+    """The words on a column."""
+    found = compare(published, again, same=False)
+    return set(found.loc[(found["kind"] == kind) & (found["column"] == column), "word"])
+
+
+@pytest.mark.parametrize(
+    ("criterion", "error", "off", "word"),
+    [
+        ("bic", np.nan, 1e-8, ROUNDING),
+        ("bic", np.nan, 1e-5, DIFFERENT),
+        ("icl", np.nan, 1e-5, ROUNDING),
+        ("bridge", 0.1, 0.3, MONTE_CARLO),
+        ("bridge", 0.1, 1.0, DIFFERENT),
+        ("laplace", np.nan, 1.0, "not held"),
+    ],
+)
+def test_criteria_are_held_by_what_they_are_made_of(criterion, error, off, word):
+    row = {"scenario": "near", "replicate": 0, "criterion": criterion, "k": 2, "error": error}
+    ours = {"criteria": frame("criteria", [row | {"value": 400.0, "message": ""}])}
+    theirs = {"criteria": frame("criteria", [row | {"value": 400.0 + off, "message": ""}])}
+    assert told(ours, theirs, "criteria", "value") == {word}
+
+
+@pytest.mark.parametrize(("off", "word"), [(0.04, MONTE_CARLO), (0.2, DIFFERENT)])
+def test_posteriors_under_other_priors_are_held_by_their_errors(off, word):
+    """Errors of the means are .3/30: 2.8 and 14 of the difference's, and 3.7 is critical of 4."""
+    key = {"scenario": "near", "replicate": 0, "prior": "brms"}
+    good = {"rhat": 1.0, "ess": ESS, "ess_tail": ESS, "status": "ok", "convention": False}
+    own = {"parameter": "mean 1", "truth": 0.0, "sd": SE, "lower": -0.6, "upper": 0.6}
+    made = [
+        {
+            "priors": frame("priors", [key | own | {"mean": mean, "message": ""}]),
+            "prior_fits": frame("prior_fits", [key | good | {"message": ""}]),
+        }
+        for mean in (0.0, off)
+    ]
+    assert told(*made, "priors", "mean") == {word}
+
+
+def answers(version="1.0", n_iter=7, status="ok", off=0.0):
+    """Rows of a package's fit."""
+    key = {"scenario": "near", "replicate": 0, "method": "mclust"}
+    fit = {"n": 60.0, "k": 2, "status": status, "n_iter": n_iter, "stop": 1e-5, "believable": True}
+    own = {"kind": "end", "parameter": "mean", "component": 1, "truth": 0.0, "se": SE}
+    ends = {"estimate": off, "lower": -0.6, "upper": 0.6}
+    estimates = [key | own | ends] if version else []
+    return {
+        "external": frame("external", [key | fit | {"version": version, "message": ""}]),
+        "external_estimates": frame("external_estimates", estimates),
+    }
+
+
+@pytest.mark.parametrize(
+    ("again", "word"),
+    [
+        (answers(off=1e-8), ROUNDING),
+        (answers(off=1e-3), DIFFERENT),
+        # A step of EM more is worth sqrt(2e-5) standard errors.
+        (answers(off=1e-3, n_iter=8), ROUNDING),
+        (answers(off=1e-1, n_iter=8), DIFFERENT),
+        (answers(off=1e-1, version="2.0"), "not held"),
+    ],
+)
+def test_other_packages_are_held_by_their_own_stop(again, word):
+    assert told(answers(), again, "external_estimates", "estimate") == {word}
+
+
+def test_a_package_that_is_not_here_is_not_held_and_one_that_fails_is_different():
+    absent = answers(version="", status="failed")
+    assert told(answers(), absent, "external_estimates", "row") == {"not held"}
+    assert told(answers(), absent, "external", "status") == {"not held"}
+    both = {k: pd.concat([v, v.assign(replicate=1)]) for k, v in answers().items()}
+    failed = {k: pd.concat([v, absent[k].assign(replicate=1)]) for k, v in answers().items()}
+    assert told(both, failed, "external_estimates", "row") == {DIFFERENT}

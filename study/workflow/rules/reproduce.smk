@@ -1,11 +1,12 @@
 # A part of a published study, made again and held against it; the table of that is what it prints.
+AGAIN = ("truths", "numeric", "pymc", "choose", "evidence", "priors", "external")
+
+
 rule reproduce:
     input:
         loaded(
             "study.workflow.reproduce",
-            *STEPS["truths"].loads,
-            *STEPS["numeric"].loads,
-            *STEPS["pymc"].loads,
+            *(module for step in AGAIN for module in STEPS[step].loads),
         ),
     log:
         f"{OUT}/logs/reproduce.log",
