@@ -40,12 +40,17 @@ BAD = (
 
 class Finding(NamedTuple):
     """question: what it answers. short: in one line. more: sentences. figure: that shows it, or
-    none."""
+    none.
+
+    rows: the tables' rows that it is of. exploratory: whether the question came after the results.
+    """
 
     question: str
     short: str
     more: str
     figure: str
+    rows: str = ""
+    exploratory: bool = False
 
 
 def findings(design: Design, made: Made) -> list[Finding]:
@@ -128,11 +133,12 @@ def _optimiser(design: Design, made: Made) -> Finding | None:
     by_passes, by_seconds = str(passes.index[0]), str(seconds.index[0])
     of = int(passes.sum())
     same = by_passes == by_seconds
+    most = int(seconds.iloc[0]), int(seconds.sum())
     short = (
-        f"{METHODS[by_passes].label}, by equivalent passes over the data and by seconds."
-        if same
-        else f"{METHODS[by_passes].label} by equivalent passes over the data, "
-        f"{METHODS[by_seconds].label} by seconds."
+        f"{METHODS[by_passes].label} takes the fewest equivalent passes over the data in "
+        f"{passes.iloc[0]} of {of} {_where(design)}; "
+        + ("it" if same else METHODS[by_seconds].label)
+        + f" is the fastest by seconds in {most[0]} of {most[1]}."
     )
     counts = ", ".join(f"{METHODS[str(m)].label} in {n}" for m, n in seconds.items())
     ends = ", ".join(f"{METHODS[m].label} {_per_cent(s)}" for m, s in shares.items())
@@ -143,12 +149,13 @@ def _optimiser(design: Design, made: Made) -> Finding | None:
     return Finding(
         "Which optimiser?",
         short,
-        f"{METHODS[by_passes].label} takes the fewest passes, in the mean, in {passes.iloc[0]} of "
-        f"{of} {_where(design)}, where a pass with a Hessian counts as what it costs and those of "
-        "the shared start are left out. In seconds, the median without that start, the fastest is "
-        f"{counts}: a step of EM is compiled, one of SciPy's is Python. Certified at the best "
-        f"maximum that any method or start found end: {ends} ({sets}).{_pairs(made)}",
+        "Passes are compared by their means, a pass with a Hessian counts as what it costs, and "
+        "those of the shared start are left out. In seconds, the median without that start, the "
+        f"fastest is {counts}: a step of EM is compiled, one of SciPy's is Python. Certified at "
+        f"the best maximum that any method or start found end: {ends} ({sets}).{_pairs(made)}",
         "missing-information",
+        f"`optimisation` (equivalent) and `timings` (median), a row a scenario and method; "
+        f"`verdicts` (certified and boundary, of R), sums over the {_where(design)}; `paired`",
     )
 
 
@@ -182,7 +189,8 @@ def _ends(design: Design, made: Made) -> Finding | None:
     counts = rows.set_index("method").select_dtypes("number").groupby(level=0, sort=False).sum()
     bad = [name for name in BAD if name in counts]
     most = max(s.r for s in shares.values())
-    low, high = (f(s.value for s in shares.values() if s.r == most) for f in (min, max))
+    ordered = sorted((s for s in shares.values() if s.r == most), key=lambda s: s.value)
+    span = " to ".join(dict.fromkeys(_per_cent(share) for share in (ordered[0], ordered[-1])))
     fewer = [m for m, s in shares.items() if s.r < most]
     parts, left = [], f" {_and([METHODS[m].label for m in fewer])} had fewer." if fewer else ""
     for name in bad:
@@ -194,17 +202,13 @@ def _ends(design: Design, made: Made) -> Finding | None:
             parts.append(f"{name} (at most {said}, {METHODS[worst].label})")
     return Finding(
         "Where do optimisers end?",
-        f"{_range(100 * low, 100 * high)} of fits, by method, end certified at the best maximum "
-        "known, from a shared polished start.",
+        f"{span} of fits, by method, end certified at the best maximum known, from a shared "
+        "polished start.",
         f"The range is of methods with all {most:,} data sets of the {_where(design)}.{left} "
         + (f"What is missing: {'; '.join(parts)}." if parts else "Nothing is missing."),
         "beginnings-ends",
+        f"`verdicts`, sums over the {_where(design)}",
     )
-
-
-def _range(low: float, high: float) -> str:
-    ends = dict.fromkeys(f"{end:.1f}%" for end in (low, high))
-    return " to ".join(ends)
 
 
 # Intervals -------------------------------------------------------------------------------------
@@ -330,6 +334,8 @@ def _intervals(design: Design, made: Made) -> Finding | None:
         f"mean over cells is of this grid alone: at {first:g} single ones have {span}. Data sets a "
         f"cell, the first ones: {sizes}. In brackets Monte Carlo standard errors, at most.",
         "trust-map",
+        "`grid` (coverage of the optimiser with the most data sets, and of nuts) and "
+        "`intervals-grid` (coverage), a row a scenario and parameter",
     )
 
 
@@ -368,6 +374,8 @@ def _posterior(design: Design, made: Made) -> Finding | None:
         f"{short.lstrip('; ')}.",
         " ".join(parts),
         "calibration-bands",
+        "`verdicts` (sampled, of R, of the samplers), all rows; `calibration` (uniform, seen); "
+        "`calibration-power`, factor 1.4",
     )
 
 
@@ -398,13 +406,18 @@ def _cost(design: Design, made: Made) -> Finding | None:
     medians = here.groupby("method", sort=False)["median"].median()
     said = ", ".join(f"{METHODS[str(m)].label} {seconds(s)}" for m, s in medians.items())
     routes = [m for m in ("em", "newton", "map", "nuts") if m in medians.index]
-    short = ", ".join(f"{METHODS[m].label} {seconds(medians[m])}" for m in routes)
+    first, *rest = routes or [str(medians.index[0])]
+    times = [f"{number(medians[m] / medians[first], significant=2)} ({METHODS[m].label})"
+             for m in rest]  # fmt: skip
+    longer = f", and {_and(times)} times as long" if times else ""
     return Finding(
         "What does a fit cost?",
-        f"At n = {n:,}: {short}.",
-        f"Seconds on one thread, without compilation and the start, the median over data sets and "
-        f"over the {here['scenario'].nunique()} scenarios of that n: {said}.",
+        f"At n = {n:,} {seconds(medians[first])} by {METHODS[first].label}{longer}.",
+        f"Seconds on one thread of the machine that made this, without compilation and the start, "
+        f"the median over data sets and over the {here['scenario'].nunique()} scenarios of that n: "
+        f"{said}. Another machine has other ratios too, by up to two.",
         "time",
+        f"`timings` (median), rows of n = {n:,}",
     )
 
 
@@ -436,6 +449,7 @@ def _stops(design: Design, made: Made) -> Finding | None:
         f"Median distance that is left, in standard errors, at {first}, over {int(worst['R'])} "
         f"runs: {'; '.join(said)}.",
         "stopping",
+        f"`stops` (distance), rows of {first}",
     )
 
 
@@ -450,8 +464,10 @@ def _rate(design: Design, made: Made) -> Finding | None:
         "most.",
         f"The rate seen in EM's last steps against the fraction of missing information at the same "
         f"maximum, relative, in {runs} of {int(rates['R'].sum())} runs: those predicted below .995 "
-        "whose last steps are above rounding.",
+        "whose last steps are above rounding. It is the greatest difference of all these runs, no "
+        "mean.",
         "missing-information",
+        "`rates` (largest_error), its greatest",
     )
 
 
@@ -463,13 +479,22 @@ def _words(design: Design, made: Made) -> Finding | None:
     total = int(wrong["wrong"].sum())
     kinds = ", ".join(f"{verdict} {int(row.wrong):,}" for verdict, row in wrong.iterrows())
     said = _claimed(made)
-    share = f" ({100 * total / said:.1f}%)" if said else ""
+    methods = made["optimisation"]["method"].nunique() if said else 1
+    # As if the fits of a data set were all right or all wrong, which makes the error no smaller.
+    known = (
+        Share(total / said, measures.of_count(total, said).mcse * methods**0.5, said)
+        if said
+        else None
+    )
+    share = f" ({100 * known.value:.1f}%, error {error_in_points(known)} at most)" if known else ""
     return Finding(
         "Is a method's own word a verdict?",
         f"No: {total:,}{f' of {said:,}' if said else ''} fits that said they had converged{share} "
         "had not ended at the best believable maximum.",
         f"By what they came to: {kinds}. Fits of one data set by several methods count each.",
         "beginnings-ends",
+        "`claims` (wrong), all rows; `optimisation` (says_converged times R)",
+        exploratory=True,
     )
 
 
@@ -491,9 +516,15 @@ def _labels(design: Design, made: Made) -> Finding | None:
         f"{number(relabelled, significant=4)} relabelled (medians over scenarios, NUTS).",
         "Chains start spread over the labellings on purpose, so that what differs before "
         "relabelling and not after is the labels alone; how often chains switch by themselves is "
-        "another question.",
+        f"another question. Over the {len(labels)} scenarios the quartiles are "
+        f"{_quartiles(labels['rhat_raw'])} and {_quartiles(labels['rhat_relabelled'])}.",
         "rhat",
+        "`labels` (rhat_raw, rhat_relabelled), rows of nuts",
     )
+
+
+def _quartiles(values: pd.Series[Any]) -> str:
+    return " to ".join(number(float(values.quantile(q)), significant=4) for q in (0.25, 0.75))
 
 
 ENOUGH = 500  # replicates, for a variance to 6%
@@ -519,6 +550,7 @@ def _bound(design: Design, made: Made) -> Finding | None:
         f"{METHODS[str(first['method'].iloc[0])].label}, the {len(first)} parameters, "
         f"R = {int(first['R'].min()):,}; an interval that is missing counted as a miss.",
         "profile",
+        f"`estimates` (efficiency, coverage), rows of {first['scenario'].iloc[0]}",
     )
 
 
@@ -546,6 +578,8 @@ def _warnings(design: Design, made: Made) -> Finding | None:
         "Answers are of all samplers on the first data set of each scenario, components in the "
         f"order of the means draw by draw. {alarms}: {', '.join(said)}.",
         "rhat",
+        "`warnings`, rows of the answer by mean",
+        exploratory=True,
     )
 
 
@@ -577,6 +611,7 @@ def _components(design: Design, made: Made) -> Finding | None:
         f"sets each at most, by {said}.",
         more,
         "chosen-shares",
+        "`choices`, means over all rows" + ("; `other-choices` (right)" if same else ""),
     )
 
 
@@ -614,6 +649,7 @@ def _priors(design: Design, made: Made) -> Finding | None:
         + ".",
         f"Coverage more than under {first} on the same data sets: {'; '.join(said)}.",
         "prior-measures",
+        "`priors` (coverage), means over the rows of a prior; `prior-differences` (coverage)",
     )
 
 
@@ -637,6 +673,7 @@ def _packages(design: Design, made: Made) -> Finding | None:
         "A package's own start may lead to another maximum, which is no fault of its stop; the "
         "tables tell the two apart.",
         "external-distance",
+        "`external-words` (wrong); `external-verdicts` (maximum), means over the rows of a package",
     )
 
 
@@ -775,7 +812,9 @@ def in_markdown(design: Design, found: Sequence[Finding], made_on: str = "") -> 
     """A page of its own. made_on: revision and machine."""
     head = f"# What was found\n\n{counts(design)} {made_on}".rstrip()
     parts = [
-        f"## {one.question}\n\n**{one.short}** {one.more}"
+        f"## {one.question}\n\n**{one.short}** {one.more}\n\n"
+        + ("Exploratory: asked after the results were seen. " if one.exploratory else "")
+        + f"From `tables/`: {one.rows}."
         + (f"\n\n![{one.question}](figures/{one.figure}.png)" if one.figure else "")
         for one in found
     ]

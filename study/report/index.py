@@ -75,8 +75,16 @@ def answers(design: Design, made: Mapping[str, pd.DataFrame]) -> list[Finding]:
 
 
 def read_tables(design: Design, folder: Path) -> dict[str, pd.DataFrame]:
-    """A design's tables by name, from a folder of their CSV files."""
-    return {table.name: read_table(folder / f"{table.name}.csv") for table in tables_of(design)}
+    """A design's tables by name, from a folder of their CSV files.
+
+    Without those that are not there: an older revision published none of what came later.
+    """
+    files = {table.name: folder / f"{table.name}.csv" for table in tables_of(design)}
+    return {name: read_table(file) for name, file in files.items() if any(_either(file))}
+
+
+def _either(file: Path) -> tuple[bool, bool]:
+    return file.is_file(), file.with_name(f"{file.name}.gz").is_file()
 
 
 def read_table(file: Path) -> pd.DataFrame:

@@ -68,7 +68,8 @@ def test_a_count_of_wrong_words_is_of_all_words() -> None:
     said = made("rich")["optimisation"].head(2).assign(says_converged=[0.3, 1.0], R=[10, 9])
     tables = {"claims": claims, "optimisation": said}
     short, _ = finding("Is a method's own word a verdict?", **tables)
-    assert short.startswith("No: 3 of 12 fits that said they had converged (25.0%)")
+    # Of two methods: sqrt(2 p (1 - p) / 12).
+    assert short.startswith("No: 3 of 12 fits that said they had converged (25.0%, error 17.7 ")
 
 
 @pytest.mark.parametrize(
@@ -129,6 +130,8 @@ def test_each_cell_has_its_advice() -> None:
 def test_a_design_of_any_kind_has_the_findings_that_it_can(name: str) -> None:
     design, tables = DESIGNS[name], made(name)
     found = findings(design, tables)
+    for one in found:
+        assert set(re.findall(r"`([a-z-]+)`", one.rows)) & set(tables), one.question
     advice(design, tables)
     text = restructured(design, found)
     assert text.startswith(f".. {design.stamp()}")
