@@ -407,12 +407,12 @@ def _cost(design: Design, made: Made) -> Finding | None:
     said = ", ".join(f"{METHODS[str(m)].label} {seconds(s)}" for m, s in medians.items())
     routes = [m for m in ("em", "newton", "map", "nuts") if m in medians.index]
     first, *rest = routes or [str(medians.index[0])]
-    times = [f"{number(medians[m] / medians[first], significant=2)} ({METHODS[m].label})"
+    times = [f"{METHODS[m].label} {number(medians[m] / medians[first], significant=2)}"
              for m in rest]  # fmt: skip
-    longer = f", and {_and(times)} times as long" if times else ""
+    longer = f", {_and(times)} times as long" if times else ""
     return Finding(
         "What does a fit cost?",
-        f"At n = {n:,} {seconds(medians[first])} by {METHODS[first].label}{longer}.",
+        f"At n = {n:,} {METHODS[first].label} takes {seconds(medians[first])}{longer}.",
         f"Seconds on one thread of the machine that made this, without compilation and the start, "
         f"the median over data sets and over the {here['scenario'].nunique()} scenarios of that n: "
         f"{said}. Another machine has other ratios too, by up to two.",

@@ -18,13 +18,14 @@ WIDTH = 110
 # The published figure that is the README's picture, and where that lies.
 FIGURE = "figures/overview.png"
 PICTURE = "study/report/readme.png"
+_NOTE = re.compile(r"note    = \{[^}]*\}")
 _BLOCK = re.compile(r"<!-- in short: begin \([^)]*\) -->\n.*?<!-- in short: end -->", re.DOTALL)
 
 
 def with_answers(
     text: str, page: Path, design: Design, found: Sequence[Finding], record: Mapping[str, Any]
 ) -> str:
-    """A README with the first five findings of a page, and what made them.
+    """A README with the first five findings of a page, what made them, and how to cite them.
 
     page: relative to the README. record: the study's provenance. ValueError if there is no place
     for them.
@@ -34,7 +35,14 @@ def with_answers(
     lines = [_wrapped(f"- **{one.question}** {one.short}", "  ") for one in found[:5]]
     begin = f"<!-- in short: begin ({page.as_posix()}) -->"
     block = "\n".join([begin, *lines, "", _wrapped(_made(page, design, record)), _END])
-    return _BLOCK.sub(lambda _: block, text)
+    cited = (
+        f"note    = {{Revision {_revision(record)}; study {design.name}, digest {design.digest()}}}"
+    )
+    return _NOTE.sub(lambda _: cited, _BLOCK.sub(lambda _: block, text))
+
+
+def _revision(record: Mapping[str, Any]) -> str:
+    return str(record["git"]["revision"])[:12]
 
 
 _END = "<!-- in short: end -->"
@@ -44,7 +52,7 @@ def _made(page: Path, design: Design, record: Mapping[str, Any]) -> str:
     machine, ended = record["machine"], str(record["fits"]["ended"])[:10]
     return (
         f"These lines begin [what the design `{design.name}` found]({page.as_posix()}), with its "
-        f"digest {design.digest()}, at revision {str(record['git']['revision'])[:7]}, by "
+        f"digest {design.digest()}, at revision {_revision(record)}, by "
         f"{machine['processor']} ({machine['cores']} cores), {ended}."
     )
 

@@ -39,7 +39,14 @@ def test_the_answers_are_the_first_five_and_the_rest_of_the_text_stays():
 def test_what_made_them_is_said():
     text = " ".join(answered(BEFORE).split())
     assert f"digest {load('smoke').digest()}" in text
-    assert "revision 0123456, by A processor (2 cores), 2026-11-26." in text
+    assert "revision 0123456789ab, by A processor (2 cores), 2026-11-26." in text
+
+
+def test_the_citation_has_the_revision_and_the_digest():
+    text = answered(BEFORE + "  note    = {Give both}\n}")
+    digest = load("smoke").digest()
+    assert f"  note    = {{Revision 0123456789ab; study smoke, digest {digest}}}\n}}" in text
+    assert "Give both" not in text
 
 
 def test_again_it_is_the_same_text():
