@@ -5,7 +5,9 @@ The question of which method and which interval first, then what was found, figu
 
 from __future__ import annotations
 
+import gzip
 import html
+import io
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,6 +23,8 @@ from study.report.findings import Advice, Finding, advice, counts, findings, in_
 from study.report.page import document, picture, table_of, tables
 from study.report.readers import parts
 
+# What the first line of a published CSV file begins with.
+COMMENT = "# "
 # The figures that are on the page itself, in this order.
 SHOWN = (
     "trust-map",
@@ -88,9 +92,17 @@ def _either(file: Path) -> tuple[bool, bool]:
 
 
 def read_table(file: Path) -> pd.DataFrame:
-    """A table from its CSV file as it was written, or compressed if that alone is there."""
+    """A table from its CSV file as it was written, or compressed if that alone is there.
+
+    A published one begins with a line on its source.
+    """
     file = file if file.is_file() else file.with_name(f"{file.name}.gz")
-    return pd.read_csv(file, keep_default_na=False, na_values=[""])
+    table = io.BytesIO(
+        gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+    )
+    if not table.readline().startswith(COMMENT.encode()):
+        table.seek(0)
+    return pd.read_csv(table, keep_default_na=False, na_values=[""])
 
 
 def made_by(record: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from study.report.ademp import REFERENCES, ademp
 from study.report.contents import figures_of, tables_of
 from study.report.exhibit import OVER, Drawing, emphasised, read_found
 from study.report.findings import certified_shares, error_in_points, findings
+from study.report.index import read_tables
 from study.report.readers import for_readers, is_measured, parts, places
 from study.report.style import SINGLE
 from study.report.write import escaped
@@ -36,7 +37,7 @@ def write_paper(
     for name in ("figures", "tables"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     source = design.stamp()
-    made = {table.name: read_table(tables / f"{table.name}.csv") for table in tables_of(design)}
+    made = read_tables(design, tables)
     for table in tables_of(design):
         shutil.copyfile(tables / f"{table.name}.tex", folder / "tables" / f"{table.name}.tex")
         alone = _ALONE.format(source=source, name=table.name)
@@ -56,11 +57,6 @@ def write_paper(
     for name, text in texts.items():
         (folder / name).write_text(f"% {source}\n{text}", encoding="utf-8")
     (folder / "README.md").write_text(index(design, drawn, made, source), encoding="utf-8")
-
-
-def read_table(file: Path) -> pd.DataFrame:
-    """A table from its CSV file, as it was written."""
-    return pd.read_csv(file, keep_default_na=False, na_values=[""])
 
 
 def _answered(made: Mapping[str, pd.DataFrame]) -> list[str]:

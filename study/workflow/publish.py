@@ -23,7 +23,7 @@ from study.design import Design
 from study.report import readme
 from study.report.contents import figures_of
 from study.report.findings import in_markdown
-from study.report.index import answers, made_by, read_tables
+from study.report.index import COMMENT, answers, made_by, read_tables
 from study.rows import KINDS, MADE_BY
 from study.workflow import parts
 from study.workflow.chunks import PARTS
@@ -52,8 +52,8 @@ COMPARED = tuple(
 
 _READ = """<!-- {stamp} -->
 # {title}
-What the design `{name}` of this repository made: {stamp}, git revision {revision}, seed {seed},
-by {processor} ({instructions}), {cores} cores. `provenance.json` says with which versions.
+What the design `{name}` of this repository made: {stamp}, seed {seed}, by {processor}
+({instructions}), {cores} cores. `provenance.json` says with which versions.
 
 | where | what |
 |---|---|
@@ -64,6 +64,9 @@ by {processor} ({instructions}), {cores} cores. `provenance.json` says with whic
 | `rows/` | fits, estimates, intervals: {replicates} replicates a scenario and method, in Parquet |
 | `provenance.json` | the design in full, versions, revision, processor, start and end |
 | `{sums}` | sums of all files: `sha256sum --quiet -c {sums}` |
+
+The first line of a `.csv` is a comment, of design, digest and revision: `comment="#"` for pandas,
+`comment.char = "#"` for R.
 
 `python -m study reproduce {name}` makes some of the rows again, drawn by a seed of yours, and says
 column by column whether they are the same. Seconds are of the machine that made them and are held
@@ -181,9 +184,14 @@ def _write(
     for kind in COMPARED:
         file = f"rows/{kind}.parquet"
         parts.write_small(compact(pd.read_parquet(source / file), replicates), out / file)
+    stamp = f"{design.stamp()}, revision {record['git']['revision'][:12]}"
     for name in _files(design, source):
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         content = (source / name).read_bytes()
+        if name.suffix in (".md", ".tex") and len(name.parts) > 1:  # in a folder of tables
+            content = content.replace(design.stamp().encode(), stamp.encode(), 1)
+        elif name.suffix == ".csv":
+            content = f"{COMMENT}{stamp}\n".encode() + content
         if name.suffix == ".png":
             content = fewer_colours(content)
         elif name.suffix == ".svg":
@@ -197,8 +205,8 @@ def _write(
         page.write_text(text, encoding="utf-8")
     machine = record["machine"]
     text = _READ.format(
-        stamp=design.stamp(), title=design.title, name=design.name, seed=design.seed,
-        revision=record["git"]["revision"], processor=machine["processor"],
+        stamp=stamp, title=design.title, name=design.name, seed=design.seed,
+        processor=machine["processor"],
         instructions=", ".join(machine.get("instructions", [machine["compiled_for"]])),
         cores=machine["cores"], replicates=replicates, sums=SUMS,
     )  # fmt: skip

@@ -14,6 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from models import likelihood
 from study.design import load
+from study.report.index import read_table
 from study.rows import frame
 from study.workflow import publish as publishing
 from study.workflow import reproduce as reproducing
@@ -94,7 +95,7 @@ def edit(folder, kind, column, by, row=0):
 
 def test_what_is_published_is_what_readers_open_and_no_more(made):
     design, results = made
-    folder = results / "published" / "tiny"
+    folder, out = results / "published" / "tiny", results / "tiny"
     names = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
     rows = {f"rows/{kind}.parquet" for kind in COMPARED}
     figures = {"figures/densities.svg", "figures/densities.png"}
@@ -104,7 +105,12 @@ def test_what_is_published_is_what_readers_open_and_no_more(made):
         '<a href="tables/guide.csv">csv</a> <a href="tables/grid.csv.gz">csv</a>  the rows by job'
     )
     assert (folder / "index.html").read_text() == kept
-    assert pd.read_csv(folder / "tables/grid.csv.gz").shape == (100_000, 2)
+    assert pd.read_csv(folder / "tables/grid.csv.gz", comment="#").shape == (100_000, 2)
+    revision = json.loads((folder / "provenance.json").read_text())["git"]["revision"]
+    source = f"# {design.stamp()}, revision {revision[:12]}\n"
+    assert (folder / "tables/guide.csv").read_text() == f"{source}a,b\n1,2\n"
+    assert read_table(folder / "tables/guide.csv").equals(read_table(out / "tables/guide.csv"))
+    assert read_table(folder / "tables/grid.csv").equals(read_table(out / "tables/grid.csv"))
     assert Image.open(folder / "figures/densities.png").text == {"Source": "a digest"}
     assert (
         '"M 1.23 2.2" transform="scale(0.015625)"' in (folder / "figures/densities.svg").read_text()

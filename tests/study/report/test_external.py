@@ -13,6 +13,7 @@ from study.report import external, paper
 from study.report.ademp import ademp
 from study.report.contents import FIGURES, TABLES, figures_of, tables_of
 from study.report.external import with_verdict
+from study.report.index import read_table
 from study.report.write import for_readers, write
 from study.rows import KINDS, Results
 from tests.study.synthetic import FAITHFUL, NAMED, design, of, row
@@ -255,7 +256,7 @@ def test_only_the_table_of_seconds_holds_seconds() -> None:
 def test_a_manuscript_takes_every_table(table: Any, tmp_path: Any) -> None:
     made = table.make(full())
     write(made, table.caption, tmp_path / "made")
-    read = paper.read_table(tmp_path / "made.csv")
+    read = read_table(tmp_path / "made.csv")
     pd.testing.assert_frame_equal(for_readers(read), for_readers(made))
     keys = [key for key, *_ in paper.numbers(table.name, made)]
     assert all(re.fullmatch(r"[A-Za-z0-9./-]+", key) for key in keys)

@@ -19,6 +19,7 @@ from study.report.ademp import ademp
 from study.report.contents import FIGURES, TABLES
 from study.report.estimates import grid
 from study.report.exhibit import CAPTIONS, Table
+from study.report.index import read_table
 from study.report.readers import for_readers, parts, with_error
 from study.report.write import escaped, save, write
 from study.rows import Results
@@ -79,7 +80,7 @@ def test_the_index_gives_each_figure_its_size(written: Path) -> None:
 def test_a_table_is_read_as_it_was_made(table: Table, tmp_path: Path) -> None:
     made = table.make(study())
     write(made, "", tmp_path / "made")
-    read = paper.read_table(tmp_path / "made.csv")
+    read = read_table(tmp_path / "made.csv")
     pd.testing.assert_frame_equal(for_readers(read), for_readers(made))
 
 
