@@ -354,6 +354,7 @@ def _posterior(design: Design, made: Made) -> Finding | None:
             f"{int(own['sampled'].sum()):,} of {int(own['R'].sum()):,} NUTS fits, by all samplers. "
             "Chains go on until these hold, or to their greatest length: it says that they can be "
             "met, not that the draws that were asked for are enough."
+            + _without_others(made.get("posteriors", pd.DataFrame()))
         )
     if len(ranks) and design.calibration is not None:
         tests = int(ranks["p_all"].notna().sum())
@@ -374,8 +375,24 @@ def _posterior(design: Design, made: Made) -> Finding | None:
         f"{short.lstrip('; ')}.",
         " ".join(parts),
         "calibration-bands",
-        "`verdicts` (sampled, of R, of the samplers), all rows; `calibration` (uniform, seen); "
-        "`calibration-power`, factor 1.4",
+        "`verdicts` (sampled, of R, of the samplers), all rows; `posteriors`; `calibration` "
+        "(uniform, seen); `calibration-power`, factor 1.4",
+    )
+
+
+def _without_others(table: pd.DataFrame) -> str:
+    """What coverage is without the posteriors that are not sampled to the end."""
+    if table.empty or "coverage" not in table:
+        return ""
+    least = table.sort_values("sampled", kind="stable").iloc[0]
+    share = Share(least["sampled"], least["sampled_mcse"], int(least["R"]))
+    if share.value == 1.0:
+        return ""
+    change = (table["coverage_sampled"] - table["coverage"]).abs().max()
+    return (
+        f" Fewest are, by scenario and sampler, {_per_cent(share)} of {share.r} by "
+        f"{METHODS[str(least['method'])].label} in {least['scenario']}. Without the others the "
+        f"coverage of a scenario changes by {change:.3f} at most."
     )
 
 

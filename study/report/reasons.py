@@ -85,6 +85,7 @@ _NO_INTERVALS = "No data set of this design has intervals of every kind."
 no_intervals = lack(_NO_INTERVALS, lambda d: _intervals(d, d.all_scenarios()))
 no_named_intervals = lack(_NO_INTERVALS, lambda d: _intervals(d, d.scenarios))
 no_grid_intervals = lack(_NO_INTERVALS, lambda d: _intervals(d, _gridded(d)))
+no_samplers = lack("This design samples no posterior.", lambda d: _fit(d, d.units(), SAMPLERS))
 no_chains = lack(
     "This design has no NUTS fits whose components can switch.",
     lambda d: _fit(d, _switching(d), SAMPLERS),
