@@ -35,7 +35,7 @@ from study.report.style import (
     nothing,
     width_for,
 )
-from study.rows import Results
+from study.rows import Results, usable
 
 ESTIMATES = [
     "bias",
@@ -217,18 +217,46 @@ def _of_bias(table: pd.DataFrame) -> Measure:
 
 def rmse_found(results: Results) -> str:
     """The posterior mode's root mean square error beside maximum likelihood's, by separation."""
-    table, base = measured(results, cells(results.design)), reference(results)
-    if table.empty or not {"map", base} <= set(table["method"]):
+    grid, base = cells(results.design), reference(results)
+    rows = usable(results).dropna(subset=["truth"])
+    rows = rows[rows["method"].isin(("map", base)) & rows["scenario"].isin(grid["scenario"])]
+    found: dict[float, list[Measure]] = {}
+    for d, scenario in grid[["separation", "scenario"]].itertuples(index=False):
+        ratio = _log_ratio(rows[rows["scenario"] == scenario], "map", base)
+        if np.isfinite(ratio.mcse):
+            found.setdefault(d, []).append(ratio)
+    by = {d: measures.mean_of(found[d]) for d in sorted(found)}
+    if not by:
         return ""
-    wide = table.pivot_table(
-        index=["separation", "scenario", "parameter", "component"], columns="method", values="rmse"
-    )
-    ratio = (wide["map"] / wide[base]).map(np.log).groupby("separation").mean()
-    said = [f"{np.exp(ratio[d]):.2f} at separation {d:g}" for d in ratio.index[[0, -1]].unique()]
+    said = [
+        f"{np.exp(by[d].value):.3f} ({np.exp(by[d].value) * by[d].mcse:.3f}) at separation {d:g}"
+        for d in dict.fromkeys((min(by), max(by)))
+    ]
     return (
         "The posterior mode's error over maximum likelihood's, the geometric mean over cells and "
-        f"parameters, is {' and '.join(said)}."
+        f"parameters, on the same data sets, is {' and '.join(said)}."
     )
+
+
+def _log_ratio(rows: pd.DataFrame, method: str, base: str) -> Measure:
+    """Of two methods' root mean square errors in a scenario, the mean over its parameters.
+
+    Over the data sets that both have estimates of; MCSE by the jackknife over them.
+    """
+    squares = rows.assign(square=(rows["estimate"] - rows["truth"]) ** 2).pivot_table(
+        index="replicate", columns=["method", "parameter", "component"], values="square"
+    )
+    squares = squares.dropna()
+    r, made = len(squares), set(squares.columns.get_level_values(0))
+    if r < 2 or not {method, base} <= made:
+        return Measure(np.nan, np.nan, r)
+    both = [squares[one].to_numpy(float) for one in (method, base)]
+    without = [measures.without_each(one) for one in both]
+    with np.errstate(invalid="ignore", divide="ignore"):  # of errors that are all 0
+        logs = 0.5 * np.log(without[0] / without[1]).mean(axis=1)
+        whole = 0.5 * np.log(both[0].sum(axis=0) / both[1].sum(axis=0)).mean()
+    error = np.sqrt((r - 1) / r * ((logs - logs.mean()) ** 2).sum())
+    return Measure(float(whole), float(error), r)
 
 
 TABLES: tuple[Table, ...] = (

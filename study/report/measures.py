@@ -142,17 +142,18 @@ def median_error(estimates: Floats, truth: Floats | float) -> Measure:
     return median(np.asarray(estimates) - truth)
 
 
-def _without_each(values: Floats) -> Floats:
-    """(R,): the sum of all values (R,) but one, for each; nothing cancels."""
-    ahead = np.concatenate([[0.0], np.cumsum(values)[:-1]])
-    behind = np.concatenate([np.cumsum(values[::-1])[-2::-1], [0.0]])
+def without_each(values: Floats) -> Floats:
+    """(R, ...): the sum of all values (R, ...) but one, for each; nothing cancels."""
+    nothing = np.zeros_like(values[:1])
+    ahead = np.concatenate([nothing, np.cumsum(values, axis=0)[:-1]])
+    behind = np.concatenate([np.cumsum(values[::-1], axis=0)[-2::-1], nothing])
     return ahead + behind
 
 
 def _variances(values: Floats) -> Floats:
     """(R,): the variance of the values (R,), R >= 3, without each one of them."""
     centred, rest = values - np.median(values), values.size - 1
-    sums, squares = _without_each(centred), _without_each(centred**2)
+    sums, squares = without_each(centred), without_each(centred**2)
     return np.maximum(squares - sums**2 / rest, 0.0) / (rest - 1)
 
 
@@ -207,7 +208,7 @@ def rmse(estimates: Floats, truth: Floats | float) -> Measure:
     root = float(np.sqrt(value))
     if r < 2 or root == 0:
         return Measure(root, 0.0 if r > 1 else np.nan, r)
-    without = np.sqrt(_without_each(squares) / (r - 1))
+    without = np.sqrt(without_each(squares) / (r - 1))
     return Measure(root, _error(mcse / (2.0 * root), without), r)
 
 
@@ -254,7 +255,7 @@ def relative_error_of_model_se(estimates: Floats, se: Floats) -> Measure:
     )
     ratio = 100.0 * model / spread
     with np.errstate(divide="ignore"):
-        without = 100.0 * np.sqrt(_without_each(squares) / (r - 1)) / _roots(e)
+        without = 100.0 * np.sqrt(without_each(squares) / (r - 1)) / _roots(e)
     return Measure(ratio - 100.0, _error(ratio * float(relative), without), r)
 
 

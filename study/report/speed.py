@@ -209,7 +209,9 @@ def profile_found(results: Results) -> str:
             return ""
         first = (ratios <= 1.0).mean()
         best = str(first.idxmax())
-        said.append(f"by {cost} {METHODS[best].label} on {first[best]:.0%}")
+        share = measures.proportion((ratios[best] <= 1.0).to_numpy(float))
+        error = f"({100 * share.mcse:.1f})"
+        said.append(f"by {cost} {METHODS[best].label} on {100 * share.value:.1f}% {error}")
     return f"Cheapest to 1e-6 nats is {', '.join(said)} of {len(ratios)} data sets."
 
 

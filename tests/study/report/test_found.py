@@ -9,7 +9,7 @@ import pytest
 from study.report import external, measures, priors
 from study.report.contents import FIGURES
 from study.report.draws import allocation_found, examples, labellings_found, traces_found
-from study.report.estimates import _of_bias
+from study.report.estimates import _log_ratio, _of_bias
 from study.report.exhibit import Drawing
 from study.report.intervals import share, zip_found
 from study.report.measures import Measure
@@ -54,6 +54,26 @@ def test_of_bias_its_own_noise_is_taken_off() -> None:
     table = pd.DataFrame({"scenario": ["a", "b"], **rows})
     each = 2.0 * 0.3 * 0.1 / 0.25
     assert _of_bias(table) == pytest.approx(((0.09 - 0.01) / 0.25, each / np.sqrt(2.0), 9))
+
+
+def test_errors_of_two_methods_are_compared_on_the_data_sets_of_both() -> None:
+    """Against the delta method for independent squares of normals, twice as large for one."""
+    rng = np.random.default_rng(7)
+    r = 4_000
+    errors = {"map": 2.0 * rng.normal(size=r), "newton": rng.normal(size=r)}
+    key = {"replicate": np.arange(r), "parameter": "mean", "component": 1, "truth": 1.0}
+    rows = pd.concat(
+        [pd.DataFrame(key | {"method": m, "estimate": 1.0 + e}) for m, e in errors.items()]
+    )
+    found = _log_ratio(rows, "map", "newton")
+    # Var log sqrt(mean of squares) is 2/(4 R) each; errors of the jackknife are some per cent.
+    assert found.mcse == pytest.approx(np.sqrt(1.0 / r), rel=0.1)
+    assert found.value == pytest.approx(np.log(2.0), abs=4.0 * found.mcse)
+    assert found.r == r
+    same = pd.concat([rows[rows["method"] == "map"].assign(method=m) for m in errors])
+    assert _log_ratio(same, "map", "newton")[:2] == (0.0, 0.0)
+    alone = rows[(rows["method"] == "map") | (rows["replicate"] < 3)]
+    assert _log_ratio(alone, "map", "newton").r == 3
 
 
 def test_shares_have_their_error_or_the_ends_of_their_interval() -> None:
