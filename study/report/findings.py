@@ -609,17 +609,12 @@ def _components(design: Design, made: Made) -> Finding | None:
         return None
     names = [name for name in INFORMATION if name.replace("-", "_") in table]
     right = {CHOOSING[n]: _mean_of(table, n.replace("-", "_")) for n in names}
-    others = made.get("other-choices", pd.DataFrame())
-    same = []
-    for scenario, own in others.groupby("scenario") if len(others) else ():
-        said = ", ".join(f"{row['criterion']} {_right(row)}" for row in own.to_dict("records"))
-        same.append(f"in {scenario} {said}")
+    same = _of_others(made.get("other-choices", pd.DataFrame()))
     more = (
         "A choice is right where it is the number of components that the data were drawn from, "
-        "normal or not; a criterion takes the best believable maximum of each K from many starts."
+        "normal or not; a criterion takes the best believable maximum of each K from many "
+        f"starts.{same}"
     )
-    if same:
-        more += f" By refits or a posterior: {'; '.join(same)}."
     said = ", ".join(f"{label} {_per_cent(share)}" for label, share in right.items())
     data_sets = int(table["R"].max())
     return Finding(
@@ -632,14 +627,28 @@ def _components(design: Design, made: Made) -> Finding | None:
     )
 
 
+def _of_others(table: pd.DataFrame) -> str:
+    """Criteria by refits or a posterior, in the mean of the scenarios that have all of them."""
+    if table.empty:
+        return ""
+    counts = table.groupby("scenario")["criterion"].nunique()
+    whole = table[table["scenario"].map(counts) == counts.max()]
+    shares = {
+        str(criterion): measures.mean_of(
+            [measures.of_count(round(row["right"] * row["R"]), int(row["R"])) for row in rows]
+        )
+        for criterion, own in whole.groupby("criterion", sort=False)
+        for rows in [own.to_dict("records")]
+    }
+    said = ", ".join(f"{name} {_per_cent(Share(*share))}" for name, share in shares.items())
+    names, r = _and(list(dict.fromkeys(whole["scenario"]))), int(whole["R"].min())
+    return f" By refits or a posterior, in the mean of {names} (R = {r} each): {said}."
+
+
 def _mean_of(table: pd.DataFrame, column: str, r: str = "R") -> Share:
     """Of a share, over the rows of a table, which are of other data sets each."""
     rows = table[[column, f"{column}_mcse", r]].to_numpy(float)
     return Share(*measures.mean_of([Share(value, mcse, int(n)) for value, mcse, n in rows]))
-
-
-def _right(row: Mapping[Any, Any]) -> str:
-    return _per_cent(measures.of_count(round(row["right"] * row["R"]), int(row["R"])))
 
 
 def _priors(design: Design, made: Made) -> Finding | None:

@@ -58,17 +58,27 @@ def write_index(
 ) -> None:
     """out/index.html and out/findings.md, from what is made already."""
     out.mkdir(parents=True, exist_ok=True)
-    made = read_tables(design, folder_of_tables)
     record = json.loads(provenance.read_text(encoding="utf-8"))
-    made_on = made_by(record)
-    (out / "findings.md").write_text(
-        in_markdown(design, answers(design, made), made_on), encoding="utf-8"
-    )
+    for name, text in texts(design, folder_of_tables, folder_of_figures, record).items():
+        (out / name).write_text(text, encoding="utf-8")
+
+
+def texts(
+    design: Design, folder_of_tables: Path, folder_of_figures: Path, record: Mapping[str, Any]
+) -> dict[str, str]:
+    """What index.html and findings.md hold, of tables and figures as they lie in folders.
+
+    record: the study's provenance.
+    """
+    made, made_on = read_tables(design, folder_of_tables), made_by(record)
     names = {figure.name for figure in FIGURES}
-    images = {name: folder_of_figures / f"{name}.svg" for name in SHOWN if name in names}
+    files = {name: folder_of_figures / f"{name}.svg" for name in SHOWN if name in names}
+    images = {name: file for name, file in files.items() if file.is_file()}
     found = read_found(folder_of_tables, folder_of_figures)
-    text = page(design, made, images, made_on, found)
-    (out / "index.html").write_text(text, encoding="utf-8")
+    return {
+        "findings.md": in_markdown(design, answers(design, made), made_on),
+        "index.html": page(design, made, images, made_on, found),
+    }
 
 
 def answers(design: Design, made: Mapping[str, pd.DataFrame]) -> list[Finding]:
@@ -274,7 +284,7 @@ def _tables(
                     f"<small>{html.escape(said)}</small></li>"
                 )
             yield "</ul>"
-        for table in (t for t in shown_tables if t.category == category):
+        for table in (t for t in shown_tables if t.category == category and t.name in made):
             shown = tables(
                 parts(made[table.name], table.over),
                 table.name,

@@ -22,8 +22,8 @@ from PIL.PngImagePlugin import PngInfo
 from study.design import Design
 from study.report import readme
 from study.report.contents import figures_of
-from study.report.findings import in_markdown
-from study.report.index import COMMENT, answers, made_by, read_tables
+from study.report.exhibit import FOUND
+from study.report.index import COMMENT, answers, read_tables, texts
 from study.rows import KINDS, MADE_BY
 from study.workflow import parts
 from study.workflow.chunks import PARTS
@@ -134,16 +134,20 @@ def _keep(design: Design, results: Path) -> None:
 
 
 def texts_of(design: Design, folder: Path, top: Path = ROOT) -> dict[Path, bytes]:
-    """What is written by a published folder's tables, by file: its findings.
+    """What is written by a published folder's tables, by file: its findings and its page.
 
     Of the study that the README is of, in the folder `top`, its answers and picture too.
     """
-    record = _record(design, folder)
-    found = answers(design, read_tables(design, folder / "tables"))
-    files = {folder / "findings.md": in_markdown(design, found, made_by(record)).encode()}
+    record, tables = _record(design, folder), folder / "tables"
+    own = texts(design, tables, folder / "figures", record)
+    files = {folder / "findings.md": own["findings.md"].encode()}
+    if (tables / FOUND).is_file():  # an older revision did not publish what exhibits show
+        linked = _LINK.sub(lambda link: _kept(link, folder), own["index.html"])
+        files[folder / "index.html"] = linked.encode()
     page = PUBLISHED / README_OF / "findings.md"
     if (top / page).resolve() == (folder / "findings.md").resolve():
         before = (top / "README.md").read_text(encoding="utf-8")
+        found = answers(design, read_tables(design, tables))
         text = readme.with_answers(before, page, design, found, record)
         picture = (folder / readme.FIGURE).read_bytes()
         files |= {top / "README.md": text.encode(), top / readme.PICTURE: picture}
@@ -199,10 +203,6 @@ def _write(
         elif name.suffix in (".csv", ".tex") and len(content) > LONG:
             name, content = name.with_name(f"{name.name}.gz"), gzip.compress(content, 9, mtime=0)
         (out / name).write_bytes(content)
-    page = out / "index.html"
-    if page.is_file():
-        text = _LINK.sub(lambda link: _kept(link, out), page.read_text(encoding="utf-8"))
-        page.write_text(text, encoding="utf-8")
     machine = record["machine"]
     text = _READ.format(
         stamp=stamp, title=design.title, name=design.name, seed=design.seed,
@@ -211,7 +211,7 @@ def _write(
         cores=machine["cores"], replicates=replicates, sums=SUMS,
     )  # fmt: skip
     (out / "README.md").write_text(text, encoding="utf-8")
-    _write_sums(out)
+    write_texts(design, out)
 
 
 def _write_sums(out: Path) -> None:
@@ -240,7 +240,7 @@ def _kept(link: re.Match[str], out: Path) -> str:
     name of a format."""
     target, rest, text = link.groups()
     for name in (target, f"{target}.gz"):
-        if (out / name).exists():
+        if name == "findings.md" or (out / name).exists():
             return f'<a href="{name}"{rest}>{text}</a>'
     return "" if text == Path(target).suffix[1:] else text
 
@@ -263,8 +263,9 @@ def _files(design: Design, source: Path) -> Iterator[Path]:
     """What is copied, relative to the study's folder; no figure that the design leaves empty."""
     empty = {one.name for one in figures_of(design) if one.lacking(design)}
     wanted = [
-        *("tables/*.csv", "tables/*.md", "findings.md", "figures/*.svg", "figures/*.png"),
-        *("paper/*.tex", "paper/*.md", "paper/tables/*.tex", "provenance.json", "index.html"),
+        *("tables/*.csv", "tables/*.md", f"tables/{FOUND}", "provenance.json"),
+        *("figures/*.svg", "figures/*.png", f"figures/{FOUND}"),
+        *("paper/*.tex", "paper/*.md", "paper/tables/*.tex"),
     ]
     for pattern in wanted:
         for file in sorted(source.glob(pattern)):

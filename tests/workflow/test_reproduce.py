@@ -1,6 +1,7 @@
 """A tiny study is published and made again: what is the same is said to be, the rest is named."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -49,18 +50,16 @@ def made(tmp_path_factory):
     write_provenance(design, rows=out / "rows", out=out / "provenance.json")
     for name in ("tables", "figures", "paper/tables"):
         (out / name).mkdir(parents=True)
-    (out / "tables/guide.csv").write_text("a,b\n1,2\n")
-    (out / "tables/grid.csv").write_text("a,b\n" + "1,2\n" * 100_000)
-    (out / "tables/grid.md").write_text("| a |\n" * 100_000)
+    (out / "tables/guide.csv").write_text("n,separation\n1,2\n")
+    (out / "tables/long.csv").write_text("a,b\n" + "1,2\n" * 100_000)
+    (out / "tables/long.md").write_text("| a |\n" * 100_000)
     (out / "paper/tables/guide-alone.tex").write_text("x")
     (out / "figures/densities.pdf").write_text("x")
     path = '<path d="M 1.234567 2.2" transform="scale(0.015625)"/>'
     (out / "figures/densities.svg").write_text(path)
     (out / "figures/bias.svg").write_text("empty: this design has no grid")
-    links = ("tables/guide.csv", "tables/grid.csv", "tables/guide.tex", "chunks/")
-    shown = ("csv", "csv", "tex", "the rows by job")
-    page = " ".join(f'<a href="{at}">{text}</a>' for at, text in zip(links, shown, strict=True))
-    (out / "index.html").write_text(page)
+    for name in ("tables", "figures"):
+        (out / name / "found.json").write_text("{}")
     texts = PngInfo()
     texts.add_text("Source", "a digest")
     Image.new("RGBA", (9, 9), "red").save(out / "figures/densities.png", pnginfo=texts)
@@ -99,18 +98,20 @@ def test_what_is_published_is_what_readers_open_and_no_more(made):
     names = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
     rows = {f"rows/{kind}.parquet" for kind in COMPARED}
     figures = {"figures/densities.svg", "figures/densities.png"}
-    others = {"tables/guide.csv", "tables/grid.csv.gz", *figures}
-    assert names == rows | others | {"provenance.json", "README.md", "index.html", "SHA256SUMS"}
-    kept = (
-        '<a href="tables/guide.csv">csv</a> <a href="tables/grid.csv.gz">csv</a>  the rows by job'
-    )
-    assert (folder / "index.html").read_text() == kept
-    assert pd.read_csv(folder / "tables/grid.csv.gz", comment="#").shape == (100_000, 2)
+    others = {"tables/guide.csv", "tables/long.csv.gz", "tables/found.json", *figures}
+    others |= {"figures/found.json", "findings.md", "index.html"}
+    assert names == rows | others | {"provenance.json", "README.md", "SHA256SUMS"}
+    page = (folder / "index.html").read_text()
+    linked = set(re.findall(r'href="([^"#:]+)"', page))
+    assert {"tables/guide.csv", "findings.md", "rows/", "provenance.json"} <= linked
+    assert [name for name in linked if not (folder / name).exists()] == []
+    assert "the rows by job" in page
+    assert pd.read_csv(folder / "tables/long.csv.gz", comment="#").shape == (100_000, 2)
     revision = json.loads((folder / "provenance.json").read_text())["git"]["revision"]
     source = f"# {design.stamp()}, revision {revision[:12]}\n"
-    assert (folder / "tables/guide.csv").read_text() == f"{source}a,b\n1,2\n"
+    assert (folder / "tables/guide.csv").read_text() == f"{source}n,separation\n1,2\n"
     assert read_table(folder / "tables/guide.csv").equals(read_table(out / "tables/guide.csv"))
-    assert read_table(folder / "tables/grid.csv").equals(read_table(out / "tables/grid.csv"))
+    assert read_table(folder / "tables/long.csv").equals(read_table(out / "tables/long.csv"))
     assert Image.open(folder / "figures/densities.png").text == {"Source": "a digest"}
     assert (
         '"M 1.23 2.2" transform="scale(0.015625)"' in (folder / "figures/densities.svg").read_text()

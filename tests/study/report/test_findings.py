@@ -148,11 +148,21 @@ def test_how_many_components_is_the_mean_over_scenarios_and_names_what_refits_ch
             "bic": [1.0, 0.5], "bic_mcse": [0.0, 0.05],
         }
     )  # fmt: skip
-    others = pd.DataFrame({"scenario": ["a"], "criterion": ["Laplace"], "right": [0.9], "R": [10]})
+    laplace, bridge = {"criterion": "Laplace", "R": 10}, {"criterion": "bridge", "R": 10}
+    others = pd.DataFrame(
+        [
+            {"scenario": "a", "right": 0.9} | laplace,
+            {"scenario": "a", "right": 0.5} | bridge,
+            {"scenario": "b", "right": 0.1} | laplace,
+            {"scenario": "b", "right": 0.5} | bridge,
+            {"scenario": "c", "right": 0.0} | laplace,
+        ]
+    )
     short, more = finding("How many components?", choices=choices, **{"other-choices": others})
     assert "2 scenarios" in short
     assert short.endswith("by BIC 75.0% (2.5).")
-    assert "in a Laplace 90.0% (9.5)" in more
+    # sqrt(2 .09/10)/2, and sqrt(2 .25/10)/2; c has not all of them.
+    assert "a and b (R = 10 each): Laplace 50.0% (6.7), bridge 50.0% (11.2)." in more
 
 
 def test_how_much_is_the_priors_is_said_by_pairs() -> None:
