@@ -400,11 +400,11 @@ def _would_have_seen(power: pd.DataFrame) -> str:
     """Of the largest samples, what share tells a sampler's prior that is 1.4 times too wide."""
     if power.empty:
         return ""
-    own = power[(power["factor"] - 1.4).abs() < 1e-6].sort_values("R")
+    own = power[(power["factor"] - 1.4).abs() < 1e-6].sort_values("data_sets")
     last = own.drop_duplicates(["method", "wrong"], keep="last")
     said = [
-        f"{row['power']:.2f} ({row['power_mcse']:.2f}) of samples of {int(row['R']):,} if the "
-        f"{row['wrong']} is 1.4 times too large"
+        f"{row['power']:.2f} ({row['power_mcse']:.2f}) of samples of {int(row['data_sets']):,} if "
+        f"the {row['wrong']} is 1.4 times too large"
         for row in last.to_dict("records")
     ]
     return f" Their power, by resampling: an error is told in {'; in '.join(said)}." if said else ""

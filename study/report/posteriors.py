@@ -55,10 +55,11 @@ def _covered(results: Results) -> pd.DataFrame:
 
 
 def _named(fits: pd.DataFrame) -> str:
-    return "; ".join(
+    named = [
         f"replicate {replicate}: {message.partition('; ')[0]}"
         for replicate, message in zip(fits["replicate"], fits["message"], strict=True)
-    )
+    ]
+    return "; ".join(named) or "none"
 
 
 TABLES: tuple[Table, ...] = (

@@ -36,11 +36,12 @@ REPEATS = 400
 
 
 def calibration_power(results: Results) -> pd.DataFrame:
-    """Which wrong priors of a sampler would its ranks have told? Rows: method, wrong, factor, R.
+    """Which wrong priors of a sampler would its ranks have told? Rows: method, wrong, factor,
+    data_sets.
 
     factor: how many times as large the sampler's is as that of the parameters. power: share of
-    parts of R data sets of which any quantity leaves the bands of all of them together. available:
-    how many data sets are a sample of the other prior, in the mean. power_mcse: at most, for parts
+    parts of so many data sets of which any quantity leaves the bands of all of them together.
+    available: how many data sets are a sample of the other prior, in the mean. power_mcse: at most, for parts
     overlap (Hoeffding 1948): that of as many as share no data set, the share moved a little from
     0 and 1 (Agresti and Coull 1998).
     """
@@ -58,9 +59,9 @@ def calibration_power(results: Results) -> pd.DataFrame:
             for r, power, parts, available in _powers(table, int(ranks["of"].iloc[0]), ratio):
                 near = (power * parts + 1.0) / (parts + 2.0)
                 found = {"power": power, "power_mcse": np.sqrt(near * (1.0 - near) / parts)}
-                key = {"method": method, "wrong": wrong, "factor": factor, "R": r}
+                key = {"method": method, "wrong": wrong, "factor": factor, "data_sets": r}
                 rows.append(key | found | {"available": available})
-    return sorted_rows(results, table_of(rows, ["method", "wrong", "factor", "R"]))
+    return sorted_rows(results, table_of(rows, ["method", "wrong", "factor", "data_sets"]))
 
 
 def _mixtures(truths: pd.DataFrame, spec: Calibration | None) -> list[Mixture]:
@@ -99,14 +100,16 @@ def _powers(
 ) -> list[tuple[int, float, float, float]]:
     """By R: the share that is seen, how many parts share no data set, and how many are kept."""
     available = float(ratio.sum())
-    # Of one part alone little is known; of a small calibration halves are taken.
-    sizes = [r for r in SIZES if 2 * r <= available] or [max(int(available / 2.0), 1)]
+    # Of one part alone little is known.
+    sizes = [r for r in SIZES if 2 * r <= available]
+    if not sizes and ratio.size < 2 * SIZES[0]:  # of a small calibration halves are taken
+        sizes = [max(int(available / 2.0), 1)]
     rng = np.random.default_rng(0)
     seen = np.zeros((len(sizes), REPEATS))
     bands = [_counts(r, of, ranks.shape[1]) for r in sizes]
     for i in range(REPEATS):
         kept = rng.permutation(np.flatnonzero(rng.random(ratio.size) < ratio))
-        while kept.size < sizes[-1]:
+        while sizes and kept.size < sizes[-1]:
             kept = rng.permutation(np.flatnonzero(rng.random(ratio.size) < ratio))
         for at, (r, (low, high)) in enumerate(zip(sizes, bands, strict=True)):
             cells = np.stack([np.bincount(own, minlength=of + 1) for own in ranks[kept[:r]].T])

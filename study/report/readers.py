@@ -26,7 +26,7 @@ FEW = 20  # replicates
 # Columns of numbers that tell rows apart; text does so anyway.
 PLACES = {
     *("component", "k", "K", "target", "level", "weight", "separation", "sd_ratio", "n"),
-    *("iteration", "replicate"),
+    *("iteration", "replicate", "factor", "data_sets"),
 }
 # What differs from row to row and has no middle.
 OF_A_ROW = {"truth"}

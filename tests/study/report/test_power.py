@@ -65,7 +65,9 @@ def test_the_power_of_parts_is_that_of_fresh_data_sets_under_the_other_prior(
 ) -> None:
     own = prior_of(design)
     assert isinstance(own.sds, SharedScale)
-    table = power_of(design, without_data(posterior, own, R, 1)).set_index(["wrong", "factor", "R"])
+    table = power_of(design, without_data(posterior, own, R, 1)).set_index(
+        ["wrong", "factor", "data_sets"]
+    )
     found = table.loc[(PARTS[1], 1 / 1.4, 100)]
     wide = replace(own, sds=own.sds.standardised(0.0, np.sqrt(1 / 1.4)))
     fresh = [seen(design, without_data(posterior, wide, 100, 10 + i)) for i in range(40)]
@@ -75,7 +77,7 @@ def test_the_power_of_parts_is_that_of_fresh_data_sets_under_the_other_prior(
 
 def test_nothing_wrong_is_seen_at_the_level(design: Design, posterior: Floats) -> None:
     table = power_of(design, without_data(posterior, prior_of(design), R, 2))
-    nothing = table[table["wrong"] == NOTHING].set_index("R")
+    nothing = table[table["wrong"] == NOTHING].set_index("data_sets")
     # The smallest part is the best estimated; a false alarm in 1,000.
     least = nothing.iloc[0]
     assert least["power"] < 0.05 + 3.1 * least["power_mcse"]
