@@ -41,9 +41,9 @@ def calibration_power(results: Results) -> pd.DataFrame:
 
     factor: how many times as large the sampler's is as that of the parameters. power: share of
     parts of so many data sets of which any quantity leaves the bands of all of them together.
-    available: how many data sets are a sample of the other prior, in the mean. power_mcse: at most, for parts
-    overlap (Hoeffding 1948): that of as many as share no data set, the share moved a little from
-    0 and 1 (Agresti and Coull 1998).
+    available: how many data sets are a sample of the other prior, in the mean. power_mcse: at most,
+    for parts overlap (Hoeffding 1948): that of as many as share no data set, the share moved a
+    little from 0 and 1 (Agresti and Coull 1998).
     """
     rows: list[dict[str, object]] = []
     spec = results.design.calibration
