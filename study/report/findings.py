@@ -106,12 +106,17 @@ def certified_shares(design: Design, verdicts: pd.DataFrame) -> dict[str, Share]
 def error_in_points(share: Share) -> str:
     """The Monte Carlo standard error in points; of 0 and 1 Wilson's interval."""
     if share.mcse > 0:
-        return f"{100 * share.mcse:.1f}"
+        return f"{100 * share.mcse:.{_places(share)}f}"
     return " to ".join(f"{100 * end:.1f}" for end in share.ends)
 
 
+def _places(share: Share) -> int:
+    """Decimals of a share in per cent: one, and two where its error would be 0.0."""
+    return 2 if 0.0 < share.mcse < 0.0005 else 1
+
+
 def _per_cent(share: Share) -> str:
-    return f"{100 * share.value:.1f}% ({error_in_points(share)})"
+    return f"{100 * share.value:.{_places(share)}f}% ({error_in_points(share)})"
 
 
 def _fastest(table: pd.DataFrame, column: str) -> pd.Series[Any]:
@@ -552,11 +557,11 @@ def _bound(design: Design, made: Made) -> Finding | None:
     if table.empty or "efficiency" not in table:
         return None
     own = table[(table["R"] >= ENOUGH) & table["efficiency"].notna()]
-    own = own[own["method"].isin(OPTIMISERS)]
+    own = own[own["method"].isin(OPTIMISERS)].rename(columns={"R": "r"})
     if own.empty:
         return None
     first = own[own["scenario"] == own["scenario"].iloc[0]]
-    first = first[first["method"] == first["method"].iloc[0]]
+    first = first[first["method"] == _optimiser_of(first)]
     error, share_error = first["efficiency_mcse"].max(), first["coverage_mcse"].max()
     efficient, covered = first["efficiency"], first["coverage"]
     return Finding(
@@ -565,7 +570,7 @@ def _bound(design: Design, made: Made) -> Finding | None:
         f"{100 / efficient.min():.0f}% of Cramer and Rao's bound ({100 * error:.0f} points), and "
         f"Wald intervals cover {covered.min():.3f} to {covered.max():.3f} ({share_error:.3f}).",
         f"{METHODS[str(first['method'].iloc[0])].label}, the {len(first)} parameters, "
-        f"R = {int(first['R'].min()):,}; an interval that is missing counted as a miss.",
+        f"R = {int(first['r'].min()):,}; an interval that is missing counted as a miss.",
         "profile",
         f"`estimates` (efficiency, coverage), rows of {first['scenario'].iloc[0]}",
     )

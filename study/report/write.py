@@ -13,8 +13,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from study.report.exhibit import OVER, emphasised
 from study.report.page import LONG, is_number, table_page
@@ -197,16 +199,24 @@ def escaped(text: str) -> str:
     return "{}".join("".join(_LATEX.get(c, c) for c in part) for part in ligatures)
 
 
+# Points of a line above which PDF and SVG have it as an image, at the resolution of the PNG.
+MANY = 500
+DPI = 300
+
+
 def save(figure: Figure, stem: Path, source: str = "") -> None:
     """stem.pdf, stem.svg and stem.png (300 dpi), the same bytes on every run.
 
     source: of the numbers; in the files' metadata.
     """
+    for line in figure.findobj(Line2D):
+        line.set_rasterized(np.size(line.get_xdata()) > MANY)
     with mpl.rc_context({"svg.hashsalt": stem.name}, fname=STYLE):
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # keeps the layout, the same in all three files
         pdf = {"CreationDate": None, "Keywords": source}
-        figure.savefig(stem.with_suffix(".pdf"), metadata=pdf)
-        figure.savefig(stem.with_suffix(".svg"), metadata={"Date": None, "Source": source})
+        figure.savefig(stem.with_suffix(".pdf"), metadata=pdf, dpi=DPI)
+        svg = {"Date": None, "Source": source}
+        figure.savefig(stem.with_suffix(".svg"), metadata=svg, dpi=DPI)
         png = {"Software": None, "Source": source}
-        figure.savefig(stem.with_suffix(".png"), metadata=png, dpi=300)
+        figure.savefig(stem.with_suffix(".png"), metadata=png, dpi=DPI)

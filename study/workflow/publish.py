@@ -33,8 +33,10 @@ from study.workflow.sources import ROOT
 
 # Bytes that all that is published has at most.
 MOST = 20_000_000
-# Text files above so many bytes are compressed; Markdown, which is read as it is, is left out.
-LONG = 300_000
+# CSV files above so many bytes are compressed; Markdown, which is read as it is, is left out.
+LONG = 100_000
+# Tables that have what others have, a row a number.
+LONG_FORM = "measures-"
 SUMS = "SHA256SUMS"
 PUBLISHED = Path("results/published")
 # The design whose findings the README has.
@@ -73,7 +75,8 @@ column by column whether they are the same. Seconds are of the machine that made
 against nothing.
 
 What is not here is made again by `snakemake --cores all --config design={name}`: all other rows and
-draws, PDF figures, LaTeX and HTML of single tables, the walk through the articles.
+draws, PDF figures, LaTeX and HTML of single tables and their long form, the walk through the
+articles.
 
 ## Licence
 Tables, figures, rows and texts in this folder are under the repository's own, the MIT licence in
@@ -200,7 +203,7 @@ def _write(
             content = fewer_colours(content)
         elif name.suffix == ".svg":
             content = _COORDINATE.sub(_rounded, content)
-        elif name.suffix in (".csv", ".tex") and len(content) > LONG:
+        elif name.suffix == ".csv" and len(content) > LONG:
             name, content = name.with_name(f"{name.name}.gz"), gzip.compress(content, 9, mtime=0)
         (out / name).write_bytes(content)
     machine = record["machine"]
@@ -271,7 +274,8 @@ def _files(design: Design, source: Path) -> Iterator[Path]:
         for file in sorted(source.glob(pattern)):
             long = file.suffix == ".md" and file.stat().st_size > LONG
             nothing = file.parent.name == "figures" and file.stem in empty
-            if not (long or nothing or file.stem.endswith("-alone")):
+            again = file.stem.startswith(LONG_FORM) or file.stem.endswith("-alone")
+            if not (long or nothing or again):
                 yield file.relative_to(source)
 
 
