@@ -200,7 +200,7 @@ def escaped(text: str) -> str:
 
 
 # Points of a line above which PDF and SVG have it as an image, at the resolution of the PNG.
-MANY = 500
+MANY = 200
 DPI = 300
 
 

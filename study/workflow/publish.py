@@ -202,7 +202,7 @@ def _write(
         if name.suffix == ".png":
             content = fewer_colours(content)
         elif name.suffix == ".svg":
-            content = _COORDINATE.sub(_rounded, content)
+            content = _INDENT.sub(b"", _COORDINATE.sub(_rounded, content))
         elif name.suffix == ".csv" and len(content) > LONG:
             name, content = name.with_name(f"{name.name}.gz"), gzip.compress(content, 9, mtime=0)
         (out / name).write_bytes(content)
@@ -227,8 +227,10 @@ def compact(table: pd.DataFrame, replicates: int) -> pd.DataFrame:
     return table[table["replicate"] < replicates] if "replicate" in table else table
 
 
-# Coordinates of paths, in points, are kept to hundredths; matplotlib writes them to millionths.
-_COORDINATE = re.compile(rb'(?<= d=")[^"]+')
+# Coordinates, in points, are kept to hundredths; matplotlib writes them to millionths. Lines lose
+# their indents.
+_COORDINATE = re.compile(rb'(?<= d=")[^"]+|(?<= [xy]=")[^"]+')
+_INDENT = re.compile(rb"^ +", re.MULTILINE)
 
 
 def _rounded(path: re.Match[bytes]) -> bytes:
