@@ -199,8 +199,8 @@ def escaped(text: str) -> str:
     return "{}".join("".join(_LATEX.get(c, c) for c in part) for part in ligatures)
 
 
-# Points of a line above which PDF and SVG have it as an image, at the resolution of the PNG.
-MANY = 200
+# Marks, and points of a line, above which PDF and SVG have them as an image, of the PNG's resolution.
+MANY_MARKS, MANY_POINTS = 200, 900
 DPI = 300
 
 
@@ -210,7 +210,8 @@ def save(figure: Figure, stem: Path, source: str = "") -> None:
     source: of the numbers; in the files' metadata.
     """
     for line in figure.findobj(Line2D):
-        line.set_rasterized(np.size(line.get_xdata()) > MANY)
+        marked = line.get_marker() not in ("", "None", None)
+        line.set_rasterized(np.size(line.get_xdata()) > (MANY_MARKS if marked else MANY_POINTS))
     with mpl.rc_context({"svg.hashsalt": stem.name}, fname=STYLE):
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # keeps the layout, the same in all three files
