@@ -199,7 +199,7 @@ def escaped(text: str) -> str:
     return "{}".join("".join(_LATEX.get(c, c) for c in part) for part in ligatures)
 
 
-# Marks, and points of a line, above which PDF and SVG have them as an image, of the PNG's resolution.
+# More marks, or points of a line, are an image in PDF and SVG, of the resolution of the PNG.
 MANY_MARKS, MANY_POINTS = 200, 900
 DPI = 300
 
