@@ -41,7 +41,7 @@ def calibration_power(results: Results) -> pd.DataFrame:
 
     factor: how many times as large the sampler's is as that of the parameters. power: share of
     parts of so many data sets of which any quantity leaves the bands of all of them together.
-    available: how many data sets are a sample of the other prior, in the mean. power_mcse: at most,
+    R_power: how many data sets are a sample of the other prior, in the mean. power_mcse: at most,
     for parts overlap (Hoeffding 1948): that of as many as share no data set, the share moved a
     little from 0 and 1 (Agresti and Coull 1998).
     """
@@ -60,7 +60,7 @@ def calibration_power(results: Results) -> pd.DataFrame:
                 near = (power * parts + 1.0) / (parts + 2.0)
                 found = {"power": power, "power_mcse": np.sqrt(near * (1.0 - near) / parts)}
                 key = {"method": method, "wrong": wrong, "factor": factor, "data_sets": r}
-                rows.append(key | found | {"available": available})
+                rows.append(key | found | {"R_power": available})
     return sorted_rows(results, table_of(rows, ["method", "wrong", "factor", "data_sets"]))
 
 

@@ -124,6 +124,7 @@ KEYS = {
     *("lower", "upper", "loglik", "replicate", "certified", "believable"),  # one real data set
     *("rate_at_truth", "largest_error", "compile", "bound", "p", "p_all"),
     *("limit", "limit_profile", "seen"),  # exact, or a maximum
+    *("factor", "data_sets"),
 }
 
 

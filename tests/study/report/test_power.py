@@ -81,7 +81,7 @@ def test_nothing_wrong_is_seen_at_the_level(design: Design, posterior: Floats) -
     # The smallest part is the best estimated; a false alarm in 1,000.
     least = nothing.iloc[0]
     assert least["power"] < 0.05 + 3.1 * least["power_mcse"]
-    assert nothing["available"].eq(R).all()
+    assert nothing["R_power"].eq(R).all()
     # Of one part alone nothing is said.
     assert nothing.index.max() == R // 2
 
