@@ -359,7 +359,7 @@ def _posterior(design: Design, made: Made) -> Finding | None:
             f"{int(own['sampled'].sum()):,} of {int(own['R'].sum()):,} NUTS fits, by all samplers. "
             "Chains go on until these hold, or to their greatest length: it says that they can be "
             "met, not that the draws that were asked for are enough."
-            + _without_others(made.get("posteriors", pd.DataFrame()))
+            + _without_others([made[n] for n in ("posteriors", "posteriors-grid") if n in made])
         )
     if len(ranks) and design.calibration is not None:
         tests = int(ranks["p_all"].notna().sum())
@@ -380,14 +380,15 @@ def _posterior(design: Design, made: Made) -> Finding | None:
         f"{short.lstrip('; ')}.",
         " ".join(parts),
         "calibration-bands",
-        "`verdicts` (sampled, of R, of the samplers), all rows; `posteriors`; `calibration` "
-        "(uniform, seen); `calibration-power`, factor 1.4",
+        "`verdicts` (sampled, of R, of the samplers), all rows; `posteriors`; `posteriors-grid`; "
+        "`calibration` (uniform, seen); `calibration-power`, factor 1.4",
     )
 
 
-def _without_others(table: pd.DataFrame) -> str:
+def _without_others(tables: Sequence[pd.DataFrame]) -> str:
     """What coverage is without the posteriors that are not sampled to the end."""
-    if table.empty or "coverage" not in table:
+    table = pd.concat([one for one in tables if len(one)]) if any(map(len, tables)) else None
+    if table is None or "coverage" not in table:
         return ""
     least = table.sort_values("sampled", kind="stable").iloc[0]
     share = Share(least["sampled"], least["sampled_mcse"], int(least["R"]))

@@ -59,22 +59,30 @@ def write_index(
     """out/index.html and out/findings.md, from what is made already."""
     out.mkdir(parents=True, exist_ok=True)
     record = json.loads(provenance.read_text(encoding="utf-8"))
-    for name, text in texts(design, folder_of_tables, folder_of_figures, record).items():
+    made, found = (
+        read_tables(design, folder_of_tables),
+        read_found(folder_of_tables, folder_of_figures),
+    )
+    pages = page_and_findings(design, made, folder_of_figures, found, record)
+    for name, text in pages.items():
         (out / name).write_text(text, encoding="utf-8")
 
 
-def texts(
-    design: Design, folder_of_tables: Path, folder_of_figures: Path, record: Mapping[str, Any]
+def page_and_findings(
+    design: Design,
+    made: Mapping[str, pd.DataFrame],
+    folder_of_figures: Path,
+    found: Mapping[str, str],
+    record: Mapping[str, Any],
 ) -> dict[str, str]:
-    """What index.html and findings.md hold, of tables and figures as they lie in folders.
+    """What index.html and findings.md hold.
 
-    record: the study's provenance.
+    made: the tables by name; found: what exhibits show, by name; record: the study's provenance.
     """
-    made, made_on = read_tables(design, folder_of_tables), made_by(record)
+    made_on = made_by(record)
     names = {figure.name for figure in FIGURES}
     files = {name: folder_of_figures / f"{name}.svg" for name in SHOWN if name in names}
     images = {name: file for name, file in files.items() if file.is_file()}
-    found = read_found(folder_of_tables, folder_of_figures)
     return {
         "findings.md": in_markdown(design, answers(design, made), made_on),
         "index.html": page(design, made, images, made_on, found),
@@ -89,16 +97,8 @@ def answers(design: Design, made: Mapping[str, pd.DataFrame]) -> list[Finding]:
 
 
 def read_tables(design: Design, folder: Path) -> dict[str, pd.DataFrame]:
-    """A design's tables by name, from a folder of their CSV files.
-
-    Without those that are not there: an older revision published none of what came later.
-    """
-    files = {table.name: folder / f"{table.name}.csv" for table in tables_of(design)}
-    return {name: read_table(file) for name, file in files.items() if any(_either(file))}
-
-
-def _either(file: Path) -> tuple[bool, bool]:
-    return file.is_file(), file.with_name(f"{file.name}.gz").is_file()
+    """A design's tables by name, from a folder of their CSV files."""
+    return {table.name: read_table(folder / f"{table.name}.csv") for table in tables_of(design)}
 
 
 def read_table(file: Path) -> pd.DataFrame:

@@ -7,14 +7,27 @@ import pandas as pd
 from models.methods import SAMPLERS
 from study.report import measures
 from study.report.exhibit import Drawing, Table, tabular
+from study.report.grid import gridded
 from study.report.measures import Measure
-from study.report.reasons import no_samplers
+from study.report.reasons import no_grid, no_samplers
 from study.report.table import sorted_rows, table_of, with_errors
 from study.report.verdicts import with_verdict
 from study.rows import FIT, Results
 
 
 def posteriors(results: Results) -> pd.DataFrame:
+    """Of the named scenarios and the real data."""
+    grid = {s.name for g in results.design.grids for s in g.scenarios()}
+    table = _posteriors(results)
+    return table[~table["scenario"].isin(grid)].reset_index(drop=True)
+
+
+def posteriors_grid(results: Results) -> pd.DataFrame:
+    """Of the grid."""
+    return gridded(results, _posteriors(results))
+
+
+def _posteriors(results: Results) -> pd.DataFrame:
     """How many fits of each sampler are sampled to the end, and what their intervals cover with
     and without the others, which are named with their reasons.
 
@@ -63,6 +76,13 @@ def _named(fits: pd.DataFrame) -> str:
 
 
 TABLES: tuple[Table, ...] = (
-    tabular("posteriors", "Sampled to the end", "Uncertainty", posteriors, no_samplers),
-)
+    tabular(
+        "posteriors", "Sampled to the end, named scenarios", "Uncertainty", posteriors, no_samplers,
+        none="All are of the grid.",
+    ),
+    tabular(
+        "posteriors-grid", "Sampled to the end, grid", "Uncertainty", posteriors_grid, no_samplers,
+        no_grid, none="None is of the grid.",
+    ),
+)  # fmt: skip
 FIGURES: tuple[Drawing, ...] = ()

@@ -21,9 +21,9 @@ from PIL.PngImagePlugin import PngInfo
 
 from study.design import Design
 from study.report import readme
-from study.report.contents import figures_of
-from study.report.exhibit import FOUND
-from study.report.index import COMMENT, answers, read_tables, texts
+from study.report.contents import figures_of, tables_of
+from study.report.exhibit import FOUND, read_found
+from study.report.index import COMMENT, answers, page_and_findings, read_table
 from study.rows import KINDS, MADE_BY
 from study.workflow import parts
 from study.workflow.chunks import PARTS
@@ -142,7 +142,8 @@ def texts_of(design: Design, folder: Path, top: Path = ROOT) -> dict[Path, bytes
     Of the study that the README is of, in the folder `top`, its answers and picture too.
     """
     record, tables = _record(design, folder), folder / "tables"
-    own = texts(design, tables, folder / "figures", record)
+    made, found = _tables(design, tables), read_found(tables, folder / "figures")
+    own = page_and_findings(design, made, folder / "figures", found, record)
     files = {folder / "findings.md": own["findings.md"].encode()}
     if (tables / FOUND).is_file():  # an older revision did not publish what exhibits show
         linked = _LINK.sub(lambda link: _kept(link, folder), own["index.html"])
@@ -150,11 +151,18 @@ def texts_of(design: Design, folder: Path, top: Path = ROOT) -> dict[Path, bytes
     page = PUBLISHED / README_OF / "findings.md"
     if (top / page).resolve() == (folder / "findings.md").resolve():
         before = (top / "README.md").read_text(encoding="utf-8")
-        found = answers(design, read_tables(design, tables))
-        text = readme.with_answers(before, page, design, found, record)
+        text = readme.with_answers(before, page, design, answers(design, made), record)
         picture = (folder / readme.FIGURE).read_bytes()
         files |= {top / "README.md": text.encode(), top / readme.PICTURE: picture}
     return files
+
+
+def _tables(design: Design, folder: Path) -> dict[str, pd.DataFrame]:
+    """Those that are published: an older revision published none of what came later."""
+    files = {table.name: folder / f"{table.name}.csv" for table in tables_of(design)}
+    packed = {name: file.with_name(f"{file.name}.gz") for name, file in files.items()}
+    there = [name for name, file in files.items() if file.is_file() or packed[name].is_file()]
+    return {name: read_table(files[name]) for name in there}
 
 
 def write_texts(design: Design, folder: Path, top: Path = ROOT) -> None:

@@ -335,6 +335,12 @@ def test_a_row_that_is_missing_is_different():
     assert ROUNDING not in set(found["word"])
 
 
+def test_the_rule_depends_on_what_is_made_again():
+    """It names the steps itself, for what publishes is slow to load."""
+    rule = (ROOT / "study/workflow/rules/reproduce.smk").read_text()
+    assert str(publishing.STEPS_AGAIN).replace("'", '"') in rule
+
+
 def test_what_the_repository_publishes_is_whole_and_small():
     folder = ROOT / "results" / "published"
     assert size(folder) <= publishing.MOST
