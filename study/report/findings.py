@@ -6,6 +6,7 @@ not have is left out.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -395,10 +396,16 @@ def _without_others(tables: Sequence[pd.DataFrame]) -> str:
     if share.value == 1.0:
         return ""
     change = (table["coverage_sampled"] - table["coverage"]).abs().max()
+    others = [
+        f"{row['scenario']} {replicate} ({METHODS[str(row['method'])].label})"
+        for row in table.to_dict("records")
+        for replicate in re.findall(r"replicate (\d+):", str(row["not_sampled"]))
+    ]
+    named = f" These are {_and(others)}." if len(others) <= FEW else ""
     return (
         f" Fewest are, by scenario and sampler, {_per_cent(share)} of {share.r} by "
         f"{METHODS[str(least['method'])].label} in {least['scenario']}. Without the others the "
-        f"coverage of a scenario changes by {change:.3f} at most."
+        f"coverage of a scenario changes by {change:.3f} at most.{named}"
     )
 
 
