@@ -32,12 +32,14 @@ HARD, REAL = "hard set", "real data"
 NEAR = 0.1
 NO_MAXIMUM = ("not identified", "component not needed", "spurious", "singular", "failed")
 LEAST = 1e-4  # standard errors, the certificate's own
+AT_END, AT_MAXIMUM = "Wald at its end", "Wald at the maximum"
 _INTERVALS = {
     "own": "its own",
-    "end": "Wald at its end",
-    "maximum": "Wald at the maximum",
+    "end": AT_END,
+    "maximum": AT_MAXIMUM,
     "relabelled": "its own, relabelled",
 }
+LOST = "at its end less at the maximum"
 
 
 def with_verdict(results: Results) -> pd.DataFrame:
@@ -260,20 +262,41 @@ def coverage(results: Results) -> pd.DataFrame:
 
     Of an answer's parameters the share that its intervals hold, averaged over data sets: those of a
     data set are not independent, and the Monte Carlo error knows. missing: the share without an
-    interval, which holds nothing.
+    interval, which holds nothing. LOST: data set by data set, where there is a maximum.
     """
-    held = pd.concat([_held(results), _held_by_newton(results)])
+    of_packages = _held(results)
+    held = pd.concat([of_packages, _lost(of_packages), _held_by_newton(results)])
     held["group"] = held["scenario"].map(_group(results.design))
     held = held[~held["group"].isin([HARD, REAL])]
     rows = []
     for (package, kind), own in held.groupby(["package", "intervals"], sort=False):
         row: dict[str, Any] = {"package": package, "intervals": kind}
-        row |= with_errors({"missing": measures.mean(own["missing"].to_numpy(float))}, len(own))
+        row |= with_errors({"missing": _mean_by_scenario(own, "missing")}, len(own))
         for group in sorted(held["group"].unique()):
-            share = measures.mean(own.loc[own["group"] == group, "held"].to_numpy(float))
-            row |= with_errors({str(group): share})
+            row |= with_errors({group: _mean_by_scenario(own[own["group"] == group], "held")})
         rows.append(row)
     return _in_order(results, table_of(rows, ["package", "intervals", "R", "missing"]))
+
+
+def _mean_by_scenario(rows: pd.DataFrame, column: str) -> Measure:
+    """Over the scenarios, which have data sets of their own; the mean of their means."""
+    return measures.mean_of(
+        [measures.mean(own.to_numpy(float)) for _, own in rows.groupby("scenario")[column]]
+    )
+
+
+def _lost(held: pd.DataFrame) -> pd.DataFrame:
+    """What a package's intervals hold at its end, less what they hold at the maximum.
+
+    Of data sets where there is a maximum that its end leads to, with an interval.
+    """
+    key = [*DATA_SET, "package"]
+    end, maximum = (
+        held[held["intervals"] == kind].set_index(key)[["held", "missing"]]
+        for kind in (AT_END, AT_MAXIMUM)
+    )
+    lost = (end - maximum[maximum["missing"] < 1.0]).dropna()
+    return lost.reset_index().assign(intervals=LOST)
 
 
 def _held(results: Results) -> pd.DataFrame:
@@ -296,7 +319,7 @@ def _held_by_newton(results: Results) -> pd.DataFrame:
     fits = results.fits.loc[results.fits["method"] == "newton", DATA_SET]
     own = results.estimates[results.estimates["method"] == "newton"]
     shares = _shares(fits.merge(asked_for, on=DATA_SET), own)
-    return shares.assign(package="this project", intervals="Wald at the maximum")
+    return shares.assign(package="this project", intervals=AT_MAXIMUM)
 
 
 def _shares(fits: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:

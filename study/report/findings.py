@@ -18,6 +18,7 @@ from models.criteria import INFORMATION
 from models.methods import OPTIMISERS, SAMPLERS
 from study.design import Design, Scenario
 from study.report import measures
+from study.report.external import AT_END, AT_MAXIMUM, LOST
 from study.report.measures import Share, wilson
 from study.report.readers import FEW, number, with_error
 from study.rows import CHOOSING
@@ -62,7 +63,12 @@ def findings(design: Design, made: Made) -> list[Finding]:
 
 def _in_order(design: Design) -> list[Callable[[Design, Made], Finding | None]]:
     """The questions that the whole design is about come first."""
-    about = {_packages: design.external, _components: design.choice, _priors: design.priors}
+    about = {
+        _packages: design.external,
+        _early: design.external,
+        _components: design.choice,
+        _priors: design.priors,
+    }
     first = [make for make, asked in about.items() if asked]
     return [*first, *(make for make in FINDINGS if make not in first)]
 
@@ -722,9 +728,41 @@ def _packages(design: Design, made: Made) -> Finding | None:
     )
 
 
+def _early(design: Design, made: Made) -> Finding | None:
+    table = made.get("external-coverage", pd.DataFrame())
+    names = [str(name) for name in table]
+    groups = [name for name in names if f"{name}_mcse" in names and name.startswith("separation")]
+    if not groups or LOST not in set(table["intervals"]):
+        return None
+    rows = table.set_index(["package", "intervals"])
+
+    def percent(row: tuple[str, str], group: str, form: str = ".1f", unit: str = "%") -> str:
+        value, error = 100.0 * rows.loc[row, [group, f"{group}_mcse"]].astype(float)
+        return f"{value:{form}}{unit} ({error:.1f})".replace("-", "−")
+
+    def at(group: str) -> str:
+        return ", ".join(
+            f"{package} {percent((package, AT_END), group)}, "
+            f"{percent((package, LOST), group, '+.1f', ' points')}"
+            for package, kind in rows.index
+            if kind == LOST
+        )
+
+    own = rows.index[rows.index.get_level_values("intervals") == AT_MAXIMUM][-1]
+    ours = _and([f"{percent(own, group)} at {group}" for group in groups])
+    return Finding(
+        "What does stopping early do to coverage?",
+        f"At {groups[0]} nominal {100 * design.level:g}% Wald intervals at a package's end cover, "
+        f"followed by how much more that is than at the maximum that it leads to: {at(groups[0])}.",
+        f"At {groups[-1]}: {at(groups[-1])}. The intervals of {own[0]} cover {ours}.",
+        "external-distance",
+        "`external-coverage` (its end; its end less the maximum)",
+    )
+
+
 FINDINGS: tuple[Callable[[Design, Made], Finding | None], ...] = (
     *(_optimiser, _intervals, _posterior, _ends, _cost),
-    *(_components, _priors, _packages),
+    *(_components, _priors, _packages, _early),
     *(_bound, _stops, _rate, _words, _labels, _warnings),
 )
 

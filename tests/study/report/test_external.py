@@ -149,6 +149,23 @@ def test_coverage_counts_what_is_missing_as_a_miss_and_leaves_the_last_weight_ou
     assert own["R"] == 3
 
 
+def test_what_an_early_stop_loses_is_told_where_there_is_a_maximum() -> None:
+    estimates = []
+    # Held at the end, and at the maximum: a gain, a loss, no interval at an end, and no maximum.
+    for replicate, (end, maximum) in enumerate([(1, 0), (0, 1), (np.nan, 1), (1, np.nan)]):
+        for kind, held in (("end", end), ("maximum", maximum)):
+            ends = {"upper": 2.0, "truth": 3.0 if held == 0 else 1.0}
+            ends["lower"] = np.nan if np.isnan(held) else 0.0
+            place = {"parameter": "mean", "component": 1, "kind": kind}
+            estimates.append(row("external_estimates", CELL, replicate, "a", **place, **ends))
+    rows = [answered("a", replicate=i) for i in range(4)]
+    table = external.coverage(of(asking("a"), external=rows, external_estimates=estimates))
+    lost = table.set_index("intervals").loc[external.LOST]
+    assert (lost["R"], lost["separation 2"]) == (3, pytest.approx((1 - 1 - 1) / 3))
+    assert lost["separation 2_mcse"] == pytest.approx(np.std([1, -1, -1], ddof=1) / np.sqrt(3))
+    assert lost["missing"] == pytest.approx(1 / 3)
+
+
 def test_bic_chooses_by_the_ends_and_by_the_maxima() -> None:
     def fits(replicate: int, loglik: float, top: float) -> list[dict[str, Any]]:
         one = {"k": 1, "free": 2, "n": 100.0, "loglik": -200.0, "top": -200.0}

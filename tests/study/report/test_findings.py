@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from study.design import load
+from study.report.external import LOST
 from study.report.findings import (
     advice,
     certified_shares,
@@ -195,3 +196,14 @@ def test_what_packages_call_converged_comes_first_where_packages_are_asked() -> 
     assert one.question == "What do other packages give?"
     assert "mclust 50.0% (7.0)" in one.short
     assert "mclust 30.0% (2.5)" in one.more
+
+
+def test_what_an_early_stop_does_to_coverage_is_told_by_package() -> None:
+    kinds = ["Wald at its end", LOST, "Wald at the maximum"]
+    near = {"separation 1": [0.4, -0.12, 0.55], "separation 1_mcse": [0.01, 0.02, 0.01]}
+    far = {"separation 4": [0.9, 0.001, 0.91], "separation 4_mcse": [0.002, 0.0, 0.003]}
+    table = pd.DataFrame({"package": ["A", "A", "this project"], "intervals": kinds} | near | far)
+    (said,) = findings(load("peers"), {"external-coverage": table})
+    assert said.short.endswith("A 40.0% (1.0), −12.0 points (2.0).")
+    assert "At separation 4: A 90.0% (0.2), +0.1 points (0.0)." in said.more
+    assert "this project cover 55.0% (1.0) at separation 1 and 91.0% (0.3) at sep" in said.more
