@@ -98,34 +98,37 @@ class Answer:
 
 
 class Process:
-    """A package's process: started when it is first asked, and anew after it broke off.
+    """A script's process: started when it is first asked, and anew after it broke off.
 
     folder: its own, where data and answers lie.
     """
 
-    def __init__(self, external: External, folder: Path) -> None:
-        self.external, self.folder = external, folder
+    def __init__(self, script: Path, folder: Path) -> None:
+        self.script, self.folder = script, folder
         self._running: subprocess.Popen[str] | None = None
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._version = self._absent = ""
         self._start_seconds = 0.0
         self._number = 0
+        self._asked_at = 0  # of what it says on stderr, where the last request begins
 
-    def ask(self, x: Floats, model: MixtureModel, seed: int) -> Answer:
-        """The package's answer; Broken if there is none."""
+    def ask(self, external: External, x: Floats, model: MixtureModel, seed: int) -> Answer:
+        """The answer of one of the script's functions; Broken if there is none."""
         self.start()
         self._number += 1
         data, out = self.folder / "x", self.folder / f"answer-{self._number}"
         x.astype("<f8").tofile(data)
-        words = [data, model.k, int(model.equal_sds), seed, out]
+        given = [f"{name}={json.dumps(value)}" for name, value in external.options.items()]
+        words = [data, model.k, int(model.equal_sds), seed, out, external.function, *given]
         assert self._running is not None
         assert self._running.stdin is not None
+        self._asked_at = (self.folder / "stderr").stat().st_size
         try:
             self._running.stdin.write("\t".join(map(str, words)) + "\n")
             self._running.stdin.flush()
         except OSError:
             raise Broken(self._ended()) from None
-        self._wait("answered", str(out))  # which no package prints by chance
+        self._wait(external.timeout, "answered", str(out))  # which no package prints by chance
         try:
             found = read(out)
         finally:
@@ -141,10 +144,10 @@ class Process:
             return
         self.close()
         begin = time.perf_counter()
-        self._lines = queue.Queue()
+        self._lines, self._asked_at = queue.Queue(), 0
         with open(self.folder / "stderr", "wb") as stderr:
             self._running = subprocess.Popen(
-                command(self.external),
+                command(self.script),
                 cwd=self.folder,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -157,16 +160,15 @@ class Process:
             )
         threading.Thread(target=_listen, args=(self._running, self._lines), daemon=True).start()
         try:
-            self._version = self._wait("ready", patience=max(self.external.timeout, START))
+            self._version = self._wait(START, "ready")
         except Broken as error:
             self._absent = str(error)  # what cannot start is not tried again
             self.close()
             raise
         self._start_seconds = time.perf_counter() - begin
 
-    def _wait(self, word: str, rest: str | None = None, patience: float | None = None) -> str:
+    def _wait(self, patience: float, word: str, rest: str | None = None) -> str:
         """What follows the word in the next line that it begins; all other lines are passed by."""
-        patience = self.external.timeout if patience is None else patience
         until = time.perf_counter() + patience
         while True:
             try:
@@ -185,8 +187,9 @@ class Process:
     def _ended(self) -> str:
         """How the process ended, which it has."""
         code = self.close(ENDING)
-        said = (self.folder / "stderr").read_text(encoding="utf-8", errors="replace").split("\n")
-        last = next((line.strip() for line in reversed(said) if line.strip()), "it said nothing")
+        said = (self.folder / "stderr").read_bytes()[self._asked_at :].decode("utf-8", "replace")
+        lines = [line.strip() for line in said.split("\n") if line.strip()]
+        last = lines[-1] if lines else "it said nothing"
         return f"its process ended with code {code} before it answered: {last}"
 
     def cpu(self) -> float:
@@ -227,17 +230,15 @@ def _listen(running: subprocess.Popen[str], lines: queue.Queue[str | None]) -> N
     lines.put(None)
 
 
-def command(external: External) -> list[str]:
-    """What starts a package's process; Broken if there is nothing to start it with."""
-    given = [f"{name}={json.dumps(value)}" for name, value in external.options.items()]
-    script = [str(external.script), external.function, *given]
-    if external.script.suffix == ".py":
+def command(script: Path) -> list[str]:
+    """What starts a script's process; Broken if there is nothing to start it with."""
+    if script.suffix == ".py":
         # Its own folder, whose files are named after packages, is no place to import from.
-        return [sys.executable, "-P", str(PACKAGES / "serve.py"), *script]
+        return [sys.executable, "-P", str(PACKAGES / "serve.py"), str(script)]
     program = shutil.which("Rscript")
     if program is None:
         raise Broken("Rscript is not installed")
-    return [program, "--vanilla", str(PACKAGES / "serve.R"), *script]
+    return [program, "--vanilla", str(PACKAGES / "serve.R"), str(script)]
 
 
 def read(file: Path) -> dict[str, Any]:
@@ -399,7 +400,7 @@ def processes() -> Iterator[None]:
         _PROCESSES.clear()
 
 
-_PROCESSES: dict[str, Process] = {}
+_PROCESSES: dict[Path, Process] = {}
 
 
 def make_ready(external: External) -> float:
@@ -410,10 +411,11 @@ def make_ready(external: External) -> float:
 
 
 def _process(external: External) -> Process:
-    """That of the package; one for a whole job."""
-    if external.name not in _PROCESSES:
-        _PROCESSES[external.name] = Process(external, Path(tempfile.mkdtemp(prefix="package-")))
-    return _PROCESSES[external.name]
+    """That of the package's script; one for a whole job."""
+    script = external.script
+    if script not in _PROCESSES:
+        _PROCESSES[script] = Process(script, Path(tempfile.mkdtemp(prefix="package-")))
+    return _PROCESSES[script]
 
 
 def judge_all(
@@ -452,7 +454,7 @@ def _of_data_set(
         x = data_set(design, unit, replicate)
         rng = generator(design.seed, unit.name, replicate, external.name)
         try:
-            return x, _process(external).ask(x, model, int(rng.integers(2**31 - 1)))
+            return x, _process(external).ask(external, x, model, int(rng.integers(2**31 - 1)))
         except Broken as error:  # no fault of this repository's, whose log needs no more
             say(f"{who}: failed: {error}")
             return str(error)
@@ -612,7 +614,7 @@ def _order(
 
     rng = generator(design.seed, unit.name, replicate, external.name, k)
     try:
-        found = _process(external).ask(x, model, int(rng.integers(2**31 - 1)))
+        found = _process(external).ask(external, x, model, int(rng.integers(2**31 - 1)))
     except Broken as error:
         return known | nothing | {"message": str(error)}
     return known | guarded(

@@ -38,7 +38,6 @@ write_answer <- function(out, found) {
 ready <- tryCatch(
   {
     source(arguments[1])
-    fit <- get(arguments[2])
     for (name in packages) {
       if (!requireNamespace(name, quietly = TRUE)) stop("the R package ", name, " is not installed")
       suppressPackageStartupMessages(library(name, character.only = TRUE))
@@ -52,9 +51,12 @@ ready <- tryCatch(
     quit(status = 0)
   }
 )
-options_given <- strsplit(arguments[-(1:2)], "=", fixed = TRUE)
-chosen <- lapply(options_given, function(parts) value(paste(parts[-1], collapse = "=")))
-names(chosen) <- vapply(options_given, `[`, "", 1)
+options_of <- function(given) {
+  parts <- strsplit(given, "=", fixed = TRUE)
+  chosen <- lapply(parts, function(part) value(paste(part[-1], collapse = "=")))
+  setNames(chosen, vapply(parts, `[`, "", 1))
+}
+
 say("ready", ready)
 
 requests <- file("stdin", open = "r")
@@ -62,10 +64,11 @@ while (length(request <- readLines(requests, n = 1)) == 1) {
   part <- strsplit(request, "\t", fixed = TRUE)[[1]]
   x <- readBin(part[1], "double", n = file.size(part[1]) / 8, size = 8, endian = "little")
   set.seed(as.integer(part[4]))
+  chosen <- options_of(part[-(1:6)])
   given <- c(list(x, as.integer(part[2]), part[3] == "1", as.integer(part[4])), chosen)
   begin <- Sys.time()
   found <- tryCatch(
-    do.call(fit, given, quote = TRUE),
+    do.call(part[6], given, quote = TRUE),
     error = function(problem) list(error = one_line(conditionMessage(problem)))
   )
   seconds <- as.numeric(difftime(Sys.time(), begin, units = "secs"))

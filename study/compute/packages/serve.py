@@ -1,8 +1,9 @@
 """Serves the fits of one script: external.py starts this, and asks for data sets one by one.
 
 It is a program of its own, and imports nothing of this repository. A request is a line on stdin:
-data file, K, whether sds are common, seed and the answer's file, between tabs; an answer
-is lines of NAME=NUMBERS, or a text, and a last line `end`. Draws lie in a file beside it.
+data file, K, whether sds are common, seed, the answer's file, the function and its options, each as
+NAME=JSON, between tabs; an answer is lines of NAME=NUMBERS, or a text, and a last line `end`. Draws
+lie in a file beside it.
 """
 
 import importlib.util
@@ -16,29 +17,29 @@ from importlib.metadata import version
 import numpy as np
 
 
-def main(script, function, *options):
+def main(script):
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a package prints is no reply
     try:
         spec = importlib.util.spec_from_file_location("package_script", script)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        fit = getattr(module, function)
         packages = [f"{name} {version(name)}" for name in module.PACKAGES]
     except Exception as error:
         say(replies, "absent", one_line(error))
         return
-    chosen = dict(option.split("=", 1) for option in options)
-    chosen = {name: json.loads(value) for name, value in chosen.items()}
     say(replies, "ready", ", ".join(packages))
     for request in sys.stdin:
-        data, k, equal_sds, seed, out = request.rstrip("\n").split("\t")
+        data, k, equal_sds, seed, out, function, *given = request.rstrip("\n").split("\t")
+        options = dict(option.split("=", 1) for option in given)
+        options = {name: json.loads(value) for name, value in options.items()}
         random.seed(int(seed))
         np.random.seed(int(seed))  # noqa: NPY002  (what packages draw from by default)
         x = np.fromfile(data, "<f8")
         begin = time.perf_counter()
         try:
-            found = fit(x, int(k), equal_sds == "1", int(seed), **chosen)
+            fit = getattr(module, function)
+            found = fit(x, int(k), equal_sds == "1", int(seed), **options)
             seconds = time.perf_counter() - begin
             write(out, {"seconds": seconds, **found})
         except Exception as error:

@@ -58,7 +58,7 @@ def asking() -> Iterator[Any]:
         def asked(script: str, function: str, x: np.ndarray, seed: int = 1, **options: Any) -> Any:
             spec = {"script": SCRIPTS / script, "function": function, "options": options}
             one = design(spec | {"name": f"{function}-{script.lower()}"}).external[0]
-            return external._process(one).ask(x, MODEL, seed)
+            return external._process(one).ask(one, x, MODEL, seed)
 
         yield asked
 
@@ -220,10 +220,27 @@ def test_a_package_is_ready_before_it_is_asked_and_gone_after_the_job() -> None:
         used = external.make_ready(one)
         assert used > 0.0
         process = external._process(one)
-        process.ask(X, MODEL, 1)
+        process.ask(one, X, MODEL, 1)
         assert external.make_ready(one) >= used
     assert process.cpu() == 0.0
     assert not process.folder.exists()
+
+
+def test_functions_of_one_script_share_a_process_and_keep_their_options() -> None:
+    one, shifted, none = design(
+        {"function": "moments"},
+        {"name": "shifted", "function": "moments", "options": {"shift": 0.5}},
+        {"name": "none", "function": "moments"},
+    ).external
+    none = none.model_copy(update={"function": "absent"})
+    with external.processes():
+        answers = [external._process(e).ask(e, X, MODEL, 1) for e in (one, shifted, one)]
+        with pytest.raises(Broken, match="absent"):
+            external._process(none).ask(none, X, MODEL, 1)
+        assert len(external._PROCESSES) == 1
+    means = [answer.mixture.means for answer in answers]
+    np.testing.assert_allclose(means[1], means[0] + 0.5)
+    assert np.array_equal(means[2], means[0])
 
 
 def test_components_in_another_order_change_no_row() -> None:
@@ -355,5 +372,5 @@ def test_answers_in_r_are_those_of_a_call_by_hand(package: str, tmp_path: Path) 
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     by_hand = [float(word) for word in done.stdout.split("\n")[-1].split()]
     with external.processes():
-        found = external._process(asked).ask(x, MODEL, 12345)
+        found = external._process(asked).ask(asked, x, MODEL, 12345)
     assert [*found.mixture.as_rows().ravel(), found.loglik] == pytest.approx(by_hand, rel=1e-15)
