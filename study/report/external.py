@@ -226,9 +226,11 @@ def words(results: Results) -> pd.DataFrame:
         rows.append(
             {"package": external.label}
             | with_errors(found, len(own))
+            | {"R_wrong": found["wrong"].r}
             | {"first_failure": lost.iloc[0] if len(lost) else "–"}
         )
-    return table_of(rows, ["package", "R", "answered", "converged", "wrong", "first_failure"])
+    columns = ["package", "R", "answered", "converged", "wrong", "R_wrong", "first_failure"]
+    return table_of(rows, columns)
 
 
 def stops(results: Results) -> pd.DataFrame:

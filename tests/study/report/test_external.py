@@ -13,6 +13,7 @@ from study.report import external, paper
 from study.report.ademp import ademp
 from study.report.contents import FIGURES, TABLES, figures_of, tables_of
 from study.report.external import with_verdict
+from study.report.findings import findings
 from study.report.index import read_table
 from study.report.write import for_readers, write
 from study.rows import KINDS, Results
@@ -116,7 +117,7 @@ def test_shares_of_verdicts_and_what_is_near() -> None:
     assert (table["maximum"], table["near"], table["early"]) == (0.25, 0.25, 0.5)
     assert list(external.hard(results)["group"]) == ["hard set", "real data"]
     said = external.words(results).iloc[0]
-    assert (said["R"], said["wrong"]) == (6, pytest.approx(4 / 6))
+    assert (said["R"], said["wrong"], said["R_wrong"]) == (6, pytest.approx(4 / 6), 6)
     assert external.asked(results).iloc[0].to_list() == ["A", "–", "x 1"]
 
 
@@ -195,7 +196,9 @@ def full() -> Results:
                 rows["external_timings"].append(row("external_timings", *at, **seconds))
                 ends = {"lower": -1.0, "upper": 1.0, "truth": 0.0, "kind": "end"}
                 place = {"parameter": "mean", "component": 1}
-                rows["external_estimates"].append(row("external_estimates", *at, **place, **ends))
+                for kind in ("end", "maximum"):
+                    held = place | ends | {"kind": kind}
+                    rows["external_estimates"].append(row("external_estimates", *at, **held))
                 for k in (1, 2):
                     order = {"k": k, "free": 3 * k - 1, "n": 100.0, "loglik": -100.0 - k}
                     order["top"] = -100.0
@@ -223,7 +226,8 @@ def test_every_exhibit_shows_a_study_of_all_kinds_and_fits_a_page() -> None:
         assert len(made) > 0, table.name
         shown = [c for c in made if not str(c).endswith(("_mcse", "_low", "_high"))]
         assert len(shown) <= 8, table.name
-        numbers = [c for c in shown if pd.api.types.is_numeric_dtype(made[c]) and c != "R"]
+        numbers = [c for c in shown if pd.api.types.is_numeric_dtype(made[c])]
+        numbers = [c for c in numbers if not str(c).startswith("R")]
         assert [c for c in numbers if f"{c}_mcse" not in made] == [], table.name
         assert table.lacking(results.design) == ""
     for figure in external.FIGURES:
@@ -232,6 +236,13 @@ def test_every_exhibit_shows_a_study_of_all_kinds_and_fits_a_page() -> None:
         drawn.draw_without_rendering()
     long = external.all_verdicts(results)
     assert {"value", "mcse", "R"} <= set(long)
+
+
+def test_findings_are_told_of_the_tables_as_they_are_made() -> None:
+    results = full()
+    made = {table.name: table.make(results) for table in external.TABLES}
+    told = [finding.question for finding in findings(results.design, made)]
+    assert told[:2] == ["What do other packages give?", "What does stopping early do to coverage?"]
 
 
 def test_a_study_whose_packages_are_all_absent_has_its_tables(tmp_path: Any) -> None:
