@@ -715,16 +715,22 @@ def _packages(design: Design, made: Made) -> Finding | None:
     )
     ends = []
     for package, own in verdicts.groupby("package", sort=False):
-        ends.append(f"{package} {_per_cent(_mean_of(own, 'maximum'))}")
+        within = [
+            measures.of_count(round((row["maximum"] + row["near"]) * row["R"]), int(row["R"]))
+            for row in own.to_dict("records")
+        ]
+        ends.append(f"{package} {_per_cent(Share(*measures.mean_of(within)))}")
     return Finding(
         "What do other packages give?",
         f"Of the answers that a package calls converged these are further than .1 standard errors "
         f"from the best maximum known: {wrong}.",
-        f"At that maximum end, in the mean over the separations of the grid: {', '.join(ends)}. "
+        "At that maximum or within .1 standard errors of it end, in the mean over the separations "
+        f"of the grid: {', '.join(ends)}. "
         "A package's own start may lead to another maximum, which is no fault of its stop; the "
         "tables tell the two apart.",
         "external-distance",
-        "`external-words` (wrong); `external-verdicts` (maximum), means over the rows of a package",
+        "`external-words` (wrong); `external-verdicts` (maximum and near), means over the rows of "
+        "a package",
     )
 
 
@@ -748,15 +754,22 @@ def _early(design: Design, made: Made) -> Finding | None:
             if kind == LOST
         )
 
+    missing = [
+        f"{package} {percent((package, AT_END), 'missing')}"
+        for package, kind in rows.index
+        if kind == LOST
+    ]
     own = rows.index[rows.index.get_level_values("intervals") == AT_MAXIMUM][-1]
     ours = _and([f"{percent(own, group)} at {group}" for group in groups])
     return Finding(
         "What does stopping early do to coverage?",
         f"At {groups[0]} nominal {100 * design.level:g}% Wald intervals at a package's end cover, "
         f"followed by how much more that is than at the maximum that it leads to: {at(groups[0])}.",
-        f"At {groups[-1]}: {at(groups[-1])}. The intervals of {own[0]} cover {ours}.",
+        f"At {groups[-1]}: {at(groups[-1])}. Where the information at the end is not positive "
+        f"definite there is no interval, which counts as a miss: {', '.join(missing)} of the "
+        f"grid's. The intervals of {own[0]} cover {ours}.",
         "external-distance",
-        "`external-coverage` (its end; its end less the maximum)",
+        "`external-coverage` (its end; its end less the maximum; missing)",
     )
 
 

@@ -189,21 +189,23 @@ def test_what_packages_call_converged_comes_first_where_packages_are_asked() -> 
         {"package": ["mclust"], "R": 50, "wrong": [0.5], "wrong_mcse": [0.07], "R_wrong": [49]}
     )
     verdicts = pd.DataFrame(
-        {"package": ["mclust"] * 2, "R": 50, "maximum": [0.2, 0.4], "maximum_mcse": [0.03, 0.04]}
+        {"package": ["mclust"] * 2, "R": 50, "maximum": [0.2, 0.3], "near": [0.3, 0.2]}
     )
     tables = {"external-words": words, "external-verdicts": verdicts}
     one = findings(load("peers"), tables)[0]
     assert one.question == "What do other packages give?"
     assert "mclust 50.0% (7.0)" in one.short
-    assert "mclust 30.0% (2.5)" in one.more
+    assert "mclust 50.0% (5.0)" in one.more  # sqrt(.25/50) in each of two rows
 
 
 def test_what_an_early_stop_does_to_coverage_is_told_by_package() -> None:
     kinds = ["Wald at its end", LOST, "Wald at the maximum"]
     near = {"separation 1": [0.4, -0.12, 0.55], "separation 1_mcse": [0.01, 0.02, 0.01]}
     far = {"separation 4": [0.9, 0.001, 0.91], "separation 4_mcse": [0.002, 0.0, 0.003]}
-    table = pd.DataFrame({"package": ["A", "A", "this project"], "intervals": kinds} | near | far)
+    none = {"missing": [0.3, 0.1, 0.0], "missing_mcse": [0.02, 0.01, 0.0]}
+    table = pd.DataFrame({"package": ["A", "A", "ours"], "intervals": kinds} | none | near | far)
     (said,) = findings(load("peers"), {"external-coverage": table})
     assert said.short.endswith("A 40.0% (1.0), −12.0 points (2.0).")
     assert "At separation 4: A 90.0% (0.2), +0.1 points (0.0)." in said.more
-    assert "this project cover 55.0% (1.0) at separation 1 and 91.0% (0.3) at sep" in said.more
+    assert "counts as a miss: A 30.0% (2.0) of the grid's" in said.more
+    assert "ours cover 55.0% (1.0) at separation 1 and 91.0% (0.3) at separation 4" in said.more
