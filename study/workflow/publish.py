@@ -147,6 +147,7 @@ def texts_of(design: Design, folder: Path, top: Path = ROOT) -> dict[Path, bytes
     files = {folder / "findings.md": own["findings.md"].encode()}
     if (tables / FOUND).is_file():  # an older revision did not publish what exhibits show
         linked = _LINK.sub(lambda link: _kept(link, folder), own["index.html"])
+        linked = _EMBEDDED.sub(r"\1figures/\2.svg", linked)
         files[folder / "index.html"] = linked.encode()
     page = PUBLISHED / README_OF / "findings.md"
     if (top / page).resolve() == (folder / "findings.md").resolve():
@@ -246,6 +247,10 @@ def _rounded(path: re.Match[bytes]) -> bytes:
 
 
 _LINK = re.compile(r'<a href="([^"#:]+)"([^>]*)>(.*?)</a>', re.DOTALL)
+# A figure within the page, which lies beside it as well: two thirds of the page's bytes.
+_EMBEDDED = re.compile(
+    r'(<figure id="figure-([^"]+)">(?:(?!</figure>).)*?<img src=")data:[^"]+', re.DOTALL
+)
 
 
 def _kept(link: re.Match[str], out: Path) -> str:

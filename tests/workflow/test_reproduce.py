@@ -102,7 +102,8 @@ def test_what_is_published_is_what_readers_open_and_no_more(made):
     others |= {"figures/found.json", "findings.md", "index.html"}
     assert names == rows | others | {"provenance.json", "README.md", "SHA256SUMS"}
     page = (folder / "index.html").read_text()
-    linked = set(re.findall(r'href="([^"#:]+)"', page))
+    assert "data:image" not in page  # its figures lie beside it
+    linked = set(re.findall(r'(?:href|src)="([^"#:]+)"', page))
     assert {"tables/guide.csv", "findings.md", "rows/", "provenance.json"} <= linked
     assert [name for name in linked if not (folder / name).exists()] == []
     assert "the rows by job" in page
