@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from study.design import Design
-from study.report.contents import FIGURES, figures_of, tables_of
+from study.report.contents import figures_of, tables_of
 from study.report.exhibit import Drawing, Table, emphasised, read_found
 from study.report.findings import Advice, Finding, advice, counts, findings, in_markdown
 from study.report.page import document, picture, table_of, tables
@@ -25,7 +25,8 @@ from study.report.readers import parts
 
 # What the first line of a published CSV file begins with.
 COMMENT = "# "
-# The figures that are on the page itself, in this order.
+# The figures that are on the page itself, in this order; before them that of the first answer, of a
+# design that asks a question of its own.
 SHOWN = (
     "trust-map",
     "when-to-distrust",
@@ -79,12 +80,12 @@ def page_and_findings(
 
     made: the tables by name; found: what exhibits show, by name; record: the study's provenance.
     """
-    made_on = made_by(record)
-    names = {figure.name for figure in FIGURES}
-    files = {name: folder_of_figures / f"{name}.svg" for name in SHOWN if name in names}
+    made_on, told = made_by(record), answers(design, made)
+    first = {one.figure: None for one in told[:1] if one.figure not in ("", *SHOWN)}
+    files = {name: folder_of_figures / f"{name}.svg" for name in (*first, *SHOWN)}
     images = {name: file for name, file in files.items() if file.is_file()}
     return {
-        "findings.md": in_markdown(design, answers(design, made), made_on),
+        "findings.md": in_markdown(design, told, made_on),
         "index.html": page(design, made, images, made_on, found),
     }
 
@@ -149,10 +150,10 @@ def page(
             "posterior mode (MAP) and by NUTS.</p>\n</header>",
             "<main>",
             *_question(advice(design, made)),
-            *_answers(design, made),
+            *_answers(design, made, images),
             '<p class="links"><a href="#figures">Figures</a> <a href="#tables">Tables</a> '
             '<a href="#folder">Everything in this folder</a></p>',
-            *_figures(images, found),
+            *_figures(design, images, found),
             *_tables(design, made, found),
             *_folder(),
             f"<footer><p><small>{html.escape(counts(design))} {html.escape(made_on)}</small></p>"
@@ -217,14 +218,16 @@ def _away(place: Mapping[str, float | str]) -> float:
     )
 
 
-def _answers(design: Design, made: Mapping[str, pd.DataFrame]) -> Iterator[str]:
+def _answers(
+    design: Design, made: Mapping[str, pd.DataFrame], images: Mapping[str, Path]
+) -> Iterator[str]:
     found = answers(design, made)
     if not found:
         return
     yield '<section aria-labelledby="findings"><h2 id="findings" tabindex="-1">In short</h2>'
     yield '<ol class="answers">'
     for one in found[:5]:
-        link = f"#figure-{one.figure}" if one.figure in SHOWN else f"figures/{one.figure}.svg"
+        link = f"#figure-{one.figure}" if one.figure in images else f"figures/{one.figure}.svg"
         name = html.escape(one.question)
         shown = f' <a href="{link}" aria-label="Figure: {name}">figure</a>' if one.figure else ""
         yield f"<li><b>{name}</b> {html.escape(one.short)}{shown}</li>"
@@ -235,8 +238,8 @@ def _answers(design: Design, made: Mapping[str, pd.DataFrame]) -> Iterator[str]:
     yield "</details></section>"
 
 
-def _figures(images: Mapping[str, Path], found: Mapping[str, str]) -> Iterator[str]:
-    by_name = {figure.name: figure for figure in FIGURES}
+def _figures(design: Design, images: Mapping[str, Path], found: Mapping[str, str]) -> Iterator[str]:
+    by_name = {figure.name: figure for figure in figures_of(design)}
     yield '<section aria-labelledby="figures"><h2 id="figures">Figures</h2>'
     for name, file in images.items():
         figure = by_name[name]

@@ -2,6 +2,7 @@
 
 import functools
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from study.report.ademp import ademp
 from study.report.contents import FIGURES, TABLES, figures_of, tables_of
 from study.report.external import with_verdict
 from study.report.findings import findings
-from study.report.index import read_table
+from study.report.index import page_and_findings, read_table
 from study.report.write import for_readers, write
 from study.rows import KINDS, Results
 from tests.study.synthetic import FAITHFUL, NAMED, design, of, row
@@ -243,6 +244,25 @@ def test_findings_are_told_of_the_tables_as_they_are_made() -> None:
     made = {table.name: table.make(results) for table in external.TABLES}
     told = [finding.question for finding in findings(results.design, made)]
     assert told[:2] == ["What do other packages give?", "What does stopping early do to coverage?"]
+
+
+def test_the_page_shows_the_figure_of_the_designs_own_question_first(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.py").write_text("")  # the digest is of the script too
+    results = full()
+    made = {table.name: table.make(results) for table in external.TABLES}
+    for name in ("external-distance", "trust-map"):
+        (tmp_path / f"{name}.svg").write_text("<svg/>")
+    machine = {"processor": "a processor", "cores": 2}
+    record = {"git": {"revision": "0" * 40, "changed": False}, "machine": machine}
+    page = page_and_findings(results.design, made, tmp_path, {}, record)["index.html"]
+    assert re.findall('<figure id="([^"]*)"', page) == [
+        "figure-external-distance",
+        "figure-trust-map",
+    ]
+    assert 'href="#figure-external-distance" aria-label="Figure: What do other packages' in page
 
 
 def test_a_study_whose_packages_are_all_absent_has_its_tables(tmp_path: Any) -> None:
