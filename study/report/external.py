@@ -461,7 +461,7 @@ def distance_found(results: Results) -> str:
     d = fits["separation"].iloc[0]
     return (
         f"Median distance from the maximum at separation {d:g}, in standard errors: "
-        f"{', '.join(said)}."
+        f"{'; '.join(said)}."
     )
 
 

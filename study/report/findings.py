@@ -709,7 +709,7 @@ def _packages(design: Design, made: Made) -> Finding | None:
     if words.empty or verdicts.empty:
         return None
     said = words[words["wrong"].notna()]
-    wrong = ", ".join(
+    wrong = "; ".join(
         f"{row['package']} {_per_cent(Share(row['wrong'], row['wrong_mcse'], int(row['R_wrong'])))}"
         for row in said.to_dict("records")
     )
@@ -725,7 +725,7 @@ def _packages(design: Design, made: Made) -> Finding | None:
         f"Of the answers that a package calls converged these are further than .1 standard errors "
         f"from the best maximum known: {wrong}.",
         "At that maximum or within .1 standard errors of it end, in the mean over the separations "
-        f"of the grid: {', '.join(ends)}. "
+        f"of the grid: {'; '.join(ends)}. "
         "A package's own start may lead to another maximum, which is no fault of its stop; the "
         "tables tell the two apart.",
         "external-distance",
@@ -747,7 +747,7 @@ def _early(design: Design, made: Made) -> Finding | None:
         return f"{value:{form}}{unit} ({error:.1f})".replace("-", "−")
 
     def at(group: str) -> str:
-        return ", ".join(
+        return "; ".join(
             f"{package} {percent((package, AT_END), group)}, "
             f"{percent((package, LOST), group, '+.1f', ' points')}"
             for package, kind in rows.index
@@ -766,7 +766,7 @@ def _early(design: Design, made: Made) -> Finding | None:
         f"At {groups[0]} nominal {100 * design.level:g}% Wald intervals at a package's end cover, "
         f"followed by how much more that is than at the maximum that it leads to: {at(groups[0])}.",
         f"At {groups[-1]}: {at(groups[-1])}. Where the information at the end is not positive "
-        f"definite there is no interval, which counts as a miss: {', '.join(missing)} of the "
+        f"definite there is no interval, which counts as a miss: {'; '.join(missing)} of the "
         f"grid's. The intervals of {own[0]} cover {ours}.",
         "external-distance",
         "`external-coverage` (its end; its end less the maximum; missing)",
