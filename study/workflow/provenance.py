@@ -36,6 +36,12 @@ PACKAGES = (
 INSTRUCTIONS = ("sse4.2", "avx", "avx2", "fma", "avx512f", "avx10.1", "neon", "sve", "sve2")
 
 
+def without_places(design: Design) -> dict[str, Any]:
+    """A design's values, without where its data files and scripts lie."""
+    apart = {"data": {"__all__": {"file"}}, "external": {"__all__": {"script"}}}
+    return design.model_dump(mode="json", exclude=apart)
+
+
 def provenance(design: Design, timings: pd.DataFrame) -> dict[str, Any]:
     """A JSON-ready record of all that a study's numbers depend on, and of when they were made.
 
@@ -44,9 +50,9 @@ def provenance(design: Design, timings: pd.DataFrame) -> dict[str, Any]:
     """
     return {
         "seed": design.seed,
-        "design": design.model_dump(mode="json", exclude={"data": {"__all__": {"file"}}})
-        | {"digest": design.digest()},
+        "design": without_places(design) | {"digest": design.digest()},
         "data_files": {unit.name: unit.file.name for unit in design.data},
+        "scripts": {external.name: external.script.name for external in design.external},
         "sources": {name: step.digest() for name, step in STEPS.items()},
         "fits": {
             "started": _moment((timings["ended"] - timings["seconds"]).min()),

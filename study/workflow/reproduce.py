@@ -35,7 +35,7 @@ from study.workflow.agreement import (
 from study.workflow.gather import of_pieces
 from study.workflow.job import computed
 from study.workflow.pieces import STEPS, Chunk, Span
-from study.workflow.provenance import environment
+from study.workflow.provenance import environment, without_places
 from study.workflow.publish import COMPARED, PUBLISHED, STEPS_AGAIN, damaged
 from study.workflow.run import say
 
@@ -158,9 +158,9 @@ def _check_same(design: Design, record: Mapping[str, Any]) -> None:
     """ValueError if the design is another one than what is published was made from."""
     if design.digest() == record["design"]["digest"]:
         return
-    now = design.model_dump(mode="json", exclude={"data": {"__all__": {"file"}}})
+    now = without_places(design)
     before = {key: value for key, value in record["design"].items() if key != "digest"}
-    other = next(_differences(now, before), "what is in its data files")
+    other = next(_differences(now, before), "what is in its data files or scripts")
     raise ValueError(
         f"{design.name}: the design is not the one that is published (digest {design.digest()} "
         f"now, {record['design']['digest']} there); other is {other}"

@@ -1,7 +1,10 @@
+import json
+
 import pandas as pd
 
 from study.design import load
 from study.workflow.provenance import provenance
+from study.workflow.sources import ROOT
 
 
 def test_start_and_end_are_of_the_first_and_the_last_fit():
@@ -18,3 +21,13 @@ def test_start_and_end_are_of_the_first_and_the_last_fit():
 def test_a_study_without_fits_has_neither():
     empty = pd.DataFrame({"ended": [], "seconds": []}, dtype=float)
     assert provenance(load("smoke"), empty)["fits"] == {"started": None, "ended": None}
+
+
+def test_no_place_of_a_machine_is_told():
+    """The smallest design of this repository's own with scripts and data files has both."""
+    design = load("peers")
+    assert design.data
+    assert design.external
+    record = provenance(design, pd.DataFrame({"ended": [], "seconds": []}, dtype=float))
+    assert set(record["scripts"]) == {external.name for external in design.external}
+    assert str(ROOT) not in json.dumps(record)
