@@ -9,7 +9,7 @@ import gzip
 import html
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -86,7 +86,7 @@ def page_and_findings(
     images = {name: file for name, file in files.items() if file.is_file()}
     return {
         "findings.md": in_markdown(design, told, made_on),
-        "index.html": page(design, made, images, made_on, found),
+        "index.html": page(design, made, images, made_on, told, found),
     }
 
 
@@ -135,10 +135,11 @@ def page(
     made: Mapping[str, pd.DataFrame],
     images: Mapping[str, Path],
     made_on: str,
+    told: Sequence[Finding],
     found: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """The page. images: SVG files of the figures that are on it, by name; found: what exhibits
-    show, by name."""
+    """The page. images: SVG files of the figures that are on it, by name; told: the answers;
+    found: what exhibits show, by name."""
     title = "Four routes to a Gaussian mixture"
     if design.title not in ("", title):
         title = f"{title}: {design.title}"
@@ -150,7 +151,7 @@ def page(
             "posterior mode (MAP) and by NUTS.</p>\n</header>",
             "<main>",
             *_question(advice(design, made)),
-            *_answers(design, made, images),
+            *_answers(told, images),
             '<p class="links"><a href="#figures">Figures</a> <a href="#tables">Tables</a> '
             '<a href="#folder">Everything in this folder</a></p>',
             *_figures(design, images, found),
@@ -218,10 +219,7 @@ def _away(place: Mapping[str, float | str]) -> float:
     )
 
 
-def _answers(
-    design: Design, made: Mapping[str, pd.DataFrame], images: Mapping[str, Path]
-) -> Iterator[str]:
-    found = answers(design, made)
+def _answers(found: Sequence[Finding], images: Mapping[str, Path]) -> Iterator[str]:
     if not found:
         return
     yield '<section aria-labelledby="findings"><h2 id="findings" tabindex="-1">In short</h2>'

@@ -68,10 +68,10 @@ def test_every_answer_that_the_page_names_is_read():
     assert external.answer({"draws": draws}, MixtureModel(), 0.0, "").draws is draws
 
 
-def test_the_peers_fit_the_first_data_sets_of_the_default_study():
-    peers, default = load("peers"), load("default")
-    assert peers.seed == default.seed
-    units = {unit.name: unit for unit in default.units()}
+def test_the_peers_fit_the_first_data_sets_of_the_paper_s_study():
+    peers, paper = load("peers"), load("paper")
+    assert peers.seed == paper.seed
+    units = {unit.name: unit for unit in paper.units()}
     for unit in peers.units():
         shown = {"title", "replicates", "intervals", "choice"}
         assert unit.model_dump(exclude=shown) == units[unit.name].model_dump(exclude=shown)

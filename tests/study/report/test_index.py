@@ -91,7 +91,7 @@ def test_the_findings_are_of_one_revision_and_machine_and_say_which(written: Pat
 
 
 def test_a_design_without_a_grid_asks_for_its_scenarios() -> None:
-    text = page(DESIGNS["no grid"], made("no grid"), {}, "")
+    text = page(DESIGNS["no grid"], made("no grid"), {}, "", [])
     assert '<select name="scenario"><option selected>named</option>' in text
 
 
