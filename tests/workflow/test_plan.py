@@ -53,6 +53,27 @@ def test_what_was_not_reached_is_judged_by_its_kind_where_n_is_nearest():
     assert list(plan.expected(made)["seconds"]) == [20.0, 40.0, 70.0, 30.0, 70.0, 1.0]
 
 
+def test_what_the_first_of_a_kind_compiles_is_no_part_of_its_cost():
+    stage = Stage("fit", 1, lambda design: [])
+    took = iter([9.0, 1.0, 2.0])
+    tasks = [(stage, Task("em", "job", 100.0, 10, lambda r: next(took))) for _ in range(2)]
+    made = Pilot(design(em=10), tasks)
+    plan._round(made, 0, [0, 1], np.inf, lambda line: None)
+    assert made.measured == {0: [1.0], 1: [2.0]}
+    assert made.ready == 8.0
+
+
+def test_what_is_done_most_often_is_measured_first(monkeypatch):
+    order = []
+    stage = Stage("x", 1, lambda design: [
+        Task("kind", "job", n, times, lambda r, times=times: order.append(times) or 1.0)
+        for n, times in ((100.0, 3), (100.0, 20), (100.0, 10))
+    ])  # fmt: skip
+    monkeypatch.setattr(plan, "STAGES", (stage,))
+    plan.pilot(design(em=2), np.inf, lambda line: None)
+    assert order[:4] == [20, 20, 10, 3]
+
+
 def cost(*rows):
     return pd.DataFrame(rows, columns=["stage", "phase", "job", "jobs", "seconds"])
 
