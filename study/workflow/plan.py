@@ -49,7 +49,7 @@ from study.workflow.pieces import STEPS as COMPUTED
 SECONDS = {
     "Snakemake": 4.0,
     "Snakemake, a job": 0.06,
-    "a job's start": 3.0,
+    "a job's start": 2.0,
     "walkthrough": 16.0,
     "number simulated": 5e-7,
     "chunk gathered": 0.03,
@@ -63,8 +63,8 @@ SECONDS = {
 NO_INTERVALS = {"intervals": Intervals()}
 # CPU seconds; imports and loading take less, compilation more.
 COMPILED = 10.0
-# What compilation takes on a machine that has not compiled yet.
-COMPILATION = 60.0
+# What compilation takes on two cores of a machine that has not compiled yet.
+COMPILATION = 100.0
 
 
 class Precision(NamedTuple):
