@@ -49,7 +49,7 @@ def plan(
     *,
     cores: Annotated[int, "that do nothing else"] = os.cpu_count() or 1,
     replicates: Annotated[tuple[int, ...], "others to try"] = (),
-    seconds: Annotated[float, "CPU time of the pilot"] = 45.0,
+    seconds: Annotated[float, "CPU time of the pilot"] = 75.0,
 ) -> None:
     """Print how precise a study will be and what it will cost."""
     for name, values in (("cores", [cores]), ("seconds", [seconds]), ("replicates", replicates)):

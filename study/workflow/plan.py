@@ -44,21 +44,21 @@ from study.workflow import costs
 from study.workflow.chunks import packed
 from study.workflow.pieces import STEPS as COMPUTED
 
-# CPU seconds of what no pilot repeats, on an AVX-512 core: from the smoke study's table `stages`
-# and the default study's rows. tests/workflow holds them against a run.
+# CPU seconds of what no pilot repeats, on an AVX-512 core: from the tables `stages` of the default
+# study and of the paper's.
 SECONDS = {
     "Snakemake": 4.0,
-    "Snakemake, a job": 0.06,
+    "Snakemake, a job": 1.0,
     "a job's start": 2.0,
     "walkthrough": 16.0,
     "number simulated": 5e-7,
-    "chunk gathered": 0.03,
+    "chunk gathered": 0.2,
     "paper": 4.0,
     "index": 5.0,
-    "tables": 2.0,
-    "tables, a fit": 3e-4,
-    "figure": 1.4,
-    "figure, a fit": 2e-5,
+    "tables": 15.0,
+    "tables, a fit": 2e-4,
+    "figure": 1.9,
+    "figure, a fit": 6e-6,
 }
 NO_INTERVALS = {"intervals": Intervals()}
 # CPU seconds; imports and loading take less, compilation more.
@@ -402,9 +402,8 @@ class Pilot:
 def pilot(design: Design, budget: float, say: Callable[[str], None]) -> Pilot:
     """Do replicates of the design's tasks for so many CPU seconds, compilation apart.
 
-    Optimisers come first, one replicate of all of them; then all else once, what the study does
-    most often before the rest, for there a second of the pilot tells most, and in a random order
-    where it is as often, so that what is not reached can be judged by what is; then more of both.
+    Optimisers come first, one replicate of all of them; then all else once, in the order of `_next`
+    so that what is not reached can be judged by what is; then more of both.
     """
     made = Pilot(design, [(stage, task) for stage in STAGES for task in stage.tasks(design)])
     say("importing, and loading or compiling what fits call")
@@ -415,7 +414,7 @@ def pilot(design: Design, budget: float, say: Callable[[str], None]) -> Pilot:
     order = [i for i, (_, task) in enumerate(made.tasks) if not isinstance(task.run, float)]
     generator(design.seed, "plan").shuffle(order)
     quick = [i for i in order if _quick(made.tasks[i][1])]
-    slow = sorted(set(order) - set(quick), key=lambda i: (-made.tasks[i][1].times, order.index(i)))
+    slow = [i for i in order if i not in set(quick)]
     rounds = [(0, quick), (0, slow), (1, quick), (1, slow), (2, quick)]
     with processes():
         for replicate, indices in rounds:
@@ -428,14 +427,17 @@ def _round(
     made: Pilot, replicate: int, indices: list[int], until: float, say: Callable[[str], None]
 ) -> None:
     """One replicate of tasks while there is CPU time left, but one of each kind in any case."""
-    indices = [i for i in indices if replicate < made.tasks[i][1].times]
+    waiting = [i for i in indices if replicate < made.tasks[i][1].times]
     reached = {made.tasks[i][1].kind for i in made.measured}
-    kinds = {made.tasks[i][1].kind for i in indices}
-    if not indices or (_spent() > until and kinds <= reached):
+    kinds = {made.tasks[i][1].kind for i in waiting}
+    if not waiting or (_spent() > until and kinds <= reached):
         return
-    say(f"replicate {replicate} of {len(indices)} cells: {', '.join(sorted(kinds))}")
+    count = len(waiting)
+    say(f"replicate {replicate} of {count} cells: {', '.join(sorted(kinds))}")
     said = time.perf_counter()
-    for place, i in enumerate(indices):
+    while waiting:
+        i = _next(made, waiting)
+        waiting.remove(i)
         task = made.tasks[i][1]
         if _spent() > until and task.kind in reached:
             continue
@@ -448,7 +450,23 @@ def _round(
         made.measured[i].append(seconds)
         if time.perf_counter() - said > 10:
             said = time.perf_counter()
-            say(f"  {place + 1} of {len(indices)} cells")
+            say(f"  {count - len(waiting)} of {count} cells")
+
+
+def _next(made: Pilot, waiting: list[int]) -> int:
+    """The task of which a second of the pilot tells most.
+
+    Of the kind with the most left to be judged by each of those that are measured, what the study
+    does most often.
+    """
+    left, measured = Counter[str](), Counter[str]()
+    for i in waiting:
+        left[made.tasks[i][1].kind] += made.tasks[i][1].times
+    for i, seconds in made.measured.items():
+        measured[made.tasks[i][1].kind] += len(seconds)
+    kind = max(left, key=lambda kind: (not measured[kind], left[kind] / max(measured[kind], 1)))
+    own = (i for i in waiting if made.tasks[i][1].kind == kind)
+    return max(own, key=lambda i: made.tasks[i][1].times)
 
 
 def _spent() -> float:

@@ -63,15 +63,17 @@ def test_what_the_first_of_a_kind_compiles_is_no_part_of_its_cost():
     assert made.ready == 8.0
 
 
-def test_what_is_done_most_often_is_measured_first(monkeypatch):
-    order = []
-    stage = Stage("x", 1, lambda design: [
-        Task("kind", "job", n, times, lambda r, times=times: order.append(times) or 1.0)
-        for n, times in ((100.0, 3), (100.0, 20), (100.0, 10))
-    ])  # fmt: skip
-    monkeypatch.setattr(plan, "STAGES", (stage,))
-    plan.pilot(design(em=2), np.inf, lambda line: None)
-    assert order[:4] == [20, 20, 10, 3]
+def test_what_most_hangs_on_is_measured_next():
+    """Each kind once; then the one of which most is left to each that is measured."""
+    stage = Stage("x", 1, lambda design: [])
+    plans = [("rare", 2), ("often", 50), ("often", 20), ("often", 30), ("rare", 3), ("rare", 40)]
+    tasks = [(stage, Task(kind, "job", 100.0, times, lambda r: 1.0)) for kind, times in plans]
+    made, waiting, order = Pilot(design(em=2), tasks), list(range(len(plans))), []
+    while waiting:
+        order.append(plan._next(made, waiting))
+        waiting.remove(order[-1])
+        made.measured[order[-1]].append(1.0)
+    assert order == [1, 5, 3, 2, 4, 0]
 
 
 def cost(*rows):
