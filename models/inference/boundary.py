@@ -67,8 +67,13 @@ def in_errors(ratio: float, square: float, n: float, level: float) -> float:
     """D in standard errors, (sum c r - n)/sqrt(sum c (r - 1)^2), from the sums of c r and c r^2.
 
     level: in the place of the first n.
+
+    Of a component that is the mixture itself both sums are nothing but rounding. The second is then
+    as large as its terms round to, so that the quotient is about the root of that, and not any
+    number.
     """
-    return float((ratio - level) / np.sqrt(max(square - 2.0 * ratio + n, np.finfo(float).tiny)))
+    rounding = 4.0 * np.finfo(float).eps * (square + 2.0 * abs(ratio) + n)
+    return float((ratio - level) / np.sqrt(max(square - 2.0 * ratio + n, rounding)))
 
 
 def multiplier(t: Floats, mixture: Mixture, free: NDArray[np.bool_], n: float) -> float:

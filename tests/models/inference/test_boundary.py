@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.optimize import brentq
 from scipy.stats import chi2, norm
 
 from models import METHODS, Mixture, MixtureModel, fit
-from models.inference.boundary import Boundary, gradient, highest
+from models.inference.boundary import Boundary, gradient, highest, in_errors
 from models.inference.ends import judged
 from models.likelihood import score_and_information
 from models.methods import OPTIMISERS
@@ -130,6 +132,24 @@ def test_a_vanished_component_is_not_ok_and_other_starts_are_tried(monkeypatch):
     assert found.verdict() == "certified"
     assert found.evaluations["starts"] > 1
     assert found.evaluations["moments"] > alone.evaluations["moments"]
+
+
+@given(st.integers(1, 10**6), st.integers(-8, 8), st.integers(-8, 8))
+def test_a_component_that_is_the_mixture_itself_is_no_distance_away(n, first, second):
+    """Its sums are n each, give or take some last digits."""
+    eps = np.finfo(float).eps
+    assert abs(in_errors(n * (1 + first * eps), n * (1 + second * eps), n, n)) <= 1e-4
+
+
+@pytest.mark.parametrize("weight", [1e-3, 2e-3, 4e-3])
+@pytest.mark.parametrize("apart", [0.0, 1e-12, 1e-9, 7e-9, 1e-8])
+def test_a_light_component_in_the_place_of_the_other_is_not_needed(weight, apart):
+    """Fewer than one of 200 observations; sds larger than the sample's."""
+    x = norm.ppf((np.arange(200) + 0.5) / 200)
+    mixture = Mixture([1 - weight, weight], [-weight * apart, (1 - weight) * apart], [1.2, 1.2])
+    found = end_of(x, MixtureModel(2, sds=1.2), mixture)
+    assert found.certificate.place in ("boundary", "not identified")
+    assert found.certificate.distance <= 1e-4
 
 
 def test_two_components_of_one_density_are_not_identified():
