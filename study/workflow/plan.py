@@ -402,8 +402,8 @@ class Pilot:
 def pilot(design: Design, budget: float, say: Callable[[str], None]) -> Pilot:
     """Do replicates of the design's tasks for so many CPU seconds, compilation apart.
 
-    Optimisers come first, one replicate of all of them; then all else once, in the order of `_next`,
-    so that what is not reached can be judged by what is; then more of both.
+    Optimisers come first, one replicate of all of them; then all else once, in the order of
+    `_next`, so that what is not reached can be judged by what is; then more of both.
     """
     made = Pilot(design, [(stage, task) for stage in STAGES for task in stage.tasks(design)])
     say("importing, and loading or compiling what fits call")

@@ -431,8 +431,8 @@ def test_a_convention_is_where_estimates_hang_on_the_algorithm():
     """Ten of a hundred observations in a component half as wide as the other, 3 sds off.
 
     By PRA or the data-based algorithm some posterior mean is half a posterior sd or more from
-    Stephens' in 95% of the posteriors that are marked and in 4% of the others, of 320 of
-    `close` and seven cells of the grid. With some ten of each kind the bounds fail for one seed in 700.
+    Stephens' in 95% of the posteriors that are marked and in 4% of the others, of 320 of `close`
+    and seven cells of the grid. With some ten of each kind the bounds fail for one seed in 700.
     """
     truth = Mixture([0.1, 0.9], [0.0, 3.0 * 2.5**0.5], [1.0, 2.0])
     moved = {True: [], False: []}
